@@ -1,0 +1,29 @@
+//! Real-time events: publish and subscribe, call and answer, over any transport and on any runtime.
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+#[cfg(all(test, not(feature = "std")))]
+extern crate std;
+
+mod id;
+pub mod limits;
+mod time;
+mod topic;
+
+#[cfg(feature = "alloc")]
+pub mod registry;
+
+#[cfg(feature = "std")]
+pub mod runtime;
+#[cfg(feature = "std")]
+pub mod transport;
+
+pub use self::id::{ConnectionId, NotAnId};
+#[cfg(feature = "alloc")]
+pub use self::id::{Group, UserId};
+pub use self::limits::Limits;
+pub use self::time::Instant;
+pub use self::topic::{Topic, TopicError, TopicFilter};

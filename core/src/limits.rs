@@ -1,0 +1,164 @@
+//! Every bound of the library, its default and its reason.
+
+use core::time::Duration;
+
+/// The longest topic or filter, in bytes: room for a path of names, small enough for a chip's stack.
+pub const TOPIC_BYTES_MAX: usize = 256;
+
+/// The deepest topic or filter, in segments: bounds the work of one match.
+pub const TOPIC_SEGMENTS_MAX: usize = 16;
+
+/// How deep a payload may nest before decoding it fails: bounds the stack that a peer can make us use.
+pub const NESTING_MAX: usize = 32;
+
+/// A budget that refills steadily: `per_second` on average, `burst` at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many are allowed in a second, on average.
+    pub per_second: u32,
+    /// How many are allowed at once after a quiet time.
+    pub burst: u32,
+}
+
+/// The bounds of one hub or client: everything that a peer could make grow or wait has one here.
+///
+/// Each field says what happens when it is reached. Start from [`Limits::default`] on a server, from
+/// [`Limits::small`] on a device, and change single fields.
+///
+/// # Examples
+///
+/// ```
+/// use lapwing::Limits;
+///
+/// let limits = Limits { message_bytes_max: 64 * 1024, ..Limits::default() };
+/// assert_eq!(limits.subscriptions_max, 1_024);
+/// assert!(Limits::small().lane_bytes_max < limits.lane_bytes_max);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// From accept to a finished handshake. Reached: refused, the connection ends.
+    ///
+    /// 10 s: a slow radio link gets through, a silent peer does not hold a slot for long.
+    pub handshake: Duration,
+    /// Connections of a hub. Reached: refused with a reason and a time to try again.
+    ///
+    /// 10,000: what one process holds with the usual limit of file descriptors raised once.
+    pub connections_max: u32,
+    /// Connections of a hub whose handshake is not finished. Reached: refused as above.
+    ///
+    /// 1,024: a storm of reconnects passes, a flood of half-open ones stays small.
+    pub handshakes_max: u32,
+    /// Largest inbound message, in bytes. Reached: the connection ends, the reason names limit and size.
+    ///
+    /// 1 MiB: an event is a fact, not a file.
+    pub message_bytes_max: u32,
+    /// Memory reserved ahead of the bytes received, in bytes.
+    ///
+    /// 64 KiB: one read. A length announced by a peer reserves nothing beyond it.
+    pub reserve_bytes_max: u32,
+    /// Bytes in the data lane of one connection. Reached: the subscription's policy decides.
+    ///
+    /// 1 MiB: about a second of a slow mobile link.
+    pub lane_bytes_max: u32,
+    /// Frames in the data lane of one connection. Reached: the subscription's policy decides.
+    ///
+    /// 1,024: bounds what small frames cost beyond their bytes.
+    pub lane_frames_max: u32,
+    /// Frames read from one peer before every waiting connection had one try to write. Reached: reading pauses for a turn.
+    pub turn_frames_max: u32,
+    /// Bytes read from one peer before every waiting connection had one try to write. Reached: reading pauses for a turn.
+    pub turn_bytes_max: u32,
+    /// A write, or a message half received, without progress. Reached: the connection ends, slow peer.
+    ///
+    /// 10 s: longer than a hand-over between radio cells.
+    pub stall: Duration,
+    /// How often this side speaks at least: our promise. A `Ping` goes out when nothing else did.
+    ///
+    /// 25 s: below the idle time-outs of common middleboxes.
+    pub promise: Duration,
+    /// How long a peer may be late with its promise. Reached: the connection ends, dead peer.
+    pub grace: Duration,
+    /// Pings, pongs and empty messages of one peer. Reached: the connection ends, flood.
+    pub pings: Rate,
+    /// Subscribes and other cheap requests of one peer. Reached: reading pauses until the budget has refilled.
+    pub requests: Rate,
+    /// From our `Close` to the peer's, and to the end of its bytes. Reached: the connection is dropped.
+    pub closing: Duration,
+    /// Subscriptions of one connection. Reached: the request is refused.
+    pub subscriptions_max: u32,
+    /// Groups of one connection. Reached: `join` is refused.
+    pub groups_max: u32,
+    /// Longest topic or filter that a peer may use, in bytes; never more than [`TOPIC_BYTES_MAX`]. Reached: the request is refused.
+    pub topic_bytes_max: u16,
+    /// Deepest topic or filter that a peer may use, in segments; never more than [`TOPIC_SEGMENTS_MAX`]. Reached: the request is refused.
+    pub topic_segments_max: u16,
+    /// Names that a peer may give a number to. Reached: the publish is refused.
+    pub aliases_max: u16,
+    /// Calls of one connection that wait for their turn, and calls that wait for an answer of the peer. Reached: error reply, or an error to the caller.
+    pub calls_waiting_max: u32,
+    /// Handlers of one connection that run at the same time. Reached: the next call waits.
+    ///
+    /// 1: calls of one peer happen in the order in which it made them.
+    pub calls_running_max: u32,
+    /// Answers (`Ack`, `Reply`) that wait in the lane of one connection. Reached: the peer is not read.
+    pub answers_waiting_max: u32,
+    /// All queues of a hub together, live segments included, in bytes. Reached: new connections are
+    /// refused, and policies act as soon as a lane is not empty.
+    pub hub_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            connections_max: 10_000,
+            handshakes_max: 1_024,
+            message_bytes_max: 1024 * 1024,
+            reserve_bytes_max: 64 * 1024,
+            lane_bytes_max: 1024 * 1024,
+            lane_frames_max: 1_024,
+            turn_frames_max: 256,
+            turn_bytes_max: 64 * 1024,
+            stall: Duration::from_secs(10),
+            promise: Duration::from_secs(25),
+            grace: Duration::from_secs(20),
+            pings: Rate {
+                per_second: 100,
+                burst: 400,
+            },
+            requests: Rate {
+                per_second: 100,
+                burst: 400,
+            },
+            closing: Duration::from_secs(5),
+            subscriptions_max: 1_024,
+            groups_max: 1_024,
+            topic_bytes_max: TOPIC_BYTES_MAX as u16,
+            topic_segments_max: TOPIC_SEGMENTS_MAX as u16,
+            aliases_max: 64,
+            calls_waiting_max: 64,
+            calls_running_max: 1,
+            answers_waiting_max: 64,
+            hub_bytes_max: 256 * 1024 * 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// Bounds for a device with some 64 MB of memory: 64 connections, 64 KiB a message and a lane.
+    pub fn small() -> Self {
+        Self {
+            connections_max: 64,
+            handshakes_max: 16,
+            message_bytes_max: 64 * 1024,
+            reserve_bytes_max: 4 * 1024,
+            lane_bytes_max: 64 * 1024,
+            lane_frames_max: 256,
+            subscriptions_max: 64,
+            groups_max: 16,
+            calls_waiting_max: 8,
+            hub_bytes_max: 4 * 1024 * 1024,
+            ..Self::default()
+        }
+    }
+}

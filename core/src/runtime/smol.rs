@@ -1,0 +1,5 @@
+//! The smol runtime.
+
+/// To come.
+#[derive(Debug)]
+pub struct Smol;

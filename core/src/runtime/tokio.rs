@@ -1,0 +1,5 @@
+//! The tokio runtime.
+
+/// To come.
+#[derive(Debug)]
+pub struct Tokio;

@@ -1,0 +1,223 @@
+//! What moves messages between two peers: the contract that a transport crate implements.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::task::{Context, Poll};
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::limits::Limits;
+
+mod guarded;
+
+pub use self::guarded::Guarded;
+
+/// How a message travels on transports that tell two kinds apart, as WebSocket does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Text, which is UTF-8.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// One message: an uninterrupted piece of bytes that arrives as it was sent, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What it carries.
+    pub bytes: Bytes,
+    /// How it travels. A transport that knows one kind only says [`Kind::Binary`].
+    pub kind: Kind,
+}
+
+impl Message {
+    /// A binary message.
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: bytes.into(),
+            kind: Kind::Binary,
+        }
+    }
+}
+
+/// What [`Transport::poll_recv`] brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A whole message.
+    Message(Message),
+    /// The peer answered below us, as a WebSocket pong does: it is alive.
+    Alive,
+    /// The peer has finished: nothing will follow. Said again when asked again.
+    End,
+}
+
+/// What [`Transport::start_send`] takes.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// One message, to be framed by the transport.
+    Message(Message),
+    /// Whole messages that are framed already in the way that [`Info::framing`] names.
+    Framed(Bytes),
+    /// A sign of life below us, where the transport has one; others ignore it.
+    Ping,
+}
+
+/// How a transport marks where a message ends; messages prepared in that form are written as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Framing {
+    /// Not at all: messages stay apart by themselves, so [`Outgoing::Framed`] is not understood.
+    None,
+    /// A length of 4 bytes, big-endian, in front.
+    LengthPrefix,
+}
+
+/// What a transport tells about itself.
+#[derive(Clone, Debug)]
+pub struct Info {
+    /// The name of its kind, as in a URL: `tcp`, `memory`.
+    pub name: &'static str,
+    /// How it marks where a message ends.
+    pub framing: Framing,
+    /// Who is at the other end, for logs: an address and a port.
+    pub peer: Option<String>,
+}
+
+/// How far a transport has come: what [`Guarded`] needs to tell a slow peer from a stopped one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that have arrived since the start, framing included.
+    pub received_bytes: u64,
+    /// Bytes that the peer or its operating system has taken since the start, framing included.
+    pub sent_bytes: u64,
+    /// Whether the beginning of a message is here and its end is not.
+    pub half_received: bool,
+    /// Whether something started waits to be taken.
+    pub unsent: bool,
+}
+
+/// Why a transport has ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// The peer announced or began a message larger than [`Limits::message_bytes_max`]. Reading is over,
+    /// sending is still possible: tell the peer why.
+    #[error("message of {size} bytes, at most {max} are allowed")]
+    MessageTooLarge {
+        /// The size that the peer announced.
+        size: u64,
+        /// What is allowed.
+        max: u64,
+    },
+    /// A write, or a message half received, made no progress for [`Limits::stall`].
+    #[error("the peer made no progress for too long")]
+    Stalled,
+    /// The bytes make no sense at this transport's level. Reading is over, sending is still possible.
+    #[error("malformed bytes: {0}")]
+    Malformed(&'static str),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+}
+
+/// Moves messages between two peers, in order and whole; one end of a connection.
+///
+/// A few poll functions on `&mut self` instead of futures: the state lives in the transport, so
+/// dropping whatever polls it loses nothing. Reading and writing wake separately: a transport keeps the newest waker of
+/// [`poll_recv`](Self::poll_recv), and the newest one of the three writing functions.
+///
+/// Implementations are checked by the crate `lapwing-conformance`.
+pub trait Transport: Send {
+    /// Takes the bounds that concern a transport; called once, before anything else is.
+    ///
+    /// A transport of its own accord keeps to those of [`Limits::default`].
+    fn apply(&mut self, limits: &Limits);
+
+    /// The next thing that arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`], and from then on the same or [`Incoming::End`].
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>;
+
+    /// Ready when [`start_send`](Self::start_send) may be called once.
+    ///
+    /// # When full
+    ///
+    /// Pending while what was started before is still too much; bounded by about 64 KiB beyond one message.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when nothing can be sent any more.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Starts to send, after [`poll_ready`](Self::poll_ready) was ready; never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when nothing can be sent any more.
+    fn start_send(&mut self, outgoing: Outgoing) -> Result<(), TransportError>;
+
+    /// Ready when everything started has been handed over.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when that cannot be done any more.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// Flushes, then tells the peer that nothing will follow; ready when that is done.
+    ///
+    /// Reading goes on as before: the peer may still have something to say.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when that cannot be done any more.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
+
+    /// What kind of transport this is, and who is at its other end.
+    fn info(&self) -> Info;
+
+    /// How far it has come.
+    fn progress(&self) -> Progress;
+}
+
+/// Waits for peers that connect; a hub's side.
+///
+/// Object safe, so that a program may choose at run time; the allocation that costs is one per connection, never per message.
+#[async_trait]
+pub trait Listener: Send {
+    /// The next peer.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system. A hub goes on after those of a single connection, and after
+    /// a pause when the machine is out of something.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no peer: it stays in line.
+    async fn accept(&mut self) -> io::Result<Box<dyn Transport>>;
+
+    /// Where it listens, as a URL: `tcp://127.0.0.1:7000`.
+    fn url(&self) -> String;
+}
+
+/// Connects to a hub; a client's side, called again for every reconnect.
+#[async_trait]
+pub trait Connector: Send {
+    /// A new transport to the hub.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system; a client waits and tries again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the attempt.
+    async fn connect(&mut self) -> io::Result<Box<dyn Transport>>;
+
+    /// Where it connects to, as a URL, for logs.
+    fn url(&self) -> String;
+}
