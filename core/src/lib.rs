@@ -10,8 +10,11 @@ extern crate std;
 
 mod id;
 pub mod limits;
+mod policy;
+pub mod session;
 mod time;
 mod topic;
+pub mod wire;
 
 #[cfg(feature = "alloc")]
 pub mod registry;
@@ -25,5 +28,6 @@ pub use self::id::{ConnectionId, NotAnId};
 #[cfg(feature = "alloc")]
 pub use self::id::{Group, UserId};
 pub use self::limits::Limits;
+pub use self::policy::Policy;
 pub use self::time::Instant;
 pub use self::topic::{Topic, TopicError, TopicFilter};

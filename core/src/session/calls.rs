@@ -1,0 +1,142 @@
+//! Calls of ours that wait for an answer.
+
+use crate::time::Instant;
+
+/// Room for one call that waits for its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallSlot(Slot);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Slot {
+    #[default]
+    Free,
+    Waiting {
+        id: u32,
+        deadline: Option<Instant>,
+    },
+    /// Its time is over; its owner does not know yet.
+    Expired(u32),
+    /// The peer does not know yet that nobody waits any more.
+    Cancelled(u32),
+}
+
+impl CallSlot {
+    /// An empty one.
+    pub const FREE: Self = Self(Slot::Free);
+
+    /// Whether a call may begin in it.
+    pub fn is_free(&self) -> bool {
+        self.0 == Slot::Free
+    }
+}
+
+/// As many calls wait for an answer as there are slots: wait for one, or give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many calls wait for an answer")]
+pub struct TooManyCalls;
+
+/// What all slots of a session come to, so that none is looked at without need.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    next: u32,
+    expired: u32,
+    cancelled: u32,
+    /// No call ends before it; perhaps none then.
+    deadline: Option<Instant>,
+}
+
+impl Calls {
+    pub(super) fn begin(
+        &mut self,
+        slots: &mut [CallSlot],
+        deadline: Option<Instant>,
+    ) -> Result<u32, TooManyCalls> {
+        let slot = slots
+            .iter_mut()
+            .find(|slot| slot.is_free())
+            .ok_or(TooManyCalls)?;
+        self.next = self.next.wrapping_add(1);
+        slot.0 = Slot::Waiting {
+            id: self.next,
+            deadline,
+        };
+        self.deadline = [self.deadline, deadline].into_iter().flatten().min();
+        Ok(self.next)
+    }
+
+    /// Frees the slot of a call that is waiting; `None` when there is no such call.
+    pub(super) fn answered(&mut self, id: u32, slots: &mut [CallSlot]) -> Option<()> {
+        find(slots, id)?.0 = Slot::Free;
+        Some(())
+    }
+
+    pub(super) fn abandon(&mut self, id: u32, slots: &mut [CallSlot]) {
+        if let Some(slot) = find(slots, id) {
+            slot.0 = Slot::Cancelled(id);
+            self.cancelled += 1;
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn expire(&mut self, slots: &mut [CallSlot], now: Instant) {
+        if self.deadline.is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        self.deadline = None;
+        for slot in slots {
+            match slot.0 {
+                Slot::Waiting {
+                    id,
+                    deadline: Some(deadline),
+                } if deadline <= now => {
+                    slot.0 = Slot::Expired(id);
+                    self.expired += 1;
+                }
+                Slot::Waiting { deadline, .. } => {
+                    self.deadline = [self.deadline, deadline].into_iter().flatten().min();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A call whose owner has to be told that its time is over.
+    pub(super) fn expired(&mut self, slots: &mut [CallSlot]) -> Option<u32> {
+        if self.expired == 0 {
+            return None;
+        }
+        self.expired -= 1;
+        self.cancelled += 1;
+        slots.iter_mut().find_map(|slot| match slot.0 {
+            Slot::Expired(id) => {
+                slot.0 = Slot::Cancelled(id);
+                Some(id)
+            }
+            _ => None,
+        })
+    }
+
+    /// A call that the peer has to be told to stop; its slot is free again.
+    pub(super) fn cancel(&mut self, slots: &mut [CallSlot]) -> Option<u32> {
+        if self.cancelled == 0 {
+            return None;
+        }
+        self.cancelled -= 1;
+        slots.iter_mut().find_map(|slot| match slot.0 {
+            Slot::Cancelled(id) => {
+                slot.0 = Slot::Free;
+                Some(id)
+            }
+            _ => None,
+        })
+    }
+}
+
+fn find(slots: &mut [CallSlot], wanted: u32) -> Option<&mut CallSlot> {
+    slots
+        .iter_mut()
+        .find(|slot| matches!(slot.0, Slot::Waiting { id, .. } if id == wanted))
+}

@@ -1,0 +1,596 @@
+//! What one side of a connection knows and does next: handshake, liveness, counting, calls and the end.
+//!
+//! A plain machine: no socket, no task, no clock, no memory of its own. Feed it one input, drain its outputs, wait.
+//!
+//! ```text
+//!   handle_frame(frame, store, now)    something arrived; at most one thing to tell
+//!   handle_timeout(store, now)         time has passed
+//!   poll_frame(store, now)             what to send
+//!   poll_event(store)                  small facts: ready, call timed out, ended
+//!   poll_timeout()                     when to call again
+//! ```
+//!
+//! Frames of the application wait in a [`Lane`], calls that wait for an answer in [`CallSlot`]s; both
+//! belong to the caller and come in as a [`Store`]: arrays on a chip, growing memory in a hub.
+
+mod calls;
+mod handshake;
+mod lane;
+mod liveness;
+mod rate;
+
+use core::time::Duration;
+
+use crate::limits::Rate;
+use crate::time::Instant;
+use crate::wire::{
+    Ack, Call, Cancel, Close, CloseReason, Event, Frame, Hello, Lagged, Ping, Pong, Publish,
+    Received, Refusal, Refused, Reply, Return, Subscribe, Terms, Unsubscribe, Welcome,
+};
+
+pub use self::calls::{CallSlot, TooManyCalls};
+pub use self::lane::{FixedLane, Lane};
+use self::liveness::Liveness;
+use self::rate::Bucket;
+
+/// Data frames between two [`Received`].
+const RECEIVED_EVERY: u64 = 64;
+
+/// How long [`Received`] may be late when fewer frames arrive.
+const RECEIVED_AFTER: Duration = Duration::from_secs(1);
+
+/// Which end of a connection a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Connects, and says hello.
+    Client,
+    /// Accepts, and says welcome.
+    Hub,
+}
+
+/// What a session is told about itself when it begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Which end it is.
+    pub role: Role,
+    /// What it lets the other side know.
+    pub terms: Terms,
+    /// How long the peer may be late with its promise.
+    pub grace: Duration,
+    /// How long a peer may promise to be silent at most.
+    pub promise_max: Duration,
+    /// From the start to the end of the handshake.
+    pub handshake: Duration,
+    /// From our last words to the peer's.
+    pub closing: Duration,
+    /// Pings, pongs and empty messages that the peer may send.
+    pub pings: Rate,
+    /// Cheap requests that the peer may send before it has to wait.
+    pub requests: Rate,
+}
+
+/// Where the frames of one session wait; comes in with each call that may need it.
+pub trait Store {
+    /// What holds the data frames.
+    type Lane: Lane;
+
+    /// The lane, and the calls that wait for an answer.
+    fn parts(&mut self) -> (&mut Self::Lane, &mut [CallSlot]);
+}
+
+/// One side of one connection.
+///
+/// See the [module](self) for its verbs.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    phase: Phase,
+    /// Of the handshake, or of the end.
+    deadline: Option<Instant>,
+    peer: Terms,
+    live: Liveness,
+    pings: Bucket,
+    requests: Bucket,
+    calls: calls::Calls,
+    refusal: Option<Refusal>,
+    close: Option<Close>,
+    closed_by_peer: bool,
+    event: Option<Ending>,
+    told: bool,
+    /// Frames that `poll_frame` gave out last, still in the lane.
+    in_hand: u32,
+    sent: u64,
+    received: u64,
+    received_told: u64,
+    received_due: Option<Instant>,
+    counted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A client before its hello, a hub before the client's.
+    Opening,
+    /// A client after its hello, a hub while the application decides.
+    Deciding,
+    Ready,
+    /// Our `Close` leaves after the lane is empty.
+    Flushing,
+    /// Our `Close` leaves next, or has left.
+    Closing,
+    Ended,
+}
+
+/// What a frame means for the owner of a session, who acts on it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(
+    missing_docs,
+    reason = "each variant is documented by the frame it holds"
+)]
+pub enum Input<'a> {
+    /// Nothing: the session took care of it.
+    Nothing,
+    /// Hub: decide, then call [`Session::welcome`] or [`Session::refuse`].
+    Hello(Hello<'a>),
+    /// Client: the session is ready.
+    Welcome(Welcome<'a>),
+    /// Client: the hub said no; the session has ended.
+    Refused(Refused<'a>),
+    Subscribe(Subscribe<'a>),
+    Unsubscribe(Unsubscribe),
+    Publish(Publish<'a>),
+    Ack(Ack),
+    Event(Event<'a>),
+    Lagged(Lagged),
+    Call(Call<'a>),
+    /// To a call of ours that still waits; its slot is free again.
+    Reply(Reply<'a>),
+    Cancel(Cancel),
+    /// The answer to our newest ping, with the time it took.
+    Pong(Duration),
+    /// The other side has said its last words.
+    Close(Close),
+}
+
+/// What to send next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Output<C> {
+    /// A small frame beside the lane.
+    Control(Frame<'static>),
+    /// From the lane, encoded already.
+    Data(C),
+}
+
+/// A small fact about a session, told once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEvent {
+    /// A call of ours got no answer in time; its slot is free again, and the peer is told.
+    CallTimedOut(u32),
+    /// The session is over; nothing will come of it any more.
+    Ended(Ending),
+}
+
+/// How a session came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// The peer said so.
+    ByPeer(Close),
+    /// This side said so.
+    ByUs(Close),
+    /// The hub did not let the client in; on either side.
+    Refused(Refusal),
+    /// The connection broke without a word.
+    Lost,
+}
+
+impl Session {
+    /// A session at the very start of a connection.
+    pub fn new(config: Config, now: Instant) -> Self {
+        Self {
+            config,
+            phase: Phase::Opening,
+            deadline: Some(now + config.handshake),
+            peer: config.terms,
+            live: Liveness::new(now),
+            pings: Bucket::default(),
+            requests: Bucket::default(),
+            calls: calls::Calls::default(),
+            refusal: None,
+            close: None,
+            closed_by_peer: false,
+            event: None,
+            told: false,
+            in_hand: 0,
+            sent: 0,
+            received: 0,
+            received_told: 0,
+            received_due: None,
+            counted: false,
+        }
+    }
+
+    /// Whether the handshake is done and nobody has said its last words.
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// Whether the session is over.
+    pub fn is_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// Whether this side has begun to end, or the session is over.
+    pub fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Flushing | Phase::Closing | Phase::Ended)
+    }
+
+    /// What the peer told about itself; our own terms before the handshake.
+    pub fn peer(&self) -> &Terms {
+        &self.peer
+    }
+
+    /// Data frames handed to the transport so far.
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Data frames that have arrived so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How long the peer took to answer our newest ping, when it did.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.live.round_trip()
+    }
+
+    /// When reading may go on, if the peer's cheap requests have used up their budget.
+    pub fn reading_resumes(&self, now: Instant) -> Option<Instant> {
+        self.requests.resumes(now, self.config.requests)
+    }
+
+    /// Takes a frame of the peer; says what the owner has to do about it.
+    ///
+    /// A frame out of order ends the session: [`poll_frame`](Self::poll_frame) tells the peer why.
+    pub fn handle_frame<'a>(
+        &mut self,
+        frame: Frame<'a>,
+        store: &mut impl Store,
+        now: Instant,
+    ) -> Input<'a> {
+        self.live.heard(now);
+        match self.phase {
+            Phase::Ended => Input::Nothing,
+            Phase::Opening | Phase::Deciding => self.handle_first(frame, now),
+            Phase::Ready | Phase::Flushing | Phase::Closing => self.handle_ready(frame, store, now),
+        }
+    }
+
+    /// Takes a sign of life from below the protocol.
+    pub fn handle_alive(&mut self, now: Instant) {
+        self.live.heard(now);
+        self.spend_ping(now);
+    }
+
+    /// Takes a message that says nothing: empty, or of a kind that may be skipped.
+    pub fn handle_skipped(&mut self, now: Instant) {
+        self.live.heard(now);
+        self.spend_ping(now);
+    }
+
+    /// Takes the end of the peer's bytes.
+    pub fn handle_end(&mut self) {
+        if self.phase == Phase::Ended {
+            return;
+        }
+        self.end(self.close.map_or(Ending::Lost, Ending::ByUs));
+    }
+
+    /// Takes note that time has passed.
+    pub fn handle_timeout(&mut self, store: &mut impl Store, now: Instant) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.handle_deadline();
+        }
+        if self.phase == Phase::Ready {
+            if self.live.is_dead(now) {
+                return self.give_up(CloseReason::Silent);
+            }
+            self.live.speak_if_due(now);
+        }
+        self.calls.expire(store.parts().1, now);
+    }
+
+    fn handle_deadline(&mut self) {
+        self.deadline = None;
+        match self.phase {
+            Phase::Opening | Phase::Deciding => self.refuse_with(Refusal::Late),
+            _ => self.handle_end(),
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) has something to do, if nothing happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let live = (self.phase == Phase::Ready).then(|| self.live.deadline());
+        [
+            self.deadline,
+            live,
+            self.calls.deadline(),
+            self.received_due,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// What to send next; call it again until it has nothing.
+    ///
+    /// Data that it gave out is freed by the next call, so take it first.
+    pub fn poll_frame<'s, S: Store>(
+        &mut self,
+        store: &'s mut S,
+        now: Instant,
+    ) -> Option<Output<<S::Lane as Lane>::Chunk<'s>>> {
+        let (lane, slots) = store.parts();
+        lane.sent(core::mem::take(&mut self.in_hand));
+        if let Some(frame) = self.control(slots, now) {
+            self.live.spoke(now);
+            return Some(Output::Control(frame));
+        }
+        if !matches!(self.phase, Phase::Ready | Phase::Flushing) {
+            return None;
+        }
+        if self.phase == Phase::Flushing && lane.is_empty() {
+            self.phase = Phase::Closing;
+            return self.last_words().map(Output::Control);
+        }
+        let (chunk, frames) = lane.peek()?;
+        self.in_hand = frames;
+        self.sent += u64::from(frames);
+        self.live.spoke(now);
+        Some(Output::Data(chunk))
+    }
+
+    /// The next small fact.
+    pub fn poll_event(&mut self, store: &mut impl Store) -> Option<SessionEvent> {
+        match self.calls.expired(store.parts().1) {
+            Some(id) => Some(SessionEvent::CallTimedOut(id)),
+            None => self.event.take().map(SessionEvent::Ended),
+        }
+    }
+
+    /// Says last words: with `flush` after everything in the lane, otherwise next.
+    ///
+    /// The session ends when the peer has answered, its bytes end, or the time for closing is over.
+    pub fn close(&mut self, close: Close, flush: bool, now: Instant) {
+        match self.phase {
+            Phase::Opening | Phase::Deciding if self.config.role == Role::Hub => {
+                self.refuse_with(Refusal::Shutdown);
+            }
+            Phase::Opening | Phase::Deciding => self.end(Ending::ByUs(close)),
+            Phase::Ready | Phase::Flushing => {
+                self.phase = if flush {
+                    Phase::Flushing
+                } else {
+                    Phase::Closing
+                };
+                self.close = Some(close);
+                self.deadline = Some(now + self.config.closing);
+            }
+            Phase::Closing | Phase::Ended => {}
+        }
+    }
+
+    fn handle_ready<'a>(
+        &mut self,
+        frame: Frame<'a>,
+        store: &mut impl Store,
+        now: Instant,
+    ) -> Input<'a> {
+        let closing = self.phase != Phase::Ready;
+        if frame.is_data() {
+            self.count(now);
+        }
+        match frame {
+            Frame::Close(close) => self.handle_close(close),
+            Frame::Ping(Ping { nonce }) => {
+                self.spend_ping(now);
+                self.live.asked(nonce);
+                Input::Nothing
+            }
+            Frame::Pong(Pong { nonce }) => {
+                self.spend_ping(now);
+                self.live
+                    .answered(nonce, now)
+                    .map_or(Input::Nothing, Input::Pong)
+            }
+            Frame::Received(Received { count }) if count <= self.sent => Input::Nothing,
+            Frame::Received(_) => self.violate(CloseReason::Count, now),
+            // Who has said its last words acts on nothing but the peer's.
+            _ if closing => Input::Nothing,
+            Frame::Reply(reply) => self
+                .calls
+                .answered(reply.id, store.parts().1)
+                .map_or(Input::Nothing, |()| Input::Reply(reply)),
+            Frame::Call(call) => Input::Call(call),
+            Frame::Cancel(cancel) => {
+                self.requests.spend(now, self.config.requests);
+                Input::Cancel(cancel)
+            }
+            // Streams open with a call; none of ours does yet, so these belong to one that is over.
+            Frame::Item(_) | Frame::Credit(_) | Frame::End(_) => Input::Nothing,
+            frame => match self.config.role {
+                Role::Hub => self.handle_request(frame, now),
+                Role::Client => self.handle_delivery(frame, now),
+            },
+        }
+    }
+
+    fn handle_request<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
+        match frame {
+            Frame::Publish(publish) => Input::Publish(publish),
+            Frame::Subscribe(subscribe) => {
+                self.requests.spend(now, self.config.requests);
+                Input::Subscribe(subscribe)
+            }
+            Frame::Unsubscribe(unsubscribe) => {
+                self.requests.spend(now, self.config.requests);
+                Input::Unsubscribe(unsubscribe)
+            }
+            _ => self.violate(CloseReason::Unexpected, now),
+        }
+    }
+
+    fn handle_delivery<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
+        match frame {
+            Frame::Event(event) => Input::Event(event),
+            Frame::Lagged(lagged) => Input::Lagged(lagged),
+            Frame::Ack(ack) => Input::Ack(ack),
+            _ => self.violate(CloseReason::Unexpected, now),
+        }
+    }
+
+    fn handle_close<'a>(&mut self, close: Close) -> Input<'a> {
+        if self.closed_by_peer {
+            return Input::Nothing;
+        }
+        self.closed_by_peer = true;
+        match self.close {
+            // Both have said it; ours was first.
+            Some(ours) if self.phase == Phase::Closing => {
+                self.tell(Ending::ByUs(ours));
+                self.finish();
+            }
+            // The peer wants nothing more: what waits for it is void.
+            _ => {
+                self.phase = Phase::Closing;
+                self.close = Some(Close {
+                    reason: CloseReason::Done,
+                    verdict: Return::Now,
+                });
+                self.tell(Ending::ByPeer(close));
+            }
+        }
+        Input::Close(close)
+    }
+
+    /// Ends the session because of what the peer sent.
+    pub fn violate<'a>(&mut self, reason: CloseReason, now: Instant) -> Input<'a> {
+        match self.phase {
+            Phase::Opening | Phase::Deciding => self.refuse_with(Refusal::Malformed),
+            _ => self.close(
+                Close {
+                    reason,
+                    verdict: Return::Now,
+                },
+                false,
+                now,
+            ),
+        }
+        Input::Nothing
+    }
+
+    /// Ends the session at once: the peer will not answer. It may still get our last words.
+    pub fn give_up(&mut self, reason: CloseReason) {
+        let close = Close {
+            reason,
+            verdict: Return::Now,
+        };
+        self.close = Some(close);
+        self.tell(Ending::ByUs(close));
+        self.phase = Phase::Closing;
+        self.deadline = None;
+    }
+
+    fn end(&mut self, ending: Ending) {
+        self.tell(ending);
+        self.finish();
+    }
+
+    /// The first ending is the one that counts.
+    fn tell(&mut self, ending: Ending) {
+        if !core::mem::replace(&mut self.told, true) {
+            self.event = Some(ending);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.phase = Phase::Ended;
+        self.deadline = None;
+        self.received_due = None;
+    }
+
+    fn spend_ping(&mut self, now: Instant) {
+        if !self.pings.spend(now, self.config.pings) && self.phase == Phase::Ready {
+            self.violate(CloseReason::Flood, now);
+        }
+    }
+
+    fn count(&mut self, now: Instant) {
+        self.received += 1;
+        if self.counted && self.received_due.is_none() {
+            self.received_due = Some(now + RECEIVED_AFTER);
+        }
+    }
+
+    fn control(&mut self, slots: &mut [CallSlot], now: Instant) -> Option<Frame<'static>> {
+        match self.phase {
+            Phase::Opening | Phase::Deciding => None,
+            Phase::Ended => self.refusal_frame(),
+            Phase::Closing => self.last_words(),
+            Phase::Ready | Phase::Flushing => self
+                .live
+                .control(now)
+                .or_else(|| {
+                    self.calls
+                        .cancel(slots)
+                        .map(|id| Frame::Cancel(Cancel { id }))
+                })
+                .or_else(|| self.received_frame(now)),
+        }
+    }
+
+    fn received_frame(&mut self, now: Instant) -> Option<Frame<'static>> {
+        let late = self.received_due.is_some_and(|due| due <= now);
+        if !late && self.received - self.received_told < RECEIVED_EVERY || !self.counted {
+            return None;
+        }
+        self.received_due = None;
+        self.received_told = self.received;
+        Some(Frame::Received(Received {
+            count: self.received,
+        }))
+    }
+
+    /// Our `Close`, once.
+    fn last_words(&mut self) -> Option<Frame<'static>> {
+        if self.live.said_last_words() {
+            return None;
+        }
+        let close = self.close?;
+        if self.closed_by_peer {
+            self.finish();
+        }
+        Some(Frame::Close(close))
+    }
+
+    /// Makes room for a call of ours, which has this id from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyCalls`] when every slot waits for an answer.
+    pub fn call(
+        &mut self,
+        store: &mut impl Store,
+        deadline: Option<Instant>,
+    ) -> Result<u32, TooManyCalls> {
+        self.calls.begin(store.parts().1, deadline)
+    }
+
+    /// Forgets a call of ours and tells the peer to stop.
+    pub fn cancel(&mut self, store: &mut impl Store, id: u32) {
+        self.calls.abandon(id, store.parts().1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

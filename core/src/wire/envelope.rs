@@ -1,0 +1,58 @@
+//! One event with its topic, encoding and payload, owned.
+
+use alloc::string::String;
+
+use bytes::Bytes;
+
+use super::frame::{Encoding, Payload};
+use crate::topic::Topic;
+
+/// An event as whoever hears it gets it: topic, and a payload with its encoding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    topic: String,
+    encoding: Encoding,
+    payload: Bytes,
+}
+
+impl Envelope {
+    /// The envelope of an event.
+    pub fn new(topic: Topic<'_>, encoding: Encoding, payload: Bytes) -> Self {
+        Self {
+            topic: topic.as_str().into(),
+            encoding,
+            payload,
+        }
+    }
+
+    /// The topic, as text.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// What the bytes of the payload mean.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The bytes of the payload.
+    pub fn bytes(&self) -> &Bytes {
+        &self.payload
+    }
+
+    /// The payload with its encoding, ready to be published or sent again.
+    pub fn payload(&self) -> Payload<'_> {
+        Payload {
+            encoding: self.encoding,
+            bytes: &self.payload,
+        }
+    }
+
+    /// The payload when it is a text.
+    pub fn text(&self) -> Option<&str> {
+        match self.encoding {
+            Encoding::Text => core::str::from_utf8(&self.payload).ok(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The native protocol: what two peers can say to each other, and how it looks as bytes.
+//!
+//! One message carries one frame: a kind byte and a [postcard](https://postcard.jamesmunns.com/wire-format) struct.
+//! Trailing bytes are ignored, so a later minor version may append fields; a kind with its top bit set may be
+//! skipped when unknown. The version stands in `Hello` and `Welcome` alone, whose layout never changes.
+//!
+//! | kind | frame | from | says |
+//! | --- | --- | --- | --- |
+//! | `01` | [`Hello`] | client | who I am, what I understand, what I promise |
+//! | `02` | [`Welcome`] | hub | who you are, what I understand, what I promise |
+//! | `03` | [`Refused`] | hub | why not, and when to try again |
+//! | `04` | [`Subscribe`] | client | filters to hear, from where, and what to do when I am full |
+//! | `05` | [`Unsubscribe`] | client | subscriptions to end |
+//! | `06` | [`Publish`] | client | an event for the hub's subscribers |
+//! | `07` | [`Ack`] | hub | what became of a `Subscribe`, `Unsubscribe` or `Publish` |
+//! | `08` | [`Event`] | hub | an event |
+//! | `09` | [`Lagged`] | hub | so many events are missing here |
+//! | `0a` | [`Call`] | both | a method, its arguments, the time left |
+//! | `0b` | [`Reply`] | both | the result of a call, or why there is none |
+//! | `0c` | [`Item`] | both | one item of a stream |
+//! | `0d` | [`Credit`] | both | how many items are welcome so far |
+//! | `0e` | [`Cancel`] | both | stop this call or stream |
+//! | `0f` | [`End`] | both | a stream is finished |
+//! | `10` | [`Received`] | both | how many data frames have arrived |
+//! | `11` | [`Ping`] | both | are you there? |
+//! | `12` | [`Pong`] | both | I am |
+//! | `13` | [`Close`] | both | why this ends, and when to return |
+//!
+//! `Subscribe` to `End`, without `Credit` and `Cancel`, are *data frames*: they travel in the data lane, in order, and are counted by both sides.
+
+mod codec;
+#[cfg(feature = "alloc")]
+mod envelope;
+mod frame;
+mod list;
+
+#[cfg(feature = "alloc")]
+pub use self::codec::append;
+#[cfg(feature = "std")]
+pub(crate) use self::codec::append_to;
+pub use self::codec::{DecodeError, NoRoom, decode, encode};
+#[cfg(feature = "alloc")]
+pub use self::envelope::Envelope;
+pub use self::frame::{
+    Ack, Call, Cancel, Close, CloseReason, Credit, Denied, Encoding, Encodings, End, Event,
+    Failure, FailureCode, Frame, Hello, Item, Lagged, Name, Outcome, Payload, Ping, Pong, Position,
+    Publish, Received, Refusal, Refused, Reply, Return, Start, Subscribe, Terms, Unsubscribe,
+    Verdict, Welcome,
+};
+pub use self::list::List;
+
+/// The version of the protocol that this crate speaks, the only one so far.
+pub const VERSION: u16 = 1;
