@@ -55,3 +55,98 @@ pub trait Timer: Send {
     /// To be polled after each [`arm`](Timer::arm).
     fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
+
+/// Fills `bytes` from the operating system's source.
+#[cfg(any(feature = "smol", feature = "tokio"))]
+fn fill_random(bytes: &mut [u8]) {
+    // A program without randomness would hand out tokens that can be guessed: better none at all.
+    getrandom::fill(bytes).expect("the operating system has random bytes");
+}
+
+/// What every runtime must do.
+#[cfg(all(test, any(feature = "smol", feature = "tokio")))]
+mod tests {
+    use alloc::sync::Arc;
+    use core::future::poll_fn;
+    use core::sync::atomic::{AtomicBool, Ordering};
+    use core::time::Duration;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(5);
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    pub(super) async fn timer_fires(runtime: &dyn Runtime) {
+        let mut timer = runtime.timer();
+        assert_pending(&mut *timer).await;
+
+        let at = runtime.now() + SHORT;
+        timer.arm(at);
+        poll_fn(|cx| timer.poll_fired(cx)).await;
+        assert!(runtime.now() >= at);
+        assert_pending(&mut *timer).await;
+
+        rearmed_earlier(runtime, &mut *timer).await;
+        rearmed_later(runtime, &mut *timer).await;
+        disarmed(runtime, &mut *timer).await;
+    }
+
+    async fn rearmed_earlier(runtime: &dyn Runtime, timer: &mut dyn Timer) {
+        timer.arm(Instant::from_micros(u64::MAX));
+        assert_pending(timer).await;
+        timer.arm(runtime.now() + LONG);
+        assert_pending(timer).await;
+        timer.arm(runtime.now() + SHORT);
+        poll_fn(|cx| timer.poll_fired(cx)).await;
+
+        timer.arm(Instant::default());
+        poll_fn(|cx| timer.poll_fired(cx)).await;
+    }
+
+    async fn rearmed_later(runtime: &dyn Runtime, timer: &mut dyn Timer) {
+        timer.arm(runtime.now() + SHORT);
+        poll_once(timer).await;
+        let at = runtime.now() + SHORT * 4;
+        timer.arm(at);
+        poll_fn(|cx| timer.poll_fired(cx)).await;
+        assert!(runtime.now() >= at);
+    }
+
+    async fn disarmed(runtime: &dyn Runtime, timer: &mut dyn Timer) {
+        let mut other = runtime.timer();
+        timer.arm(runtime.now() + SHORT);
+        poll_once(timer).await;
+        timer.disarm();
+        other.arm(runtime.now() + SHORT * 2);
+        poll_fn(|cx| other.poll_fired(cx)).await;
+        assert_pending(timer).await;
+    }
+
+    async fn assert_pending(timer: &mut dyn Timer) {
+        assert!(!poll_once(timer).await);
+    }
+
+    /// Whether the timer fired; on a busy machine a short one may.
+    async fn poll_once(timer: &mut dyn Timer) -> bool {
+        poll_fn(|cx| Poll::Ready(timer.poll_fired(cx).is_ready())).await
+    }
+
+    pub(super) async fn spawned_runs(runtime: &dyn Runtime) {
+        let ran = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&ran);
+        runtime.spawn(Box::pin(async move { flag.store(true, Ordering::Release) }));
+
+        let mut timer = runtime.timer();
+        while !ran.load(Ordering::Acquire) {
+            timer.arm(runtime.now() + SHORT);
+            poll_fn(|cx| timer.poll_fired(cx)).await;
+        }
+    }
+
+    pub(super) fn random_differs(runtime: &dyn Runtime) {
+        let (mut one, mut other) = ([0; 16], [0; 16]);
+        runtime.random(&mut one);
+        runtime.random(&mut other);
+        assert_ne!(one, other);
+    }
+}
