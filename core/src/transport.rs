@@ -183,6 +183,40 @@ pub trait Transport: Send {
     fn progress(&self) -> Progress;
 }
 
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn apply(&mut self, limits: &Limits) {
+        (**self).apply(limits);
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        (**self).poll_recv(cx)
+    }
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        (**self).poll_ready(cx)
+    }
+
+    fn start_send(&mut self, outgoing: Outgoing) -> Result<(), TransportError> {
+        (**self).start_send(outgoing)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        (**self).poll_flush(cx)
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        (**self).poll_close(cx)
+    }
+
+    fn info(&self) -> Info {
+        (**self).info()
+    }
+
+    fn progress(&self) -> Progress {
+        (**self).progress()
+    }
+}
+
 /// Waits for peers that connect; a hub's side.
 ///
 /// Object safe, so that a program may choose at run time; the allocation that costs is one per connection, never per message.
