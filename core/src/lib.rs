@@ -20,6 +20,10 @@ pub mod wire;
 pub mod registry;
 
 #[cfg(feature = "std")]
+pub mod payload;
+#[cfg(feature = "std")]
+pub mod protocol;
+#[cfg(feature = "std")]
 pub mod runtime;
 #[cfg(feature = "std")]
 pub mod transport;
@@ -28,6 +32,10 @@ pub use self::id::{ConnectionId, NotAnId};
 #[cfg(feature = "alloc")]
 pub use self::id::{Group, UserId};
 pub use self::limits::Limits;
+#[cfg(feature = "std")]
+pub use self::payload::Typed;
 pub use self::policy::Policy;
 pub use self::time::Instant;
 pub use self::topic::{Topic, TopicError, TopicFilter};
+#[cfg(feature = "alloc")]
+pub use self::wire::Envelope;

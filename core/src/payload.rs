@@ -1,0 +1,237 @@
+//! Between values of the application and payloads.
+
+mod depth;
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{BytesDeserializer, StrDeserializer};
+
+use self::depth::Depth;
+use crate::wire::{Encoding, Envelope, Payload};
+
+/// What can be published, sent, or passed to a call: text, bytes, and with [`Typed`] every value that serde knows.
+///
+/// # Examples
+///
+/// ```
+/// use lapwing::Typed;
+/// use lapwing::payload::Encode;
+/// use lapwing::wire::Encoding;
+///
+/// let mut bytes = Vec::new();
+/// assert_eq!("warm".encode(Encoding::Postcard, &mut bytes)?, Encoding::Text);
+/// assert_eq!(Typed((21, 'C')).encode(Encoding::Postcard, &mut bytes)?, Encoding::Postcard);
+/// assert_eq!(bytes, b"warm\x2a\x01C");
+/// # Ok::<(), lapwing::payload::EncodeError>(())
+/// ```
+pub trait Encode {
+    /// Appends the value's bytes, as `wanted` if it has no encoding of its own, and says which encoding it took.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`] when the value cannot be written: a fault of the program.
+    fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError>;
+}
+
+/// What a payload can be read as: text, bytes, the payload itself, and with [`Typed`] every type that serde knows.
+pub trait Decode: Sized {
+    /// The value of `payload`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the payload is something else: the sender meant another type.
+    fn decode(payload: Payload<'_>) -> Result<Self, PayloadError>;
+}
+
+/// A value as serde sees it, written in the encoding that the recipient's protocol wants.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::Bytes;
+/// use lapwing::payload::{Decode, PayloadError, Typed};
+/// use lapwing::wire::{Encoding, Payload};
+///
+/// let payload = Payload { encoding: Encoding::Postcard, bytes: &[0x2a, 0x01, b'C'] };
+/// let Typed((degrees, unit)): Typed<(i32, char)> = Decode::decode(payload)?;
+/// assert_eq!((degrees, unit), (21, 'C'));
+/// # Ok::<(), PayloadError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Typed<T>(pub T);
+
+/// A value that its own `Serialize` could not write, or not in the encoding that was wanted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value cannot be written: {0}")]
+pub struct EncodeError(String);
+
+/// A payload that is not what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// Its encoding cannot hold the type.
+    #[error("a payload encoded as {0:?} cannot be read as this type")]
+    Encoding(Encoding),
+    /// Its bytes are not a value of the type.
+    #[error("not a value of this type: {0}")]
+    Value(String),
+}
+
+impl Encode for str {
+    fn encode(&self, _: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        into.extend_from_slice(self.as_bytes());
+        Ok(Encoding::Text)
+    }
+}
+
+impl Encode for [u8] {
+    fn encode(&self, _: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        into.extend_from_slice(self);
+        Ok(Encoding::Bytes)
+    }
+}
+
+impl Encode for Payload<'_> {
+    fn encode(&self, _: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        into.extend_from_slice(self.bytes);
+        Ok(self.encoding)
+    }
+}
+
+impl<T: Serialize> Encode for Typed<T> {
+    fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        match wanted {
+            Encoding::Postcard => {
+                let taken = core::mem::take(into);
+                *into = postcard::to_extend(&self.0, taken)
+                    .map_err(|error| EncodeError(error.to_string()))?;
+                Ok(Encoding::Postcard)
+            }
+            other => Err(EncodeError(alloc::format!("no codec for {other:?}"))),
+        }
+    }
+}
+
+macro_rules! encode_as {
+    ($($type:ty => $view:ident),*) => {
+        $(impl Encode for $type {
+            fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+                self.$view().encode(wanted, into)
+            }
+        })*
+    };
+}
+
+encode_as!(String => as_str, Vec<u8> => as_slice, Envelope => payload);
+
+impl Encode for Bytes {
+    fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        self[..].encode(wanted, into)
+    }
+}
+
+impl<const N: usize> Encode for [u8; N] {
+    fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        self[..].encode(wanted, into)
+    }
+}
+
+/// No arguments, or no result: an empty payload.
+impl Encode for () {
+    fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        [].encode(wanted, into)
+    }
+}
+
+impl<T: Encode + ?Sized> Encode for &T {
+    fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+        (**self).encode(wanted, into)
+    }
+}
+
+impl Decode for String {
+    fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
+        match payload.encoding {
+            Encoding::Text => text(payload.bytes).map(String::from),
+            other => Err(PayloadError::Encoding(other)),
+        }
+    }
+}
+
+impl Decode for Vec<u8> {
+    fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
+        Ok(payload.bytes.to_vec())
+    }
+}
+
+impl Decode for Bytes {
+    fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
+        Ok(Bytes::copy_from_slice(payload.bytes))
+    }
+}
+
+/// Takes any payload and looks at none of it.
+impl Decode for () {
+    fn decode(_: Payload<'_>) -> Result<Self, PayloadError> {
+        Ok(())
+    }
+}
+
+impl<T: DeserializeOwned> Decode for Typed<T> {
+    fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
+        let value = match payload.encoding {
+            Encoding::Postcard => {
+                let mut bytes = postcard::Deserializer::from_bytes(payload.bytes);
+                T::deserialize(Depth::new(&mut bytes)).map_err(value_error)
+            }
+            Encoding::Text => T::deserialize(StrDeserializer::<serde::de::value::Error>::new(
+                text(payload.bytes)?,
+            ))
+            .map_err(value_error),
+            Encoding::Bytes => T::deserialize(BytesDeserializer::<serde::de::value::Error>::new(
+                payload.bytes,
+            ))
+            .map_err(value_error),
+            other => Err(PayloadError::Encoding(other)),
+        };
+        value.map(Typed)
+    }
+}
+
+impl Envelope {
+    /// The payload as a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when the publisher meant another type.
+    pub fn decode<T: Decode>(&self) -> Result<T, PayloadError> {
+        T::decode(self.payload())
+    }
+}
+
+/// `value` as a payload of its own.
+pub(crate) fn encoded(
+    value: &(impl Encode + ?Sized),
+    wanted: Encoding,
+) -> Result<(Encoding, Vec<u8>), EncodeError> {
+    let mut bytes = Vec::new();
+    let encoding = value.encode(wanted, &mut bytes)?;
+    Ok((encoding, bytes))
+}
+
+/// Whether the bytes are what the encoding says, as far as that can be seen without a type.
+pub(crate) fn is_sound(payload: Payload<'_>) -> bool {
+    payload.encoding != Encoding::Text || core::str::from_utf8(payload.bytes).is_ok()
+}
+
+fn text(bytes: &[u8]) -> Result<&str, PayloadError> {
+    core::str::from_utf8(bytes).map_err(value_error)
+}
+
+fn value_error(error: impl ToString) -> PayloadError {
+    PayloadError::Value(error.to_string())
+}

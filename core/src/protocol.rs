@@ -1,0 +1,67 @@
+//! From messages to frames and back: the contract of a protocol, and the native one.
+
+use bytes::BytesMut;
+
+use crate::transport::{Kind, Message};
+use crate::wire::{self, DecodeError, Encoding, Frame};
+
+/// Turns messages into frames and frames into messages; one connection speaks one protocol.
+///
+/// A protocol holds no state of a connection, so one value serves all of them, and what it writes for one recipient
+/// is right for every other.
+pub trait Protocol: Send + Sync + 'static {
+    /// Its name, as in a WebSocket sub-protocol: `lapwing.postcard`.
+    fn name(&self) -> &'static str;
+
+    /// The kind of message that carries its frames.
+    fn kind(&self) -> Kind;
+
+    /// The encoding in which it wants a typed value.
+    fn encoding(&self) -> Encoding;
+
+    /// The frame that `message` carries; `None` when it may be skipped.
+    ///
+    /// `scratch` is memory for what cannot be borrowed from the message as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`]: the connection ends, its peer cannot be understood.
+    fn decode<'a>(
+        &self,
+        message: &'a Message,
+        scratch: &'a mut BytesMut,
+    ) -> Result<Option<Frame<'a>>, DecodeError>;
+
+    /// Appends the bytes of `frame`, without any framing of a transport.
+    fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut);
+}
+
+/// The native protocol: [postcard](crate::wire) frames in binary messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Postcard;
+
+impl Protocol for Postcard {
+    fn name(&self) -> &'static str {
+        "lapwing.postcard"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Binary
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Postcard
+    }
+
+    fn decode<'a>(
+        &self,
+        message: &'a Message,
+        _: &'a mut BytesMut,
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
+        wire::decode(&message.bytes)
+    }
+
+    fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut) {
+        wire::append_to(frame, into);
+    }
+}
