@@ -20,6 +20,10 @@ pub mod wire;
 pub mod registry;
 
 #[cfg(feature = "std")]
+mod answers;
+#[cfg(feature = "std")]
+mod link;
+#[cfg(feature = "std")]
 pub mod payload;
 #[cfg(feature = "std")]
 pub mod protocol;
@@ -28,6 +32,8 @@ pub mod runtime;
 #[cfg(feature = "std")]
 pub mod transport;
 
+#[cfg(feature = "std")]
+pub use self::answers::CallFailure;
 pub use self::id::{ConnectionId, NotAnId};
 #[cfg(feature = "alloc")]
 pub use self::id::{Group, UserId};

@@ -76,6 +76,10 @@ pub struct Limits {
     ///
     /// 25 s: below the idle time-outs of common middleboxes.
     pub promise: Duration,
+    /// How long a peer may promise to be silent. Reached: refused, the reason names it.
+    ///
+    /// 1 h: a sleeping sensor's, and a bound on how long a dead one holds a slot.
+    pub promise_max: Duration,
     /// How long a peer may be late with its promise. Reached: the connection ends, dead peer.
     pub grace: Duration,
     /// Pings, pongs and empty messages of one peer. Reached: the connection ends, flood.
@@ -121,6 +125,7 @@ impl Default for Limits {
             turn_bytes_max: 64 * 1024,
             stall: Duration::from_secs(10),
             promise: Duration::from_secs(25),
+            promise_max: Duration::from_secs(3_600),
             grace: Duration::from_secs(20),
             pings: Rate {
                 per_second: 100,

@@ -102,8 +102,8 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The peer announced or began a message larger than [`Limits::message_bytes_max`]. Reading is over,
-    /// sending is still possible: tell the peer why.
+    /// The peer announced or began a message larger than [`Limits::message_bytes_max`]. What follows is thrown away
+    /// until it ends, sending is still possible: tell the peer why.
     #[error("message of {size} bytes, at most {max} are allowed")]
     MessageTooLarge {
         /// The size that the peer announced.
@@ -114,7 +114,7 @@ pub enum TransportError {
     /// A write, or a message half received, made no progress for [`Limits::stall`].
     #[error("the peer made no progress for too long")]
     Stalled,
-    /// The bytes make no sense at this transport's level. Reading is over, sending is still possible.
+    /// The bytes make no sense at this transport's level. What follows is thrown away until it ends, sending is still possible.
     #[error("malformed bytes: {0}")]
     Malformed(&'static str),
     /// The connection broke.
@@ -139,7 +139,9 @@ pub trait Transport: Send {
     ///
     /// # Errors
     ///
-    /// [`TransportError`], and from then on the same or [`Incoming::End`].
+    /// [`TransportError`], once. Asked again after it, a transport reads on and throws away what arrives, and says
+    /// [`Incoming::End`] when the peer has finished or the connection is broken: who closes a socket with unread bytes in
+    /// it destroys its own last words.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>;
 
     /// Ready when [`start_send`](Self::start_send) may be called once.

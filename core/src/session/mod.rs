@@ -29,6 +29,8 @@ use crate::wire::{
 };
 
 pub use self::calls::{CallSlot, TooManyCalls};
+#[cfg(feature = "std")]
+pub(crate) use self::handshake::millis;
 pub use self::lane::{FixedLane, Lane};
 use self::liveness::Liveness;
 use self::rate::Bucket;

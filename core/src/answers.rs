@@ -1,0 +1,273 @@
+//! Answers to the peer's calls: handlers that run beside the connection's I/O, and calls that wait for their turn.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+use core::panic::AssertUnwindSafe;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::task::{Context, Poll};
+use std::panic::catch_unwind;
+
+use crate::payload::{Decode, Encode, encoded};
+use crate::runtime::BoxFuture;
+use crate::time::Instant;
+use crate::wire::{Encoding, Failure, FailureCode, Payload};
+
+/// Why a call has no result, as its handler says it and its caller hears it.
+///
+/// A handler that fails for a reason of its own makes one from a text; only that text leaves the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallFailure {
+    /// Whose fault it is and what to do.
+    pub code: FailureCode,
+    /// What the handler adds for people to read.
+    pub message: String,
+}
+
+impl CallFailure {
+    /// A failure of this kind.
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn as_wire(&self) -> Failure<'_> {
+        Failure {
+            code: self.code,
+            message: &self.message,
+        }
+    }
+}
+
+impl From<Failure<'_>> for CallFailure {
+    fn from(failure: Failure<'_>) -> Self {
+        Self::new(failure.code, failure.message)
+    }
+}
+
+impl From<&str> for CallFailure {
+    fn from(message: &str) -> Self {
+        Self::new(FailureCode::Failed, message)
+    }
+}
+
+impl From<String> for CallFailure {
+    fn from(message: String) -> Self {
+        Self::new(FailureCode::Failed, message)
+    }
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.code {
+            FailureCode::Failed => "the call failed",
+            FailureCode::UnknownMethod => "nobody answers to this method",
+            FailureCode::Arguments => "the arguments are not what the method takes",
+            FailureCode::Forbidden => "the method may not be called",
+            FailureCode::Busy => "too many calls are waiting",
+            FailureCode::TimedOut => "the call took too long",
+            FailureCode::Cancelled => "the call was cancelled",
+            FailureCode::Panicked => "the handler has a fault",
+        };
+        match self.message.is_empty() {
+            true => f.write_str(what),
+            false => write!(f, "{what}: {}", self.message),
+        }
+    }
+}
+
+impl core::error::Error for CallFailure {}
+
+/// What became of a call.
+pub(crate) type Answer = Result<(Encoding, Vec<u8>), CallFailure>;
+
+/// A handler of the application, from arguments as they came to an answer as it leaves.
+pub(crate) type Handler<C> =
+    Arc<dyn Fn(C, Payload<'_>, Encoding) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// Makes a handler of a function over types.
+pub(crate) fn handler<C, A, R, F, Fut>(function: F) -> Handler<C>
+where
+    C: Send + 'static,
+    A: Decode + Send + 'static,
+    R: Encode,
+    F: Fn(C, A) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, CallFailure>> + Send,
+{
+    let function = Arc::new(function);
+    Arc::new(move |caller, arguments, wanted| {
+        let function = function.clone();
+        let arguments = A::decode(arguments)
+            .map_err(|error| CallFailure::new(FailureCode::Arguments, error.to_string()));
+        Box::pin(async move {
+            let result = function(caller, arguments?).await?;
+            encoded(&result, wanted)
+                .map_err(|error| CallFailure::new(FailureCode::Panicked, error.to_string()))
+        })
+    })
+}
+
+/// Lets a handler that waits for its own caller give its place to the caller's next call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    /// Runs `future` with the place given away.
+    pub(crate) async fn lend<T>(&self, future: impl Future<Output = T>) -> T {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let _back = Back(&self.0);
+        return future.await;
+
+        struct Back<'a>(&'a AtomicUsize);
+        impl Drop for Back<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn is_lent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// One call or event that a handler takes care of.
+struct Job {
+    /// The call; an event has none and gets no answer.
+    id: Option<u32>,
+    deadline: Option<Instant>,
+    place: Place,
+    future: BoxFuture<'static, Answer>,
+}
+
+/// The handlers of one connection: those that run, and those that wait for their turn.
+pub(crate) struct Answers {
+    running: Vec<Job>,
+    waiting: VecDeque<Job>,
+    running_max: usize,
+    waiting_max: usize,
+}
+
+impl Answers {
+    pub(crate) fn new(running_max: u32, waiting_max: u32) -> Self {
+        let (running_max, waiting_max) = (running_max.max(1) as usize, waiting_max as usize);
+        Self {
+            running: Vec::new(),
+            waiting: VecDeque::new(),
+            running_max,
+            waiting_max,
+        }
+    }
+
+    /// Whether the next job would be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.len() >= self.waiting_max
+    }
+
+    /// Whether nothing runs and nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.waiting.is_empty()
+    }
+
+    /// Lets a handler run when its turn comes; `poll` has to be called after it.
+    ///
+    /// # When full
+    ///
+    /// False, and the job is gone: a call is answered with `Busy`, events are not read while this is full.
+    pub(crate) fn push(
+        &mut self,
+        id: Option<u32>,
+        deadline: Option<Instant>,
+        place: Place,
+        future: BoxFuture<'static, Answer>,
+    ) -> bool {
+        if self.is_full() {
+            return false;
+        }
+        self.waiting.push_back(Job {
+            id,
+            deadline,
+            place,
+            future,
+        });
+        true
+    }
+
+    /// Drops the handler of a call that the peer no longer wants; no answer is sent.
+    pub(crate) fn cancel(&mut self, id: u32) {
+        self.running.retain(|job| job.id != Some(id));
+        self.waiting.retain(|job| job.id != Some(id));
+    }
+
+    /// When the next handler runs out of time.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.running
+            .iter()
+            .chain(&self.waiting)
+            .filter_map(|job| job.deadline)
+            .min()
+    }
+
+    /// The next answer to a call.
+    pub(crate) fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<(u32, Answer)> {
+        loop {
+            if let Some(id) = self.expired(now) {
+                return Poll::Ready((id, Err(CallFailure::new(FailureCode::TimedOut, ""))));
+            }
+            let started = self.start();
+            match self.poll_running(cx) {
+                Some((Some(id), answer)) => return Poll::Ready((id, answer)),
+                Some((None, _)) => {}
+                // A handler may have lent its place while it was polled.
+                None if started || self.may_start() => {}
+                None => return Poll::Pending,
+            }
+        }
+    }
+
+    fn may_start(&self) -> bool {
+        let busy = self
+            .running
+            .iter()
+            .filter(|job| !job.place.is_lent())
+            .count();
+        busy < self.running_max && !self.waiting.is_empty()
+    }
+
+    fn start(&mut self) -> bool {
+        let before = self.running.len();
+        while self.may_start() {
+            self.running.extend(self.waiting.pop_front());
+        }
+        self.running.len() > before
+    }
+
+    /// The first of the running handlers that is done; the others have been polled up to it.
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<(Option<u32>, Answer)> {
+        for index in 0..self.running.len() {
+            let future = &mut self.running[index].future;
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)))
+                .unwrap_or_else(|_| Poll::Ready(Err(CallFailure::new(FailureCode::Panicked, ""))));
+            if let Poll::Ready(answer) = polled {
+                return Some((self.running.remove(index).id, answer));
+            }
+        }
+        None
+    }
+
+    /// A call whose time is over; events have no deadline.
+    fn expired(&mut self, now: Instant) -> Option<u32> {
+        let late = |job: &Job| job.deadline.is_some_and(|deadline| deadline <= now);
+        if let Some(index) = self.running.iter().position(late) {
+            return self.running.remove(index).id;
+        }
+        let index = self.waiting.iter().position(late)?;
+        self.waiting.remove(index)?.id
+    }
+}

@@ -1,0 +1,268 @@
+//! One session over one transport: the part that a hub's connection and a client have in common.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::limits::Limits;
+use crate::protocol::Protocol;
+use crate::runtime::Runtime;
+use crate::session::{Config, Input, Lane, Output, Role, Session, Store};
+use crate::time::Instant;
+use crate::transport::{
+    Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError,
+};
+use crate::wire::{Close, CloseReason, DecodeError, Encoding, Encodings, Frame, Return, Terms};
+
+/// Encoded frames of a lane on their way to a transport.
+pub(crate) enum Chunk {
+    /// One frame.
+    Frame(Bytes),
+    /// Whole frames, framed as the transport does it.
+    Framed(Bytes),
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Frame(bytes) | Self::Framed(bytes) => bytes,
+        }
+    }
+}
+
+/// Frames and bytes of payloads and protocol, without the framing of transports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) frames_in: u64,
+    pub(crate) bytes_in: u64,
+    pub(crate) frames_out: u64,
+    pub(crate) bytes_out: u64,
+}
+
+/// A session, its transport and its protocol.
+pub(crate) struct Link {
+    transport: Guarded<Box<dyn Transport>>,
+    protocol: Arc<dyn Protocol>,
+    pub(crate) session: Session,
+    pub(crate) traffic: Traffic,
+    /// The peer's bytes are over, or make no sense any more.
+    deaf: bool,
+}
+
+impl Link {
+    pub(crate) fn new(
+        mut transport: Box<dyn Transport>,
+        protocol: Arc<dyn Protocol>,
+        runtime: &Arc<dyn Runtime>,
+        limits: &Limits,
+        role: Role,
+    ) -> Self {
+        transport.apply(limits);
+        let mut transport = Guarded::new(transport, runtime.clone());
+        transport.apply(limits);
+        let session = Session::new(config(limits, role), runtime.now());
+        Self {
+            transport,
+            protocol,
+            session,
+            traffic: Traffic::default(),
+            deaf: false,
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> &Arc<dyn Protocol> {
+        &self.protocol
+    }
+
+    pub(crate) fn info(&self) -> Info {
+        self.transport.info()
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.info().framing
+    }
+
+    /// The next message; `None` when there will be none that matters.
+    ///
+    /// Ends of all kinds are taken care of: the session knows, and its events tell.
+    pub(crate) fn poll_message(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Message>> {
+        loop {
+            if self.deaf {
+                return Poll::Ready(None);
+            }
+            match ready!(self.transport.poll_recv(cx)) {
+                Ok(Incoming::Message(message)) => {
+                    self.traffic.frames_in += 1;
+                    self.traffic.bytes_in += message.bytes.len() as u64;
+                    return Poll::Ready(Some(message));
+                }
+                Ok(Incoming::Alive) => self.session.handle_alive(now),
+                Ok(Incoming::End) => {
+                    self.deaf = true;
+                    self.session.handle_end();
+                }
+                Err(error) => self.fail(&error, now),
+            }
+        }
+    }
+
+    /// What a message means.
+    pub(crate) fn handle<'a>(
+        &mut self,
+        message: &'a Message,
+        scratch: &'a mut BytesMut,
+        store: &mut impl Store,
+        now: Instant,
+    ) -> Input<'a> {
+        match self.protocol.decode(message, scratch) {
+            Ok(Some(frame)) => self.session.handle_frame(frame, store, now),
+            Ok(None) | Err(DecodeError::Empty) => {
+                self.session.handle_skipped(now);
+                Input::Nothing
+            }
+            Err(_) => self.session.violate(CloseReason::Malformed, now),
+        }
+    }
+
+    /// Sends a frame of the handshake, which waits in no lane. The transport has taken nothing before it, so it has room.
+    pub(crate) fn send_first(&mut self, frame: &Frame<'_>) {
+        let _ = self.start_frame(frame);
+    }
+
+    /// Writes what session and lane have; ready when all of it is handed over.
+    ///
+    /// # Errors
+    ///
+    /// The session has ended then.
+    pub(crate) fn poll_write<S>(
+        &mut self,
+        store: &mut S,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TransportError>>
+    where
+        S: Store<Lane: 'static>,
+        for<'a> S::Lane: Lane<Chunk<'a> = Chunk>,
+    {
+        let written = self.poll_write_inner(store, now, cx);
+        if let Poll::Ready(Err(error)) = &written {
+            self.fail(error, now);
+            self.session.handle_end();
+        }
+        written
+    }
+
+    fn poll_write_inner<S>(
+        &mut self,
+        store: &mut S,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), TransportError>>
+    where
+        S: Store<Lane: 'static>,
+        for<'a> S::Lane: Lane<Chunk<'a> = Chunk>,
+    {
+        loop {
+            ready!(self.transport.poll_ready(cx))?;
+            let before = self.session.sent();
+            let Some(output) = self.session.poll_frame(store, now) else {
+                break;
+            };
+            let chunk = match output {
+                Output::Control(frame) => {
+                    self.start_frame(&frame)?;
+                    continue;
+                }
+                Output::Data(chunk) => chunk,
+            };
+            let frames = self.session.sent() - before;
+            self.start_chunk(chunk, frames)?;
+        }
+        self.transport.poll_flush(cx)
+    }
+
+    /// Tells the peer that nothing follows, then reads on until it has finished too.
+    ///
+    /// Whoever closes a socket with unread bytes in it destroys its own last words; the caller bounds the time.
+    pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.transport.poll_close(cx)).is_err() {
+            return Poll::Ready(());
+        }
+        loop {
+            match ready!(self.transport.poll_recv(cx)) {
+                Ok(Incoming::End) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn start_frame(&mut self, frame: &Frame<'_>) -> Result<(), TransportError> {
+        let mut bytes = BytesMut::new();
+        self.protocol.encode(frame, &mut bytes);
+        self.start_chunk(Chunk::Frame(bytes.freeze()), 1)
+    }
+
+    fn start_chunk(&mut self, chunk: Chunk, frames: u64) -> Result<(), TransportError> {
+        self.traffic.frames_out += frames;
+        self.traffic.bytes_out += chunk.as_ref().len() as u64;
+        self.transport.start_send(match chunk {
+            Chunk::Frame(bytes) => Outgoing::Message(Message {
+                bytes,
+                kind: self.protocol.kind(),
+            }),
+            Chunk::Framed(bytes) => Outgoing::Framed(bytes),
+        })
+    }
+
+    fn fail(&mut self, error: &TransportError, now: Instant) {
+        match *error {
+            TransportError::MessageTooLarge { size, max } => {
+                self.deaf = true;
+                let close = Close {
+                    reason: CloseReason::MessageTooLarge { size, max },
+                    verdict: Return::Now,
+                };
+                self.session.close(close, false, now);
+            }
+            TransportError::Malformed(_) => {
+                self.deaf = true;
+                self.session.violate(CloseReason::Malformed, now);
+            }
+            TransportError::Stalled => {
+                self.deaf = true;
+                self.session.give_up(CloseReason::Stalled);
+            }
+            TransportError::Io(_) => {
+                self.deaf = true;
+                self.session.handle_end();
+            }
+        }
+    }
+}
+
+fn config(limits: &Limits, role: Role) -> Config {
+    Config {
+        role,
+        terms: Terms {
+            encodings: Encodings::NONE
+                .with(Encoding::Text)
+                .with(Encoding::Bytes)
+                .with(Encoding::Postcard),
+            promise_ms: crate::session::millis(limits.promise),
+            message_bytes_max: limits.message_bytes_max,
+            subscriptions_max: limits.subscriptions_max,
+        },
+        grace: limits.grace,
+        promise_max: limits.promise_max,
+        handshake: limits.handshake,
+        closing: limits.closing,
+        pings: limits.pings,
+        requests: limits.requests,
+    }
+}
