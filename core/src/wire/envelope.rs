@@ -8,6 +8,20 @@ use super::frame::{Encoding, Payload};
 use crate::topic::Topic;
 
 /// An event as whoever hears it gets it: topic, and a payload with its encoding.
+///
+/// # Examples
+///
+/// ```
+/// use lapwing::wire::Encoding;
+/// use lapwing::{Envelope, Topic};
+///
+/// let warm = Envelope::new(Topic::new("room/7/air")?, Encoding::Text, "21 C".into());
+/// assert_eq!((warm.topic(), warm.text()), ("room/7/air", Some("21 C")));
+///
+/// let raw = Envelope::new(Topic::new("room/7/air")?, Encoding::Bytes, "21 C".into());
+/// assert_eq!(raw.text(), None, "bytes are not taken for a text, even if they could be one");
+/// # Ok::<(), lapwing::TopicError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     topic: String,

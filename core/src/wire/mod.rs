@@ -49,5 +49,10 @@ pub use self::frame::{
 };
 pub use self::list::List;
 
+#[cfg(test)]
+pub(crate) mod draw;
+#[cfg(test)]
+mod tests;
+
 /// The version of the protocol that this crate speaks, the only one so far.
 pub const VERSION: u16 = 1;
