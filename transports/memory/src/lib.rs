@@ -1,5 +1,51 @@
-//! Two ends in one process, and the simulator.
+//! Two ends of a connection in one process, a network that goes wrong on command, and a runtime in which an hour of
+//! it takes a moment and repeats from one seed.
+//!
+//! ```text
+//!   Connector ──┐  path "phone": delay, stall,  ┌── Listener "hub"
+//!    "phone"    └── partition, cut, half_open ──┘
+//!  ─────────────────────────────────────────────────────────────────
+//!   Virtual: the clock jumps, the seed picks the next task and rolls the dice
+//! ```
+//!
+//! ```
+//! use std::future::poll_fn;
+//! use std::time::Duration;
+//! use lapwing::transport::{Connector as _, Incoming, Listener as _, Message, Outgoing};
+//! use lapwing_memory::{Network, Path, Virtual};
+//!
+//! Virtual::check(0..20, async |sim| {
+//!     let network = Network::new(&sim.runtime());
+//!     let mut listener = network.listen("hub").expect("the name is free");
+//!     let mut phone = network.connector("hub").named("phone").connect().await.expect("somebody listens");
+//!     let mut peer = listener.accept().await.expect("somebody connected");
+//!
+//!     network.delay(Path::to_hub("phone"), Duration::from_secs(3600));
+//!     poll_fn(|cx| phone.poll_ready(cx)).await.expect("nothing is cut");
+//!     phone.start_send(Outgoing::Message(Message::binary("hello"))).expect("nothing is cut");
+//!     let heard = poll_fn(|cx| peer.poll_recv(cx)).await.expect("nothing is cut");
+//!
+//!     assert_eq!(heard, Incoming::Message(Message::binary("hello")));
+//!     assert_eq!(sim.elapsed(), Duration::from_secs(3600));
+//! });
+//! ```
+//!
+//! [`Network`], its ends and [`pair`] work on every runtime; only a [`Virtual`] one makes them repeat. What it does not do: bandwidth,
+//! loss or reordering of messages within a connection (a transport has none of these), and threads, sockets and clocks outside of it.
+//! No features.
 
+mod connector;
+mod direction;
+mod link;
+mod listener;
+mod memory;
+mod network;
+mod path;
 mod runtime;
 
+pub use self::connector::Connector;
+pub use self::listener::Listener;
+pub use self::memory::{Memory, pair};
+pub use self::network::Network;
+pub use self::path::Path;
 pub use self::runtime::{Parked, Stuck, Virtual, labelled, waiting};

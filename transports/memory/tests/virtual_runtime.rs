@@ -1,5 +1,7 @@
 //! What a test can rely on when time is virtual and one seed decides everything.
 
+#![allow(clippy::unwrap_used)]
+
 use std::future::{pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -117,7 +119,7 @@ fn a_wait_that_is_over_is_forgotten() {
 
 #[test]
 fn settle_lets_everything_happen_that_can() {
-    Virtual::check(0..20, |sim| async move {
+    Virtual::check(0..20, async |sim| {
         let steps = Arc::new(AtomicUsize::new(0));
         for _ in 0..3 {
             let (handle, steps) = (sim.clone(), steps.clone());

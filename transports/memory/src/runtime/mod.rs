@@ -101,15 +101,12 @@ impl Virtual {
     /// ```
     /// use lapwing_memory::Virtual;
     ///
-    /// Virtual::check(0..20, |sim| async move {
+    /// Virtual::check(0..20, async |sim| {
     ///     sim.settle().await;
     ///     assert_eq!(sim.tasks(), 0);
     /// });
     /// ```
-    pub fn check<F>(seeds: Range<u64>, test: impl Fn(Self) -> F)
-    where
-        F: Future<Output = ()>,
-    {
+    pub fn check(seeds: Range<u64>, test: impl AsyncFn(Self)) {
         for seed in seeds {
             let sim = Self::new(seed);
             let _failing = Failing { seed };

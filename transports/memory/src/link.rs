@@ -1,0 +1,130 @@
+//! A link: two directions between two ends, and what has become of the ends.
+
+use core::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lapwing::runtime::Runtime;
+
+use crate::direction::{Direction, Fault};
+
+/// One of the two ends of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    Client,
+    Hub,
+}
+
+impl Side {
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Hub,
+            Self::Hub => Self::Client,
+        }
+    }
+}
+
+/// What is wrong with each direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) to_hub: Fault,
+    pub(crate) to_client: Fault,
+}
+
+impl Faults {
+    pub(crate) fn are_partition(&self) -> bool {
+        self.to_hub.partitioned || self.to_client.partitioned
+    }
+}
+
+/// What the two ends share.
+///
+/// Its lock is never held while foreign code runs: wakers are woken and dropped after it.
+pub(crate) struct Link {
+    pub(crate) runtime: Arc<dyn Runtime>,
+    state: Mutex<LinkState>,
+}
+
+impl Link {
+    pub(crate) fn new(runtime: &Arc<dyn Runtime>, faults: &Faults) -> Self {
+        let mut state = LinkState::default();
+        state.set_faults(faults, &**runtime);
+        Self {
+            runtime: runtime.clone(),
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Nothing is left half done by a panic in here, so a poisoned lock is as good as new.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LinkState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the link by `change`, then lets both ends look what that means for them.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut LinkState, &dyn Runtime)) {
+        let mut state = self.lock();
+        change(&mut state, &*self.runtime);
+        let wakers = state.take_wakers();
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// Both directions, and which ends know that the link is broken.
+#[derive(Default)]
+pub(crate) struct LinkState {
+    to_hub: Direction,
+    to_client: Direction,
+    broken: [bool; 2],
+}
+
+impl LinkState {
+    /// The direction in which `side` sends.
+    pub(crate) fn sending(&mut self, side: Side) -> &mut Direction {
+        match side {
+            Side::Client => &mut self.to_hub,
+            Side::Hub => &mut self.to_client,
+        }
+    }
+
+    /// The direction in which `side` receives.
+    pub(crate) fn receiving(&mut self, side: Side) -> &mut Direction {
+        self.sending(side.other())
+    }
+
+    pub(crate) fn is_broken(&self, side: Side) -> bool {
+        self.broken[side as usize]
+    }
+
+    pub(crate) fn set_faults(&mut self, faults: &Faults, clock: &dyn Runtime) {
+        self.to_hub.set_fault(faults.to_hub, clock);
+        self.to_client.set_fault(faults.to_client, clock);
+    }
+
+    /// Both ends know at once that it is over.
+    pub(crate) fn cut(&mut self, clock: &dyn Runtime) {
+        self.silence(clock);
+        self.broken = [true; 2];
+    }
+
+    /// The client's end knows at once that it is over, the hub's will never hear of it.
+    pub(crate) fn half_open(&mut self, clock: &dyn Runtime) {
+        self.silence(clock);
+        self.broken[Side::Client as usize] = true;
+    }
+
+    fn silence(&mut self, clock: &dyn Runtime) {
+        self.to_hub.silence(clock);
+        self.to_client.silence(clock);
+    }
+
+    fn take_wakers(&mut self) -> [Option<Waker>; 4] {
+        let (up, down) = (&mut self.to_hub, &mut self.to_client);
+        [
+            &mut up.receiver,
+            &mut up.sender,
+            &mut down.receiver,
+            &mut down.sender,
+        ]
+        .map(Option::take)
+    }
+}

@@ -1,0 +1,95 @@
+//! A path: the way between a client and its hub, with its faults and its links.
+
+use std::sync::{Arc, Weak};
+
+use lapwing::runtime::Runtime;
+
+use crate::direction::Fault;
+use crate::link::{Faults, Link};
+
+/// The way between a client and its hub, or one direction of it; a client's name is both directions.
+///
+/// # Examples
+///
+/// ```
+/// use lapwing_memory::{Network, Path, Virtual};
+///
+/// let network = Network::new(&Virtual::new(7).runtime());
+/// network.stall("phone");
+/// network.resume(Path::to_hub("phone"));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path<'a> {
+    pub(crate) client: &'a str,
+    to_hub: bool,
+    to_client: bool,
+}
+
+impl<'a> Path<'a> {
+    /// From `client` to its hub.
+    pub fn to_hub(client: &'a str) -> Self {
+        Self {
+            client,
+            to_hub: true,
+            to_client: false,
+        }
+    }
+
+    /// To `client` from its hub.
+    pub fn to_client(client: &'a str) -> Self {
+        Self {
+            client,
+            to_hub: false,
+            to_client: true,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Path<'a> {
+    fn from(client: &'a str) -> Self {
+        Self {
+            client,
+            to_hub: true,
+            to_client: true,
+        }
+    }
+}
+
+/// What a network knows of the path of one client.
+#[derive(Default)]
+pub(crate) struct PathState {
+    faults: Faults,
+    links: Vec<Weak<Link>>,
+}
+
+impl PathState {
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults
+    }
+
+    /// Changes the faults of the ways that `path` names.
+    pub(crate) fn set(&mut self, path: Path<'_>, set: impl Fn(&mut Fault)) {
+        if path.to_hub {
+            set(&mut self.faults.to_hub);
+        }
+        if path.to_client {
+            set(&mut self.faults.to_client);
+        }
+    }
+
+    /// A new link with the faults of this path.
+    pub(crate) fn link(&mut self, runtime: &Arc<dyn Runtime>) -> Arc<Link> {
+        let link = Arc::new(Link::new(runtime, &self.faults));
+        // Only when it would grow, so that many clients of one name do not look through all others each time.
+        if self.links.len() == self.links.capacity() {
+            self.links.retain(|link| link.strong_count() > 0);
+        }
+        self.links.push(Arc::downgrade(&link));
+        link
+    }
+
+    /// The links of which an end exists.
+    pub(crate) fn links(&self) -> Vec<Arc<Link>> {
+        self.links.iter().filter_map(Weak::upgrade).collect()
+    }
+}
