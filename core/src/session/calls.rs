@@ -1,6 +1,7 @@
 //! Calls of ours that wait for an answer.
 
 use crate::time::Instant;
+use crate::wire::{Cancel, Frame};
 
 /// Room for one call that waits for its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,15 +66,25 @@ impl Calls {
     }
 
     /// Frees the slot of a call that is waiting; `None` when there is no such call.
-    pub(super) fn answered(&mut self, id: u32, slots: &mut [CallSlot]) -> Option<()> {
-        find(slots, id)?.0 = Slot::Free;
+    pub(super) fn answered(&mut self, wanted: u32, slots: &mut [CallSlot]) -> Option<()> {
+        let slot = slots
+            .iter_mut()
+            .find(|slot| matches!(slot.0, Slot::Waiting { id, .. } if id == wanted))?;
+        slot.0 = Slot::Free;
         Some(())
     }
 
-    pub(super) fn abandon(&mut self, id: u32, slots: &mut [CallSlot]) {
-        if let Some(slot) = find(slots, id) {
-            slot.0 = Slot::Cancelled(id);
+    /// Forgets a call, also one whose owner does not know yet that its time is over.
+    pub(super) fn abandon(&mut self, wanted: u32, slots: &mut [CallSlot]) {
+        for slot in slots {
+            match slot.0 {
+                Slot::Waiting { id, .. } if id == wanted => {}
+                Slot::Expired(id) if id == wanted => self.expired -= 1,
+                _ => continue,
+            }
+            slot.0 = Slot::Cancelled(wanted);
             self.cancelled += 1;
+            return;
         }
     }
 
@@ -119,8 +130,8 @@ impl Calls {
         })
     }
 
-    /// A call that the peer has to be told to stop; its slot is free again.
-    pub(super) fn cancel(&mut self, slots: &mut [CallSlot]) -> Option<u32> {
+    /// Tells the peer to stop a call, whose slot is free again.
+    pub(super) fn control(&mut self, slots: &mut [CallSlot]) -> Option<Frame<'static>> {
         if self.cancelled == 0 {
             return None;
         }
@@ -128,15 +139,9 @@ impl Calls {
         slots.iter_mut().find_map(|slot| match slot.0 {
             Slot::Cancelled(id) => {
                 slot.0 = Slot::Free;
-                Some(id)
+                Some(Frame::Cancel(Cancel { id }))
             }
             _ => None,
         })
     }
-}
-
-fn find(slots: &mut [CallSlot], wanted: u32) -> Option<&mut CallSlot> {
-    slots
-        .iter_mut()
-        .find(|slot| matches!(slot.0, Slot::Waiting { id, .. } if id == wanted))
 }

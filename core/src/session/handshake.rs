@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::closing::LastWords;
 use super::{Ending, Input, Phase, Role, Session};
 use crate::id::ConnectionId;
 use crate::time::Instant;
@@ -17,17 +18,16 @@ impl Session {
         positions: List<'a, Position<'a>>,
         now: Instant,
     ) -> Hello<'a> {
-        debug_assert_eq!(
-            (self.config.role, self.phase),
-            (Role::Client, Phase::Opening)
-        );
-        self.phase = Phase::Deciding;
+        debug_assert_eq!(self.role, Role::Client);
+        if self.phase == Phase::Opening {
+            self.phase = Phase::Deciding;
+        }
         self.live.spoke(now);
         let (oldest, newest) = (VERSION, VERSION);
         Hello {
             oldest,
             newest,
-            terms: self.config.terms,
+            terms: self.terms,
             resumable: false,
             token,
             resume: None,
@@ -41,7 +41,7 @@ impl Session {
             return None;
         }
         self.become_ready(now);
-        let terms = self.config.terms;
+        let terms = self.terms;
         Some(Welcome {
             version: VERSION,
             connection,
@@ -58,8 +58,8 @@ impl Session {
         retry_after: Option<Duration>,
         message: &'a str,
     ) -> Refused<'a> {
-        self.refuse_with(reason);
-        self.refusal_frame();
+        self.end(Ending::Refused(reason));
+        self.last_words = None;
         Refused {
             reason,
             retry_after_ms: retry_after.map(millis),
@@ -69,44 +69,33 @@ impl Session {
 
     /// Hub: takes the hello. Client: takes the answer.
     pub(super) fn handle_first<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
-        match (self.config.role, self.phase, frame) {
+        match (self.role, self.phase, frame) {
             (Role::Hub, Phase::Opening, Frame::Hello(hello)) => self.handle_hello(hello),
             (Role::Client, Phase::Deciding, Frame::Welcome(welcome)) => {
                 self.handle_welcome(welcome, now)
             }
-            (Role::Client, Phase::Deciding, Frame::Refused(refused)) => {
+            (Role::Client, _, Frame::Refused(refused)) => {
                 self.end(Ending::Refused(refused.reason));
                 Input::Refused(refused)
             }
-            (Role::Client, _, Frame::Close(close)) => {
+            (Role::Client, _, Frame::Close(close))
+            | (Role::Hub, Phase::Deciding, Frame::Close(close)) => {
                 self.end(Ending::ByPeer(close));
                 Input::Close(close)
             }
-            (Role::Client, ..) => {
-                self.end(Ending::ByUs(Close {
-                    reason: CloseReason::Unexpected,
-                    verdict: Return::Now,
-                }));
-                Input::Nothing
-            }
-            (Role::Hub, ..) => {
-                self.refuse_with(Refusal::Malformed);
-                Input::Nothing
-            }
+            _ => self.violate(CloseReason::Unexpected, now),
         }
     }
 
     fn handle_hello<'a>(&mut self, hello: Hello<'a>) -> Input<'a> {
         if hello.oldest > VERSION || hello.newest < VERSION {
-            self.refuse_with(Refusal::Version {
-                oldest: VERSION,
-                newest: VERSION,
-            });
+            let (oldest, newest) = (VERSION, VERSION);
+            self.refuse_with(Refusal::Version { oldest, newest }, None);
             return Input::Nothing;
         }
-        let max_ms = millis(self.config.promise_max);
+        let max_ms = self.bounds.promise_max_ms;
         if hello.terms.promise_ms > max_ms {
-            self.refuse_with(Refusal::Promise { max_ms });
+            self.refuse_with(Refusal::Promise { max_ms }, None);
             return Input::Nothing;
         }
         self.peer = hello.terms;
@@ -115,15 +104,19 @@ impl Session {
     }
 
     fn handle_welcome<'a>(&mut self, welcome: Welcome<'a>, now: Instant) -> Input<'a> {
-        if welcome.version != VERSION {
-            self.end(Ending::ByUs(Close {
-                reason: CloseReason::Malformed,
+        let promise_ms = welcome.terms.promise_ms;
+        if welcome.version != VERSION || promise_ms > self.bounds.promise_max_ms {
+            let close = Close {
+                reason: CloseReason::Unexpected,
                 verdict: Return::Never,
-            }));
+            };
+            self.close(close, false, now);
             return Input::Nothing;
         }
         self.peer = welcome.terms;
-        self.counted = welcome.resume_token.is_some();
+        if welcome.resume_token.is_some() {
+            self.counting.tell_peer();
+        }
         self.become_ready(now);
         Input::Welcome(welcome)
     }
@@ -131,27 +124,32 @@ impl Session {
     fn become_ready(&mut self, now: Instant) {
         self.phase = Phase::Ready;
         self.deadline = None;
-        let promise = Duration::from_millis(self.config.terms.promise_ms.into());
-        let patience = Duration::from_millis(self.peer.promise_ms.into()) + self.config.grace;
-        self.live.begin(promise, patience, now);
+        let patience_ms = self.peer.promise_ms.saturating_add(self.bounds.grace_ms);
+        self.live.begin(self.terms.promise_ms, patience_ms, now);
     }
 
-    /// Ends the session before it began; the hub's reason leaves by `poll_frame`.
-    pub(super) fn refuse_with(&mut self, reason: Refusal) {
-        if self.config.role == Role::Hub {
-            self.refusal = Some(reason);
-        }
+    /// Ends a hub's session before it began; the reason leaves by `poll_frame`.
+    pub(super) fn refuse_with(&mut self, reason: Refusal, retry_after_ms: Option<u32>) {
+        self.last_words = Some(LastWords::Refused { retry_after_ms });
         self.end(Ending::Refused(reason));
     }
+}
 
-    /// The hub's reason, once.
-    pub(super) fn refusal_frame(&mut self) -> Option<Frame<'static>> {
-        let reason = self.refusal.take()?;
-        Some(Frame::Refused(Refused {
-            reason,
-            retry_after_ms: None,
-            message: "",
-        }))
+/// What a hub tells a client that it does not let in, and when to try again, where it would otherwise say `close`.
+pub(super) fn refusal(close: Close) -> (Refusal, Option<u32>) {
+    use CloseReason as R;
+    let retry_after_ms = match close.verdict {
+        Return::Now => Some(0),
+        Return::After { ms } => Some(ms),
+        Return::Never => None,
+    };
+    match close.reason {
+        R::Silent | R::Stalled | R::TooSlow => (Refusal::Late, retry_after_ms),
+        R::Done | R::Shutdown => (Refusal::Shutdown, retry_after_ms),
+        R::Kicked => (Refusal::Unauthorized, retry_after_ms),
+        R::MessageTooLarge { .. } | R::Flood | R::Malformed | R::Unexpected | R::Count => {
+            (Refusal::Malformed, None)
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use crate::wire::{Frame, Ping, Pong};
 #[derive(Debug)]
 pub(super) struct Liveness {
     /// We speak at least this often.
-    promise: Duration,
+    promise_ms: u32,
     /// The peer is dead after this time without a message: its promise and our grace.
-    patience: Duration,
+    patience_ms: u32,
     spoke: Instant,
     heard: Instant,
     /// The newest ping of the peer that has no pong yet; older ones are not answered.
@@ -20,14 +20,13 @@ pub(super) struct Liveness {
     nonce: u32,
     pinged: Option<Instant>,
     round_trip: Option<Duration>,
-    last_words: bool,
 }
 
 impl Liveness {
     pub(super) fn new(now: Instant) -> Self {
         Self {
-            promise: Duration::MAX,
-            patience: Duration::MAX,
+            promise_ms: u32::MAX,
+            patience_ms: u32::MAX,
             spoke: now,
             heard: now,
             owed: None,
@@ -35,13 +34,12 @@ impl Liveness {
             nonce: 0,
             pinged: None,
             round_trip: None,
-            last_words: false,
         }
     }
 
-    pub(super) fn begin(&mut self, promise: Duration, patience: Duration, now: Instant) {
-        self.promise = promise;
-        self.patience = patience;
+    pub(super) fn begin(&mut self, promise_ms: u32, patience_ms: u32, now: Instant) {
+        self.promise_ms = promise_ms;
+        self.patience_ms = patience_ms;
         self.spoke = now;
         self.heard = now;
     }
@@ -50,21 +48,37 @@ impl Liveness {
         self.heard = now;
     }
 
+    /// Whatever was said keeps the promise as well as a ping.
     pub(super) fn spoke(&mut self, now: Instant) {
         self.spoke = now;
+        self.ping_due = false;
     }
 
     pub(super) fn is_dead(&self, now: Instant) -> bool {
-        self.heard + self.patience <= now
+        self.death() <= now
     }
 
     /// Makes a ping due when we would otherwise break our promise.
     pub(super) fn speak_if_due(&mut self, now: Instant) {
-        self.ping_due |= self.spoke + self.promise <= now;
+        self.ping_due |= self.silence() <= now;
     }
 
+    /// A ping that is due already is no reason to wake up: it leaves when there is room.
     pub(super) fn deadline(&self) -> Instant {
-        (self.spoke + self.promise).min(self.heard + self.patience)
+        match self.ping_due {
+            true => self.death(),
+            false => self.death().min(self.silence()),
+        }
+    }
+
+    /// When the peer is dead, if it says nothing until then.
+    fn death(&self) -> Instant {
+        self.heard + Duration::from_millis(self.patience_ms.into())
+    }
+
+    /// When we break our promise, if we say nothing until then.
+    fn silence(&self) -> Instant {
+        self.spoke + Duration::from_millis(self.promise_ms.into())
     }
 
     pub(super) fn asked(&mut self, nonce: u32) {
@@ -94,10 +108,5 @@ impl Liveness {
         self.nonce = self.nonce.wrapping_add(1);
         self.pinged = Some(now);
         Some(Frame::Ping(Ping { nonce: self.nonce }))
-    }
-
-    /// Whether the last words had been said before; they are now.
-    pub(super) fn said_last_words(&mut self) -> bool {
-        core::mem::replace(&mut self.last_words, true)
     }
 }

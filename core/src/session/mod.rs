@@ -6,7 +6,7 @@
 //!   handle_frame(frame, store, now)    something arrived; at most one thing to tell
 //!   handle_timeout(store, now)         time has passed
 //!   poll_frame(store, now)             what to send
-//!   poll_event(store)                  small facts: ready, call timed out, ended
+//!   poll_event(store)                  small facts: call timed out, ended
 //!   poll_timeout()                     when to call again
 //! ```
 //!
@@ -14,6 +14,8 @@
 //! belong to the caller and come in as a [`Store`]: arrays on a chip, growing memory in a hub.
 
 mod calls;
+mod closing;
+mod counting;
 mod handshake;
 mod lane;
 mod liveness;
@@ -25,21 +27,17 @@ use crate::limits::Rate;
 use crate::time::Instant;
 use crate::wire::{
     Ack, Call, Cancel, Close, CloseReason, Event, Frame, Hello, Lagged, Ping, Pong, Publish,
-    Received, Refusal, Refused, Reply, Return, Subscribe, Terms, Unsubscribe, Welcome,
+    Received, Refusal, Refused, Reply, Subscribe, Terms, Unsubscribe, Welcome,
 };
 
 pub use self::calls::{CallSlot, TooManyCalls};
+use self::closing::LastWords;
+use self::counting::Counting;
 #[cfg(feature = "std")]
 pub(crate) use self::handshake::millis;
 pub use self::lane::{FixedLane, Lane};
 use self::liveness::Liveness;
 use self::rate::Bucket;
-
-/// Data frames between two [`Received`].
-const RECEIVED_EVERY: u64 = 64;
-
-/// How long [`Received`] may be late when fewer frames arrive.
-const RECEIVED_AFTER: Duration = Duration::from_secs(1);
 
 /// Which end of a connection a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +57,7 @@ pub struct Config {
     pub terms: Terms,
     /// How long the peer may be late with its promise.
     pub grace: Duration,
-    /// How long a peer may promise to be silent at most.
+    /// How long a peer may promise to be silent at most; on either side.
     pub promise_max: Duration,
     /// From the start to the end of the handshake.
     pub handshake: Duration,
@@ -85,27 +83,48 @@ pub trait Store {
 /// See the [module](self) for its verbs.
 #[derive(Debug)]
 pub struct Session {
-    config: Config,
+    role: Role,
     phase: Phase,
+    terms: Terms,
+    bounds: Bounds,
     /// Of the handshake, or of the end.
     deadline: Option<Instant>,
     peer: Terms,
     live: Liveness,
+    counting: Counting,
     pings: Bucket,
     requests: Bucket,
     calls: calls::Calls,
-    refusal: Option<Refusal>,
-    close: Option<Close>,
-    closed_by_peer: bool,
-    event: Option<Ending>,
-    told: bool,
     /// Frames that `poll_frame` gave out last, still in the lane.
     in_hand: u32,
-    sent: u64,
-    received: u64,
-    received_told: u64,
-    received_due: Option<Instant>,
-    counted: bool,
+    /// How the session ends, from when that is known.
+    ending: Option<Ending>,
+    /// What is left to say then.
+    last_words: Option<LastWords>,
+    /// Whether the owner knows that the session has ended.
+    told: bool,
+}
+
+/// What a session keeps of its [`Config`], small because a hub has very many of them.
+#[derive(Debug)]
+struct Bounds {
+    grace_ms: u32,
+    promise_max_ms: u32,
+    closing_ms: u32,
+    pings: Rate,
+    requests: Rate,
+}
+
+impl Bounds {
+    fn new(config: &Config) -> Self {
+        Self {
+            grace_ms: handshake::millis(config.grace),
+            promise_max_ms: handshake::millis(config.promise_max),
+            closing_ms: handshake::millis(config.closing),
+            pings: config.pings,
+            requests: config.requests,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +138,7 @@ enum Phase {
     Flushing,
     /// Our `Close` leaves next, or has left.
     Closing,
+    /// Nothing matters any more, but last words that are not said yet.
     Ended,
 }
 
@@ -165,9 +185,9 @@ pub enum Output<C> {
 /// A small fact about a session, told once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionEvent {
-    /// A call of ours got no answer in time; its slot is free again, and the peer is told.
+    /// A call of ours got no answer in time; its slot is free as soon as the peer is told.
     CallTimedOut(u32),
-    /// The session is over; nothing will come of it any more.
+    /// The session is over; nothing will come of it any more but last words.
     Ended(Ending),
 }
 
@@ -189,25 +209,21 @@ impl Session {
     /// A session at the very start of a connection.
     pub fn new(config: Config, now: Instant) -> Self {
         Self {
-            config,
+            role: config.role,
             phase: Phase::Opening,
+            terms: config.terms,
+            bounds: Bounds::new(&config),
             deadline: Some(now + config.handshake),
             peer: config.terms,
             live: Liveness::new(now),
+            counting: Counting::default(),
             pings: Bucket::default(),
             requests: Bucket::default(),
             calls: calls::Calls::default(),
-            refusal: None,
-            close: None,
-            closed_by_peer: false,
-            event: None,
-            told: false,
             in_hand: 0,
-            sent: 0,
-            received: 0,
-            received_told: 0,
-            received_due: None,
-            counted: false,
+            ending: None,
+            last_words: None,
+            told: false,
         }
     }
 
@@ -216,7 +232,7 @@ impl Session {
         self.phase == Phase::Ready
     }
 
-    /// Whether the session is over.
+    /// Whether the session is over; [`poll_frame`](Self::poll_frame) may still have last words.
     pub fn is_ended(&self) -> bool {
         self.phase == Phase::Ended
     }
@@ -233,12 +249,12 @@ impl Session {
 
     /// Data frames handed to the transport so far.
     pub fn sent(&self) -> u64 {
-        self.sent
+        self.counting.sent()
     }
 
     /// Data frames that have arrived so far.
     pub fn received(&self) -> u64 {
-        self.received
+        self.counting.received()
     }
 
     /// How long the peer took to answer our newest ping, when it did.
@@ -248,7 +264,7 @@ impl Session {
 
     /// When reading may go on, if the peer's cheap requests have used up their budget.
     pub fn reading_resumes(&self, now: Instant) -> Option<Instant> {
-        self.requests.resumes(now, self.config.requests)
+        self.requests.resumes(now, self.bounds.requests)
     }
 
     /// Takes a frame of the peer; says what the owner has to do about it.
@@ -280,48 +296,35 @@ impl Session {
         self.spend_ping(now);
     }
 
-    /// Takes the end of the peer's bytes.
-    pub fn handle_end(&mut self) {
-        if self.phase == Phase::Ended {
-            return;
-        }
-        self.end(self.close.map_or(Ending::Lost, Ending::ByUs));
-    }
-
     /// Takes note that time has passed.
     pub fn handle_timeout(&mut self, store: &mut impl Store, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            self.handle_deadline();
+            // Of the handshake or of the end: in both the peer owes us a word.
+            self.give_up(CloseReason::Silent);
         }
         if self.phase == Phase::Ready {
             if self.live.is_dead(now) {
-                return self.give_up(CloseReason::Silent);
+                self.give_up(CloseReason::Silent);
             }
             self.live.speak_if_due(now);
+            self.counting.expire(now);
         }
-        self.calls.expire(store.parts().1, now);
-    }
-
-    fn handle_deadline(&mut self) {
-        self.deadline = None;
-        match self.phase {
-            Phase::Opening | Phase::Deciding => self.refuse_with(Refusal::Late),
-            _ => self.handle_end(),
+        if !self.is_ended() {
+            self.calls.expire(store.parts().1, now);
         }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let live = (self.phase == Phase::Ready).then(|| self.live.deadline());
-        [
-            self.deadline,
-            live,
-            self.calls.deadline(),
-            self.received_due,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let (live, counting) = match self.phase {
+            Phase::Ended => return None,
+            Phase::Ready => (Some(self.live.deadline()), self.counting.deadline()),
+            _ => (None, None),
+        };
+        [self.deadline, live, counting, self.calls.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What to send next; call it again until it has nothing.
@@ -334,6 +337,9 @@ impl Session {
     ) -> Option<Output<<S::Lane as Lane>::Chunk<'s>>> {
         let (lane, slots) = store.parts();
         lane.sent(core::mem::take(&mut self.in_hand));
+        if self.phase == Phase::Flushing && lane.is_empty() {
+            self.phase = Phase::Closing;
+        }
         if let Some(frame) = self.control(slots, now) {
             self.live.spoke(now);
             return Some(Output::Control(frame));
@@ -341,13 +347,9 @@ impl Session {
         if !matches!(self.phase, Phase::Ready | Phase::Flushing) {
             return None;
         }
-        if self.phase == Phase::Flushing && lane.is_empty() {
-            self.phase = Phase::Closing;
-            return self.last_words().map(Output::Control);
-        }
         let (chunk, frames) = lane.peek()?;
         self.in_hand = frames;
-        self.sent += u64::from(frames);
+        self.counting.handed_out(frames);
         self.live.spoke(now);
         Some(Output::Data(chunk))
     }
@@ -356,223 +358,8 @@ impl Session {
     pub fn poll_event(&mut self, store: &mut impl Store) -> Option<SessionEvent> {
         match self.calls.expired(store.parts().1) {
             Some(id) => Some(SessionEvent::CallTimedOut(id)),
-            None => self.event.take().map(SessionEvent::Ended),
+            None => self.poll_ending().map(SessionEvent::Ended),
         }
-    }
-
-    /// Says last words: with `flush` after everything in the lane, otherwise next.
-    ///
-    /// The session ends when the peer has answered, its bytes end, or the time for closing is over.
-    pub fn close(&mut self, close: Close, flush: bool, now: Instant) {
-        match self.phase {
-            Phase::Opening | Phase::Deciding if self.config.role == Role::Hub => {
-                self.refuse_with(Refusal::Shutdown);
-            }
-            Phase::Opening | Phase::Deciding => self.end(Ending::ByUs(close)),
-            Phase::Ready | Phase::Flushing => {
-                self.phase = if flush {
-                    Phase::Flushing
-                } else {
-                    Phase::Closing
-                };
-                self.close = Some(close);
-                self.deadline = Some(now + self.config.closing);
-            }
-            Phase::Closing | Phase::Ended => {}
-        }
-    }
-
-    fn handle_ready<'a>(
-        &mut self,
-        frame: Frame<'a>,
-        store: &mut impl Store,
-        now: Instant,
-    ) -> Input<'a> {
-        let closing = self.phase != Phase::Ready;
-        if frame.is_data() {
-            self.count(now);
-        }
-        match frame {
-            Frame::Close(close) => self.handle_close(close),
-            Frame::Ping(Ping { nonce }) => {
-                self.spend_ping(now);
-                self.live.asked(nonce);
-                Input::Nothing
-            }
-            Frame::Pong(Pong { nonce }) => {
-                self.spend_ping(now);
-                self.live
-                    .answered(nonce, now)
-                    .map_or(Input::Nothing, Input::Pong)
-            }
-            Frame::Received(Received { count }) if count <= self.sent => Input::Nothing,
-            Frame::Received(_) => self.violate(CloseReason::Count, now),
-            // Who has said its last words acts on nothing but the peer's.
-            _ if closing => Input::Nothing,
-            Frame::Reply(reply) => self
-                .calls
-                .answered(reply.id, store.parts().1)
-                .map_or(Input::Nothing, |()| Input::Reply(reply)),
-            Frame::Call(call) => Input::Call(call),
-            Frame::Cancel(cancel) => {
-                self.requests.spend(now, self.config.requests);
-                Input::Cancel(cancel)
-            }
-            // Streams open with a call; none of ours does yet, so these belong to one that is over.
-            Frame::Item(_) | Frame::Credit(_) | Frame::End(_) => Input::Nothing,
-            frame => match self.config.role {
-                Role::Hub => self.handle_request(frame, now),
-                Role::Client => self.handle_delivery(frame, now),
-            },
-        }
-    }
-
-    fn handle_request<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
-        match frame {
-            Frame::Publish(publish) => Input::Publish(publish),
-            Frame::Subscribe(subscribe) => {
-                self.requests.spend(now, self.config.requests);
-                Input::Subscribe(subscribe)
-            }
-            Frame::Unsubscribe(unsubscribe) => {
-                self.requests.spend(now, self.config.requests);
-                Input::Unsubscribe(unsubscribe)
-            }
-            _ => self.violate(CloseReason::Unexpected, now),
-        }
-    }
-
-    fn handle_delivery<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
-        match frame {
-            Frame::Event(event) => Input::Event(event),
-            Frame::Lagged(lagged) => Input::Lagged(lagged),
-            Frame::Ack(ack) => Input::Ack(ack),
-            _ => self.violate(CloseReason::Unexpected, now),
-        }
-    }
-
-    fn handle_close<'a>(&mut self, close: Close) -> Input<'a> {
-        if self.closed_by_peer {
-            return Input::Nothing;
-        }
-        self.closed_by_peer = true;
-        match self.close {
-            // Both have said it; ours was first.
-            Some(ours) if self.phase == Phase::Closing => {
-                self.tell(Ending::ByUs(ours));
-                self.finish();
-            }
-            // The peer wants nothing more: what waits for it is void.
-            _ => {
-                self.phase = Phase::Closing;
-                self.close = Some(Close {
-                    reason: CloseReason::Done,
-                    verdict: Return::Now,
-                });
-                self.tell(Ending::ByPeer(close));
-            }
-        }
-        Input::Close(close)
-    }
-
-    /// Ends the session because of what the peer sent.
-    pub fn violate<'a>(&mut self, reason: CloseReason, now: Instant) -> Input<'a> {
-        match self.phase {
-            Phase::Opening | Phase::Deciding => self.refuse_with(Refusal::Malformed),
-            _ => self.close(
-                Close {
-                    reason,
-                    verdict: Return::Now,
-                },
-                false,
-                now,
-            ),
-        }
-        Input::Nothing
-    }
-
-    /// Ends the session at once: the peer will not answer. It may still get our last words.
-    pub fn give_up(&mut self, reason: CloseReason) {
-        let close = Close {
-            reason,
-            verdict: Return::Now,
-        };
-        self.close = Some(close);
-        self.tell(Ending::ByUs(close));
-        self.phase = Phase::Closing;
-        self.deadline = None;
-    }
-
-    fn end(&mut self, ending: Ending) {
-        self.tell(ending);
-        self.finish();
-    }
-
-    /// The first ending is the one that counts.
-    fn tell(&mut self, ending: Ending) {
-        if !core::mem::replace(&mut self.told, true) {
-            self.event = Some(ending);
-        }
-    }
-
-    fn finish(&mut self) {
-        self.phase = Phase::Ended;
-        self.deadline = None;
-        self.received_due = None;
-    }
-
-    fn spend_ping(&mut self, now: Instant) {
-        if !self.pings.spend(now, self.config.pings) && self.phase == Phase::Ready {
-            self.violate(CloseReason::Flood, now);
-        }
-    }
-
-    fn count(&mut self, now: Instant) {
-        self.received += 1;
-        if self.counted && self.received_due.is_none() {
-            self.received_due = Some(now + RECEIVED_AFTER);
-        }
-    }
-
-    fn control(&mut self, slots: &mut [CallSlot], now: Instant) -> Option<Frame<'static>> {
-        match self.phase {
-            Phase::Opening | Phase::Deciding => None,
-            Phase::Ended => self.refusal_frame(),
-            Phase::Closing => self.last_words(),
-            Phase::Ready | Phase::Flushing => self
-                .live
-                .control(now)
-                .or_else(|| {
-                    self.calls
-                        .cancel(slots)
-                        .map(|id| Frame::Cancel(Cancel { id }))
-                })
-                .or_else(|| self.received_frame(now)),
-        }
-    }
-
-    fn received_frame(&mut self, now: Instant) -> Option<Frame<'static>> {
-        let late = self.received_due.is_some_and(|due| due <= now);
-        if !late && self.received - self.received_told < RECEIVED_EVERY || !self.counted {
-            return None;
-        }
-        self.received_due = None;
-        self.received_told = self.received;
-        Some(Frame::Received(Received {
-            count: self.received,
-        }))
-    }
-
-    /// Our `Close`, once.
-    fn last_words(&mut self) -> Option<Frame<'static>> {
-        if self.live.said_last_words() {
-            return None;
-        }
-        let close = self.close?;
-        if self.closed_by_peer {
-            self.finish();
-        }
-        Some(Frame::Close(close))
     }
 
     /// Makes room for a call of ours, which has this id from now on.
@@ -591,6 +378,93 @@ impl Session {
     /// Forgets a call of ours and tells the peer to stop.
     pub fn cancel(&mut self, store: &mut impl Store, id: u32) {
         self.calls.abandon(id, store.parts().1);
+    }
+
+    fn handle_ready<'a>(
+        &mut self,
+        frame: Frame<'a>,
+        store: &mut impl Store,
+        now: Instant,
+    ) -> Input<'a> {
+        let closing = self.phase != Phase::Ready;
+        if frame.is_data() {
+            self.counting.arrived(now);
+        }
+        match frame {
+            Frame::Close(close) => self.handle_close(close),
+            Frame::Ping(Ping { nonce }) => {
+                self.spend_ping(now);
+                self.live.asked(nonce);
+                Input::Nothing
+            }
+            Frame::Pong(Pong { nonce }) => {
+                self.spend_ping(now);
+                self.live
+                    .answered(nonce, now)
+                    .map_or(Input::Nothing, Input::Pong)
+            }
+            Frame::Received(Received { count }) if count <= self.sent() => Input::Nothing,
+            Frame::Received(_) => self.violate(CloseReason::Count, now),
+            // Who has said its last words acts on nothing but the peer's.
+            _ if closing => Input::Nothing,
+            Frame::Reply(reply) => self
+                .calls
+                .answered(reply.id, store.parts().1)
+                .map_or(Input::Nothing, |()| Input::Reply(reply)),
+            Frame::Call(call) => Input::Call(call),
+            Frame::Cancel(cancel) => {
+                self.requests.spend(now, self.bounds.requests);
+                Input::Cancel(cancel)
+            }
+            // Streams open with a call; none of ours does yet, so these belong to one that is over.
+            Frame::Item(_) | Frame::Credit(_) | Frame::End(_) => Input::Nothing,
+            frame => match self.role {
+                Role::Hub => self.handle_request(frame, now),
+                Role::Client => self.handle_delivery(frame, now),
+            },
+        }
+    }
+
+    fn handle_request<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
+        match frame {
+            Frame::Publish(publish) => Input::Publish(publish),
+            Frame::Subscribe(subscribe) => {
+                self.requests.spend(now, self.bounds.requests);
+                Input::Subscribe(subscribe)
+            }
+            Frame::Unsubscribe(unsubscribe) => {
+                self.requests.spend(now, self.bounds.requests);
+                Input::Unsubscribe(unsubscribe)
+            }
+            _ => self.violate(CloseReason::Unexpected, now),
+        }
+    }
+
+    fn handle_delivery<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
+        match frame {
+            Frame::Event(event) => Input::Event(event),
+            Frame::Lagged(lagged) => Input::Lagged(lagged),
+            Frame::Ack(ack) => Input::Ack(ack),
+            _ => self.violate(CloseReason::Unexpected, now),
+        }
+    }
+
+    fn spend_ping(&mut self, now: Instant) {
+        if !self.pings.spend(now, self.bounds.pings) && !self.is_closing() {
+            self.violate(CloseReason::Flood, now);
+        }
+    }
+
+    fn control(&mut self, slots: &mut [CallSlot], now: Instant) -> Option<Frame<'static>> {
+        match self.phase {
+            Phase::Opening | Phase::Deciding => None,
+            Phase::Ready | Phase::Flushing => self
+                .live
+                .control(now)
+                .or_else(|| self.calls.control(slots))
+                .or_else(|| self.counting.control()),
+            Phase::Closing | Phase::Ended => self.last_words(),
+        }
     }
 }
 

@@ -1,0 +1,74 @@
+//! Counting data frames in both directions, and telling the peer how many have arrived.
+
+use core::time::Duration;
+
+use crate::time::Instant;
+use crate::wire::{Frame, Received};
+
+/// Data frames between two [`Received`].
+const RECEIVED_EVERY: u64 = 64;
+
+/// How long a [`Received`] may be late when fewer frames arrive.
+const RECEIVED_AFTER: Duration = Duration::from_secs(1);
+
+/// How many data frames went each way, and what the peer knows of it.
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    sent: u64,
+    received: u64,
+    /// How many of the received ones the peer knows of.
+    told: u64,
+    /// Whether the peer wants to know at all.
+    telling: bool,
+    /// When it has to be told at the latest.
+    due: Option<Instant>,
+    owed: bool,
+}
+
+impl Counting {
+    /// From now on the peer is told.
+    pub(super) fn tell_peer(&mut self) {
+        self.telling = true;
+    }
+
+    pub(super) fn handed_out(&mut self, frames: u32) {
+        self.sent += u64::from(frames);
+    }
+
+    pub(super) fn arrived(&mut self, now: Instant) {
+        self.received += 1;
+        if self.telling {
+            self.owed |= self.received - self.told >= RECEIVED_EVERY;
+            self.due.get_or_insert(now + RECEIVED_AFTER);
+        }
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// What is owed already is no reason to wake up: it leaves when there is room.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.due.filter(|_| !self.owed)
+    }
+
+    pub(super) fn expire(&mut self, now: Instant) {
+        self.owed |= self.due.is_some_and(|due| due <= now);
+    }
+
+    /// The count that is to be sent.
+    pub(super) fn control(&mut self) -> Option<Frame<'static>> {
+        if !core::mem::take(&mut self.owed) {
+            return None;
+        }
+        self.due = None;
+        self.told = self.received;
+        Some(Frame::Received(Received {
+            count: self.received,
+        }))
+    }
+}
