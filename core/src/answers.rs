@@ -170,11 +170,6 @@ impl Answers {
         self.waiting.len() >= self.waiting_max
     }
 
-    /// Whether nothing runs and nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_empty() && self.waiting.is_empty()
-    }
-
     /// Lets a handler run when its turn comes; `poll` has to be called after it.
     ///
     /// # When full

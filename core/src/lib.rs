@@ -22,6 +22,8 @@ pub mod registry;
 #[cfg(feature = "std")]
 mod answers;
 #[cfg(feature = "std")]
+pub mod hub;
+#[cfg(feature = "std")]
 mod link;
 #[cfg(feature = "std")]
 pub mod payload;
@@ -30,10 +32,14 @@ pub mod protocol;
 #[cfg(feature = "std")]
 pub mod runtime;
 #[cfg(feature = "std")]
+mod sync;
+#[cfg(feature = "std")]
 pub mod transport;
 
 #[cfg(feature = "std")]
 pub use self::answers::CallFailure;
+#[cfg(feature = "std")]
+pub use self::hub::Hub;
 pub use self::id::{ConnectionId, NotAnId};
 #[cfg(feature = "alloc")]
 pub use self::id::{Group, UserId};

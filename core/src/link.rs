@@ -72,10 +72,6 @@ impl Link {
         }
     }
 
-    pub(crate) fn protocol(&self) -> &Arc<dyn Protocol> {
-        &self.protocol
-    }
-
     pub(crate) fn info(&self) -> Info {
         self.transport.info()
     }

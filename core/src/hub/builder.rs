@@ -1,0 +1,200 @@
+//! How a hub is set up: hooks, handlers, rules and limits.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::sync::atomic::{AtomicBool, AtomicU64};
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::{Mutex, RwLock};
+
+use super::admission::{Admission, Ask, Gone, Refuse};
+use super::counters::Sums;
+use super::rules::{Rule, Rules};
+use super::segment::{Budget, Segments};
+use super::{Caller, Hub, Shared};
+use crate::answers::{Answer, CallFailure, Handler, handler};
+use crate::limits::Limits;
+use crate::payload::Decode;
+use crate::policy::Policy;
+use crate::protocol::Postcard;
+use crate::registry::Registry;
+use crate::runtime::{BoxFuture, Runtime};
+use crate::topic::{Topic, TopicError};
+use crate::wire::{Encoding, Payload};
+
+/// Decides about a client at the door.
+pub(crate) type OnConnect =
+    Box<dyn Fn(Ask) -> BoxFuture<'static, Result<Admission, Refuse>> + Send + Sync>;
+
+/// Is told that a connection is gone.
+pub(crate) type OnDisconnect = Box<dyn Fn(Gone) + Send + Sync>;
+
+/// Hears events that peers publish.
+pub(crate) type Listener =
+    Box<dyn Fn(Caller, Topic<'_>, Payload<'_>) -> BoxFuture<'static, Answer> + Send + Sync>;
+
+/// Topics that may be offered at the same time, each in its one order.
+const ORDERS: usize = 16;
+
+/// Sets up a [`Hub`]; made by [`Hub::builder`].
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct HubBuilder {
+    runtime: Arc<dyn Runtime>,
+    limits: Limits,
+    direct_policy: Policy,
+    rules: Vec<(String, Rule)>,
+    on_connect: Option<OnConnect>,
+    on_disconnect: Option<OnDisconnect>,
+    methods: HashMap<String, Handler<Caller>>,
+    listeners: Vec<(String, Listener)>,
+}
+
+impl HubBuilder {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>) -> Self {
+        Self {
+            runtime,
+            limits: Limits::default(),
+            direct_policy: Policy::Disconnect,
+            rules: Vec::new(),
+            on_connect: None,
+            on_disconnect: None,
+            methods: HashMap::new(),
+            listeners: Vec::new(),
+        }
+    }
+
+    /// The bounds of everything that peers could make grow; [`Limits::default`] otherwise.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What happens to a connection that is full when something is sent straight to it, its user or its
+    /// group; [`Policy::Disconnect`] otherwise.
+    pub fn direct_policy(mut self, policy: Policy) -> Self {
+        self.direct_policy = policy;
+        self
+    }
+
+    /// What peers may do with the topics that `filter` selects. The first rule that selects a topic counts for publishing
+    /// it; a subscription needs every rule that it shares a topic with. Without a rule, nothing is allowed to them.
+    pub fn topic(mut self, filter: impl Into<String>, rule: Rule) -> Self {
+        self.rules.push((filter.into(), rule));
+        self
+    }
+
+    /// Decides who may connect, and as whom. Without it everybody may, as nobody in particular.
+    ///
+    /// The time it takes is part of [`Limits::handshake`]; when that is over the future is dropped and the client refused. A panic refuses too.
+    pub fn on_connect<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Ask) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Admission, Refuse>> + Send + 'static,
+    {
+        self.on_connect = Some(Box::new(move |ask| Box::pin(hook(ask))));
+        self
+    }
+
+    /// Is told of every connection that was let in and is gone, exactly once each, after it has left the hub's groups
+    /// and subscriptions. Must not block.
+    pub fn on_disconnect(mut self, hook: impl Fn(Gone) + Send + Sync + 'static) -> Self {
+        self.on_disconnect = Some(Box::new(hook));
+        self
+    }
+
+    /// Answers calls of `method`.
+    ///
+    /// Calls of one connection run one after the other, beside its reading and writing; see
+    /// [`Limits::calls_running_max`]. A panic ends the call, not the connection. The future is dropped when the caller
+    /// cancels, its deadline passes, or it is gone.
+    pub fn on_call<A, R, F, Fut>(mut self, method: impl Into<String>, function: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        R: crate::payload::Encode,
+        F: Fn(Caller, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, CallFailure>> + Send,
+    {
+        self.methods.insert(method.into(), handler(function));
+        self
+    }
+
+    /// Hears the events that peers publish on the topics of `filter`, beside their subscribers: the function gets
+    /// who published, the topic, and the payload.
+    ///
+    /// Events of one connection are handled in order, in turn with its calls. A payload of another type than `A` is passed over.
+    ///
+    /// # When full
+    ///
+    /// While [`Limits::calls_waiting_max`] of them wait, their publisher is not read.
+    pub fn on_event<A, F, Fut>(mut self, filter: impl Into<String>, function: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        F: Fn(Caller, String, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send,
+    {
+        let function = Arc::new(function);
+        let listener: Listener = Box::new(move |caller, topic, payload| {
+            let (function, topic, value) = (
+                function.clone(),
+                String::from(topic.as_str()),
+                A::decode(payload),
+            );
+            Box::pin(async move {
+                if let Ok(value) = value {
+                    function(caller, topic, value).await;
+                }
+                Ok((Encoding::Bytes, Vec::new()))
+            })
+        });
+        self.listeners.push((filter.into(), listener));
+        self
+    }
+
+    /// The hub.
+    ///
+    /// # Errors
+    ///
+    /// [`TopicError`] for the first filter of a rule or handler that is none.
+    pub fn build(self) -> Result<Hub, TopicError> {
+        let mut rules = Rules::default();
+        self.rules
+            .into_iter()
+            .try_for_each(|(filter, rule)| rules.add(&filter, rule))?;
+        self.listeners
+            .iter()
+            .try_for_each(|(filter, _)| crate::topic::TopicFilter::new(filter).map(drop))?;
+        let mut seed = [0; 16];
+        self.runtime.random(&mut seed);
+        let budget = Arc::new(Budget::new(self.limits.hub_bytes_max));
+        let shared = Shared {
+            runtime: self.runtime,
+            limits: self.limits,
+            protocol: Arc::new(Postcard),
+            rules,
+            direct_policy: self.direct_policy,
+            on_connect: self.on_connect,
+            on_disconnect: self.on_disconnect,
+            methods: self.methods,
+            listeners: self.listeners,
+            registry: RwLock::new(Registry::new(seed)),
+            epoch: AtomicU64::new(0),
+            audiences: Mutex::default(),
+            order: core::array::from_fn::<_, ORDERS, _>(|_| Mutex::new(())),
+            hashes: RandomState::new(),
+            segments: Arc::new(Segments::new(budget.clone())),
+            budget,
+            counters: Sums::default(),
+            numbers: AtomicU64::new(0),
+            handshakes: AtomicU64::new(0),
+            tasks: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            farewell: Mutex::default(),
+        };
+        Ok(Hub {
+            shared: Arc::new(shared),
+        })
+    }
+}

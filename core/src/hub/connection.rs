@@ -1,0 +1,327 @@
+//! One peer of the hub: a session over a transport with its lane, behind one lock.
+//!
+//! Whoever has something for the peer offers it here and marks the connection *dirty*; the pump of its shard,
+//! or its own task when it has none, writes. Nobody holds the lock of one connection while taking another's.
+
+use alloc::sync::Arc;
+use alloc::task::Wake;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard};
+
+use atomic_waker::AtomicWaker;
+use futures_channel::oneshot;
+
+use super::lane::{HubStore, Offer, Taken};
+use super::shard::Shard;
+use crate::answers::CallFailure;
+use crate::id::ConnectionId;
+use crate::link::{Link, Traffic};
+use crate::policy::Policy;
+use crate::session::CallSlot;
+use crate::sync::lock;
+use crate::time::Instant;
+use crate::transport::Info;
+use crate::wire::{Call, Close, CloseReason, Encoding, Frame, Return};
+
+/// An answer of the peer: its payload, or why there is none.
+pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
+
+/// Why a peer's answer will not come.
+#[derive(Debug)]
+pub(crate) enum PeerCallError {
+    Failed(CallFailure),
+    TimedOut,
+    Full,
+    TooLarge { size: u64, max: u64 },
+}
+
+/// What the tasks of a hub share about one peer.
+pub(crate) struct Connection {
+    pub(crate) id: ConnectionId,
+    /// Tells connections of one hub apart, in the order in which they came.
+    pub(crate) number: u64,
+    pub(crate) info: Info,
+    live: Mutex<Option<Live>>,
+    /// Who writes for it; `None`: its own task.
+    shard: Option<Arc<Shard>>,
+    task: AtomicWaker,
+    /// On the list of its shard.
+    dirty: AtomicBool,
+    /// The transport takes nothing now, and will wake us.
+    blocked: AtomicBool,
+    /// The earliest instant for which its shard will wake it, in microseconds.
+    pub(crate) scheduled: AtomicU64,
+}
+
+/// What a connection has until it is gone.
+pub(crate) struct Live {
+    pub(crate) link: Link,
+    pub(crate) store: HubStore,
+    /// Numbers of the subscriptions that may be offered events, in order. The registry knows of them too, but
+    /// not at the same instant: this is what counts.
+    pub(crate) subscriptions: Vec<u32>,
+    waiters: Vec<(u32, oneshot::Sender<PeerAnswer>)>,
+    calls_max: usize,
+    /// Reading has stopped until answers have left.
+    pub(crate) answers_max: usize,
+    /// Nothing is offered any more: it has left the registry.
+    pub(crate) left: bool,
+}
+
+impl Live {
+    pub(crate) fn new(link: Link, store: HubStore, calls_max: u32, answers_max: u32) -> Self {
+        Self {
+            link,
+            store,
+            subscriptions: Vec::new(),
+            waiters: Vec::new(),
+            calls_max: calls_max as usize,
+            answers_max: answers_max as usize,
+            left: false,
+        }
+    }
+
+    /// Whether so many answers wait that the peer should take some before it asks for more.
+    pub(crate) fn is_answering_enough(&self) -> bool {
+        self.store.lane.answers() >= self.answers_max
+    }
+
+    fn takes_events(&self) -> bool {
+        !self.left && self.link.session.is_ready()
+    }
+
+    fn waiter(&mut self, id: u32) -> Option<oneshot::Sender<PeerAnswer>> {
+        let index = self
+            .waiters
+            .iter()
+            .position(|(waiting, _)| *waiting == id)?;
+        Some(self.waiters.swap_remove(index).1)
+    }
+
+    /// Hands an answer to whoever waits for it.
+    pub(crate) fn answer(&mut self, id: u32, answer: PeerAnswer) {
+        if let Some(waiter) = self.waiter(id) {
+            let _ = waiter.send(answer);
+        }
+    }
+
+    /// Forgets everybody who waits for an answer; they learn that it will not come.
+    pub(crate) fn abandon_calls(&mut self) {
+        self.waiters = Vec::new();
+    }
+
+    fn call(
+        &mut self,
+        method: &str,
+        arguments: crate::wire::Payload<'_>,
+        deadline: Option<Instant>,
+        deadline_ms: Option<u32>,
+    ) -> Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError> {
+        let size = (method.len() + arguments.bytes.len()) as u64;
+        let max = u64::from(self.link.session.peer().message_bytes_max);
+        if size > max {
+            return Err(PeerCallError::TooLarge { size, max });
+        }
+        if !self.store.slots.iter().any(CallSlot::is_free)
+            && self.store.slots.len() < self.calls_max
+        {
+            self.store.slots.push(CallSlot::FREE);
+        }
+        let id = self
+            .link
+            .session
+            .call(&mut self.store, deadline)
+            .map_err(|_| PeerCallError::Full)?;
+        if !self.store.lane.push_fixed(&Frame::Call(Call {
+            id,
+            method,
+            deadline_ms,
+            arguments,
+        })) {
+            self.link.session.cancel(&mut self.store, id);
+            return Err(PeerCallError::Full);
+        }
+        let (waiter, answer) = oneshot::channel();
+        self.waiters.push((id, waiter));
+        Ok((id, answer))
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(
+        id: ConnectionId,
+        number: u64,
+        live: Live,
+        shard: Option<Arc<Shard>>,
+    ) -> Self {
+        Self {
+            id,
+            number,
+            info: live.link.info(),
+            live: Mutex::new(Some(live)),
+            shard,
+            task: AtomicWaker::new(),
+            dirty: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
+            scheduled: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    /// The connection's own state; `None` once it is gone.
+    pub(crate) fn live(&self) -> MutexGuard<'_, Option<Live>> {
+        lock(&self.live)
+    }
+
+    pub(crate) fn shard(&self) -> Option<&Arc<Shard>> {
+        self.shard.as_ref()
+    }
+
+    /// Lets the connection's task be woken by `waker` from now on.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.task.register(waker);
+    }
+
+    /// Lets the connection's task have a turn.
+    pub(crate) fn wake_task(&self) {
+        self.task.wake();
+    }
+
+    /// Offers events of one of its subscriptions.
+    pub(crate) fn offer(
+        self: &Arc<Self>,
+        offer: &Offer<'_>,
+        subscription: u32,
+        policy: Policy,
+        tight: bool,
+        now: Instant,
+    ) -> Taken {
+        let mut guard = self.live();
+        let Some(live) = guard.as_mut().filter(|live| live.takes_events()) else {
+            return Taken::default();
+        };
+        if subscription != 0 && live.subscriptions.binary_search(&subscription).is_err() {
+            return Taken::default();
+        }
+        let taken = live.store.lane.offer(offer, subscription, policy, tight);
+        if taken.overflow {
+            let close = Close {
+                reason: CloseReason::TooSlow,
+                verdict: Return::Now,
+            };
+            live.link.session.close(close, false, now);
+        }
+        drop(guard);
+        match taken.overflow {
+            true => self.wake_task(),
+            false => self.has_output(),
+        }
+        taken
+    }
+
+    /// Calls the peer: the call's id, and where its answer will be.
+    pub(crate) fn call(
+        self: &Arc<Self>,
+        method: &str,
+        arguments: crate::wire::Payload<'_>,
+        deadline: Option<Instant>,
+        deadline_ms: Option<u32>,
+    ) -> Option<Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError>> {
+        let mut guard = self.live();
+        let live = guard.as_mut().filter(|live| live.takes_events())?;
+        let call = live.call(method, arguments, deadline, deadline_ms);
+        drop(guard);
+        // Its own task: there is a new deadline, too.
+        self.wake_task();
+        Some(call)
+    }
+
+    /// Forgets a call that nobody waits for any more.
+    pub(crate) fn cancel(self: &Arc<Self>, id: u32) {
+        if let Some(live) = self.live().as_mut() {
+            if live.waiter(id).is_some() {
+                live.link.session.cancel(&mut live.store, id);
+            }
+        }
+        self.has_output();
+    }
+
+    /// Says goodbye to the peer, after what waits for it; its task does the rest.
+    pub(crate) fn close(&self, close: Close, now: Instant) {
+        if let Some(live) = self.live().as_mut() {
+            live.link.session.close(close, true, now);
+        }
+        self.wake_task();
+    }
+
+    /// Ends the connection now, as far as the peer has got.
+    pub(crate) fn cut(&self) {
+        if let Some(live) = self.live().as_mut() {
+            live.link.session.handle_end();
+        }
+        self.wake_task();
+    }
+
+    /// Something waits in the lane: whoever writes for this connection has to have a turn.
+    pub(crate) fn has_output(self: &Arc<Self>) {
+        if !self.blocked.load(Ordering::Acquire) {
+            self.mark_dirty();
+        }
+    }
+
+    fn mark_dirty(self: &Arc<Self>) {
+        match &self.shard {
+            None => self.wake_task(),
+            Some(shard) if !self.dirty.swap(true, Ordering::AcqRel) => shard.push(self.clone()),
+            Some(_) => {}
+        }
+    }
+
+    /// Writes for the pump, which has taken the connection from the list.
+    pub(crate) fn write_for_pump(self: &Arc<Self>, now: Instant) {
+        self.dirty.store(false, Ordering::Release);
+        let mut guard = self.live();
+        let Some(live) = guard.as_mut().filter(|live| !live.left) else {
+            return;
+        };
+        let was_enough = live.is_answering_enough();
+        let written = self.write(live, now);
+        let reads_again = was_enough && !live.is_answering_enough();
+        drop(guard);
+        if reads_again || matches!(written, Poll::Ready(Err(()))) {
+            self.wake_task();
+        }
+    }
+
+    /// Writes what there is, with the connection's own waker: a transport keeps one for writing.
+    pub(crate) fn write(self: &Arc<Self>, live: &mut Live, now: Instant) -> Poll<Result<(), ()>> {
+        let waker = Waker::from(self.clone());
+        // Before the transport is asked: its answer may come at once.
+        self.blocked.store(true, Ordering::Release);
+        let written = live
+            .link
+            .poll_write(&mut live.store, now, &mut Context::from_waker(&waker));
+        if written.is_ready() {
+            self.blocked.store(false, Ordering::Release);
+        }
+        written.map_err(|_| ())
+    }
+
+    /// Frees everything but the name.
+    pub(crate) fn bury(&self) -> Option<Traffic> {
+        self.live().take().map(|live| live.link.traffic)
+    }
+}
+
+impl Wake for Connection {
+    /// The transport takes something again. Called by reactors, and by transports in the midst of a write: takes no lock of the connection.
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.blocked.store(false, Ordering::Release);
+        self.mark_dirty();
+    }
+}

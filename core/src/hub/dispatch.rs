@@ -1,0 +1,243 @@
+//! From one published event to many lanes.
+//!
+//! Consecutive events of one topic gather in a *run*: each is encoded once per protocol, and the run is offered once to
+//! every lane. A run is closed before anything that could change its audience, before any wait, and at the end of the turn.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::hash::{BuildHasher, Hasher};
+use core::sync::atomic::Ordering;
+use std::collections::HashMap;
+
+use bytes::BytesMut;
+
+use super::Shared;
+use super::connection::Connection;
+use super::lane::{Offer, append_framed};
+use crate::payload::{Encode, EncodeError, encoded};
+use crate::policy::Policy;
+use crate::protocol::Protocol;
+use crate::sync::{lock, read};
+use crate::topic::Topic;
+use crate::wire::{Event, Frame, Payload};
+
+/// Topics whose audience is remembered: it is looked up again after any change in the registry.
+const AUDIENCES_MAX: usize = 1_024;
+
+/// What became of an event: how many subscribers have it, and how many do not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// Subscribers that have it in their lane.
+    pub queued: u32,
+    /// Events that subscribers miss because of it: this one, or older ones in its place; or they were ended for being full.
+    pub dropped: u32,
+}
+
+/// One of those who hear a topic.
+pub(crate) struct Listener {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) subscription: u32,
+    pub(crate) policy: Policy,
+}
+
+/// Everybody who hears a topic, each once.
+pub(crate) type Audience = Arc<[Listener]>;
+
+/// Audiences as of one state of the registry.
+#[derive(Default)]
+pub(crate) struct Audiences {
+    epoch: u64,
+    by_topic: HashMap<String, Audience>,
+}
+
+/// Events on their way to one audience.
+pub(crate) struct Run<'h> {
+    hub: &'h Shared,
+    open: Option<Open>,
+}
+
+struct Open {
+    topic: String,
+    epoch: u64,
+    audience: Audience,
+    framed: BytesMut,
+    ends: Vec<u32>,
+}
+
+impl<'h> Run<'h> {
+    pub(crate) fn new(hub: &'h Shared) -> Self {
+        Self { hub, open: None }
+    }
+
+    /// Adds an event for the subscribers of `topic`.
+    pub(crate) fn add(&mut self, topic: Topic<'_>, payload: Payload<'_>) {
+        let epoch = self.hub.epoch();
+        let same = self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.topic == topic.as_str() && open.epoch == epoch);
+        if !same {
+            self.close();
+            let audience = self.hub.audience(topic);
+            let (framed, ends) = (BytesMut::new(), Vec::new());
+            self.open = Some(Open {
+                topic: topic.as_str().into(),
+                epoch,
+                audience,
+                framed,
+                ends,
+            });
+        }
+        if let Some(open) = self.open.as_mut().filter(|open| !open.audience.is_empty()) {
+            append_event(&*self.hub.protocol, topic, false, payload, &mut open.framed);
+            open.ends.push(open.framed.len() as u32);
+        }
+    }
+
+    /// Offers what has gathered.
+    pub(crate) fn close(&mut self) -> Published {
+        match self.open.take() {
+            Some(open) if !open.ends.is_empty() => {
+                self.hub
+                    .offer(&open.topic, &open.framed, &open.ends, &open.audience)
+            }
+            _ => Published::default(),
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    /// Offers one event of the program to an audience.
+    pub(crate) fn send(
+        &self,
+        topic: Topic<'_>,
+        direct: bool,
+        payload: &dyn Encode,
+        audience: &[Listener],
+    ) -> Result<Published, EncodeError> {
+        if audience.is_empty() {
+            return Ok(Published::default());
+        }
+        let (encoding, bytes) = encoded(payload, self.protocol.encoding())?;
+        let mut framed = BytesMut::new();
+        append_event(
+            &*self.protocol,
+            topic,
+            direct,
+            Payload {
+                encoding,
+                bytes: &bytes,
+            },
+            &mut framed,
+        );
+        let end = framed.len() as u32;
+        Ok(self.offer(topic.as_str(), &framed, &[end], audience))
+    }
+
+    /// Offers framed events of one topic to each of the audience.
+    fn offer(&self, topic: &str, framed: &[u8], ends: &[u32], audience: &[Listener]) -> Published {
+        let hash = self.hash(topic);
+        let now = self.runtime.now();
+        let mut published = Published::default();
+        // Held while offering: all subscribers of a topic see its events in one order.
+        let _order = lock(&self.order[hash as usize % self.order.len()]);
+        let slice = self.segments.append(framed);
+        let tight = self.budget.is_over();
+        let offer = Offer {
+            slice: &slice,
+            ends,
+            topic: hash,
+        };
+        for Listener {
+            connection,
+            subscription,
+            policy,
+        } in audience
+        {
+            let taken = connection.offer(&offer, *subscription, *policy, tight, now);
+            published.queued += taken.queued;
+            published.dropped += taken.dropped;
+            self.counters.dropped(*policy, taken.dropped);
+        }
+        self.counters.delivered(published.queued);
+        published
+    }
+
+    /// Who hears `topic` now.
+    pub(crate) fn audience(&self, topic: Topic<'_>) -> Audience {
+        let epoch = self.epoch();
+        let mut audiences = lock(&self.audiences);
+        if audiences.epoch != epoch || audiences.by_topic.len() >= AUDIENCES_MAX {
+            *audiences = Audiences {
+                epoch,
+                by_topic: HashMap::new(),
+            };
+        }
+        if let Some(audience) = audiences.by_topic.get(topic.as_str()) {
+            return audience.clone();
+        }
+        drop(audiences);
+        let (epoch, audience) = self.find_audience(topic);
+        let mut audiences = lock(&self.audiences);
+        if audiences.epoch == epoch {
+            audiences
+                .by_topic
+                .insert(topic.as_str().into(), audience.clone());
+        }
+        audience
+    }
+
+    fn find_audience(&self, topic: Topic<'_>) -> (u64, Audience) {
+        let mut found = Vec::new();
+        let registry = read(&self.registry);
+        registry.matching(topic, &mut found);
+        let listener = |found: &crate::registry::Match| {
+            let connection = registry.get(found.key)?.clone();
+            Some(Listener {
+                connection,
+                subscription: found.subscription,
+                policy: found.policy,
+            })
+        };
+        (
+            registry.epoch(),
+            found.iter().filter_map(listener).collect(),
+        )
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    fn hash(&self, topic: &str) -> u64 {
+        let mut hasher = self.hashes.build_hasher();
+        hasher.write(topic.as_bytes());
+        hasher.finish()
+    }
+}
+
+fn append_event(
+    protocol: &dyn Protocol,
+    topic: Topic<'_>,
+    direct: bool,
+    payload: Payload<'_>,
+    into: &mut BytesMut,
+) {
+    append_framed(
+        protocol,
+        &Frame::Event(Event {
+            topic: topic.as_str(),
+            direct,
+            offset: None,
+            payload,
+        }),
+        into,
+    );
+}

@@ -1,0 +1,340 @@
+//! The hub: accepts connections and routes events between them.
+//!
+//! A [`Hub`] is a cheap handle. [`Hub::serve`] and [`Hub::attach`] give futures that do the work; everything else may be
+//! called from any thread at any time.
+
+mod admission;
+mod builder;
+mod connection;
+mod counters;
+mod dispatch;
+mod drive;
+mod lane;
+mod recipients;
+mod rules;
+mod segment;
+mod serve;
+mod shard;
+mod shutdown;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::sync::{Mutex, RwLock};
+
+pub use self::admission::{Admission, Ask, Gone, Refuse};
+pub use self::builder::HubBuilder;
+pub use self::counters::Counters;
+pub use self::dispatch::Published;
+pub use self::recipients::{
+    CALL_WITHIN, Caller, MembershipError, Recipients, Remote, RemoteCall, RemoteCallError,
+};
+pub use self::rules::{Peer, Rule};
+pub use self::shutdown::{Shutdown, ShutdownReport};
+
+use self::builder::{Listener as EventListener, OnConnect, OnDisconnect};
+use self::connection::{Connection, Live};
+use self::counters::Sums;
+use self::dispatch::Audiences;
+use self::drive::Drive;
+use self::lane::{HubLane, HubStore};
+use self::rules::Rules;
+use self::segment::{Budget, Segments};
+use self::shard::Shard;
+use crate::answers::Handler;
+use crate::id::{ConnectionId, Group, UserId};
+use crate::limits::Limits;
+use crate::link::{Link, Traffic};
+use crate::payload::{Encode, EncodeError};
+use crate::policy::Policy;
+use crate::protocol::Protocol;
+use crate::registry::Registry;
+use crate::runtime::Runtime;
+use crate::session::{Ending, Role};
+use crate::sync::read;
+use crate::topic::{self, Topic, TopicError, TopicFilter};
+use crate::transport::{Listener, Transport};
+use crate::wire::{Denied, Frame, Refusal};
+
+/// Accepts connections and routes events between them; a handle that is cheap to clone.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use lapwing::hub::{Hub, Rule};
+/// use lapwing_memory::Virtual;
+///
+/// let hub = Hub::builder(Arc::new(Virtual::new(1))).topic("news/**", Rule::open()).build()?;
+/// let published = hub.publish("news/weather", "rain")?;
+/// assert_eq!(published.queued, 0, "nobody is here yet");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Hub {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all handles and tasks of a hub share.
+pub(crate) struct Shared {
+    runtime: Arc<dyn Runtime>,
+    limits: Limits,
+    protocol: Arc<dyn Protocol>,
+    rules: Rules,
+    direct_policy: Policy,
+    on_connect: Option<OnConnect>,
+    on_disconnect: Option<OnDisconnect>,
+    methods: HashMap<String, Handler<Caller>>,
+    listeners: Vec<(String, EventListener)>,
+    registry: RwLock<Registry<Arc<Connection>>>,
+    /// The registry's epoch, to be looked at without its lock.
+    epoch: AtomicU64,
+    audiences: Mutex<Audiences>,
+    /// By hash of the topic.
+    order: [Mutex<()>; 16],
+    hashes: RandomState,
+    segments: Arc<Segments>,
+    budget: Arc<Budget>,
+    counters: Sums,
+    numbers: AtomicU64,
+    handshakes: AtomicU64,
+    tasks: AtomicU64,
+    stopping: AtomicBool,
+    farewell: Mutex<shutdown::Farewell>,
+}
+
+/// Why an event of the program itself was not published: the program has a fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The topic is none.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The payload cannot be written.
+    #[error(transparent)]
+    Payload(#[from] EncodeError),
+}
+
+impl Hub {
+    /// Begins to set up a hub on a runtime.
+    pub fn builder(runtime: Arc<dyn Runtime>) -> HubBuilder {
+        HubBuilder::new(runtime)
+    }
+
+    // ── connections ──
+
+    /// Serves whoever connects to `listener`: a future that accepts, spawns a task for each connection, and writes for all of them.
+    ///
+    /// It is ready after [`shutdown`](Self::shutdown), when the last of its connections is gone. Best spawned on the runtime: a
+    /// future polled beside others at the top of a program is polled more often than it has work.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends all its connections without a word; [`shutdown`](Self::shutdown) ends them politely.
+    pub fn serve(
+        &self,
+        listener: impl Listener + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        serve::Serve::new(self.clone(), Box::new(listener))
+    }
+
+    /// Runs a connection over a transport that is there already: a future that is ready when the connection has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the connection without a word.
+    pub fn attach(
+        &self,
+        transport: impl Transport + 'static,
+    ) -> impl Future<Output = Ending> + Send + 'static {
+        self.drive(Box::new(transport), None)
+    }
+
+    fn drive(&self, transport: Box<dyn Transport>, shard: Option<Arc<Shard>>) -> Drive {
+        let shared = &self.shared;
+        let mut id = [0; 16];
+        shared.runtime.random(&mut id);
+        let mut link = Link::new(
+            transport,
+            shared.protocol.clone(),
+            &shared.runtime,
+            &shared.limits,
+            Role::Hub,
+        );
+        if let Some(reason) = shared.has_no_room() {
+            let refused = link.session.refuse(reason, Some(shared.return_after()), "");
+            link.send_first(&Frame::Refused(refused));
+        }
+        let segments = shared.segments.clone();
+        let lane = HubLane::new(
+            &shared.limits,
+            link.framing(),
+            shared.protocol.clone(),
+            segments,
+        );
+        let store = HubStore {
+            lane,
+            slots: Vec::new(),
+        };
+        let live = Live::new(
+            link,
+            store,
+            shared.limits.calls_waiting_max,
+            shared.limits.answers_waiting_max,
+        );
+        let number = shared.numbers.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection::new(
+            ConnectionId::from_bytes(id),
+            number,
+            live,
+            shard,
+        ));
+        Drive::new(self.clone(), connection)
+    }
+
+    // ── events ──
+
+    /// Offers an event to every subscriber of `topic`, and says how many took it.
+    ///
+    /// The program itself may publish on every topic; rules are for peers.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] when `topic` is none, or the payload cannot be written.
+    ///
+    /// # When full
+    ///
+    /// Never waits. A subscriber without room is treated by its [`Policy`](crate::Policy), and counted in [`Published::dropped`].
+    pub fn publish(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
+        let topic = Topic::new(topic)?;
+        let audience = self.shared.audience(topic);
+        Ok(self.shared.send(topic, false, &payload, &audience)?)
+    }
+
+    /// One connection, whether it is still there or not.
+    pub fn connection(&self, id: ConnectionId) -> Remote {
+        Remote::new(self.clone(), id)
+    }
+
+    /// All connections of a user.
+    pub fn user(&self, user: impl Into<UserId>) -> Recipients {
+        Recipients::user(self.clone(), user.into())
+    }
+
+    /// All members of a group.
+    pub fn group(&self, group: impl Into<Group>) -> Recipients {
+        Recipients::group(self.clone(), group.into())
+    }
+
+    /// Everybody.
+    pub fn all(&self) -> Recipients {
+        Recipients::all(self.clone())
+    }
+
+    // ── questions ──
+
+    /// The connections that are here now.
+    pub fn connections(&self) -> Vec<ConnectionId> {
+        read(&self.shared.registry)
+            .iter()
+            .map(|(_, connection)| connection.id)
+            .collect()
+    }
+
+    /// The members of a group.
+    pub fn members(&self, group: &str) -> Vec<ConnectionId> {
+        read(&self.shared.registry)
+            .members(group)
+            .map(|(_, connection)| connection.id)
+            .collect()
+    }
+
+    /// The connections of a user.
+    pub fn connections_of(&self, user: &str) -> Vec<ConnectionId> {
+        read(&self.shared.registry)
+            .connections_of(user)
+            .map(|(_, connection)| connection.id)
+            .collect()
+    }
+
+    /// What this hub has done so far, and what it holds now. Looks at every connection once.
+    pub fn counters(&self) -> Counters {
+        let shared = &self.shared;
+        let mut traffic = Traffic::default();
+        let (mut frames, mut bytes) = (0, 0);
+        let everybody: Vec<_> = read(&shared.registry)
+            .iter()
+            .map(|(_, connection)| connection.clone())
+            .collect();
+        for connection in everybody {
+            if let Some(live) = connection.live().as_ref() {
+                counters::add(&mut traffic, live.link.traffic);
+                frames += live.store.lane.frames() as u64;
+                bytes += live.store.lane.bytes() as u64;
+            }
+        }
+        let registry = read(&shared.registry);
+        Counters {
+            connections: registry.len() as u64,
+            users: registry.users_len() as u64,
+            groups: registry.groups_len() as u64,
+            subscriptions: registry.subscriptions_len() as u64,
+            handshakes: shared.handshakes.load(Ordering::Relaxed),
+            waiting_frames: frames,
+            waiting_bytes: bytes,
+            held_bytes: shared.budget.used(),
+            ..shared.counters.snapshot(traffic)
+        }
+    }
+
+    fn find(&self, id: ConnectionId) -> Option<Arc<Connection>> {
+        let registry = read(&self.shared.registry);
+        registry.get(registry.key(id)?).cloned()
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The registry has changed: what was found in it before may be wrong. Called under its lock.
+    fn changed(&self, registry: &Registry<Arc<Connection>>) {
+        self.epoch.store(registry.epoch(), Ordering::Release);
+    }
+
+    /// Why no further handshake may begin, if none may.
+    fn has_no_room(&self) -> Option<Refusal> {
+        let handshakes =
+            self.handshakes.load(Ordering::Relaxed) >= u64::from(self.limits.handshakes_max);
+        match self.is_stopping() {
+            true => Some(Refusal::Shutdown),
+            false => (handshakes || self.budget.is_over()).then_some(Refusal::Full),
+        }
+    }
+
+    /// The topic that a peer means, within this hub's limits.
+    fn topic<'a>(&self, text: &'a str) -> Result<Topic<'a>, Denied> {
+        self.within(text)?;
+        Topic::new(text).map_err(|_| Denied::Topic)
+    }
+
+    /// The filter that a peer means, within this hub's limits.
+    fn filter<'a>(&self, text: &'a str) -> Result<TopicFilter<'a>, Denied> {
+        self.within(text)?;
+        TopicFilter::new(text).map_err(|_| Denied::Topic)
+    }
+
+    fn within(&self, text: &str) -> Result<(), Denied> {
+        let (bytes, segments) = (self.limits.topic_bytes_max, self.limits.topic_segments_max);
+        topic::within(text, bytes.into(), segments.into()).map_err(|_| Denied::Topic)
+    }
+}

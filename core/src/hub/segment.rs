@@ -1,0 +1,219 @@
+//! Encoded events, shared by all who must hear them.
+//!
+//! A segment is a piece of memory with whole framed messages in it. It is *open* while events are appended
+//! and until its bytes are needed; then it is *frozen*, and the next event opens another one. Lanes hold slices of it as
+//! two integers, so neighbouring slices join without touching the bytes.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use bytes::{Buf, Bytes};
+
+use crate::sync::lock;
+
+/// A segment is closed when the next event would take it beyond this: what one write should carry at most.
+const SEGMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Segments that may be opened after one before what still waits in it is copied out, so that a slow reader
+/// of a few bytes does not keep all of it.
+const GENERATIONS_KEPT: u64 = 8;
+
+/// The bytes of all queues of a hub, live segments included.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicU64,
+    max: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(max: u64) -> Self {
+        Self {
+            used: AtomicU64::new(0),
+            max,
+        }
+    }
+
+    pub(crate) fn take(&self, bytes: usize) {
+        self.used.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether the hub holds more than it may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.used() > self.max
+    }
+}
+
+/// Whole framed messages; its bytes are there once it is frozen.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    bytes: OnceLock<Bytes>,
+    generation: u64,
+    budget: Arc<Budget>,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        self.budget
+            .give_back(self.bytes.get().map_or(0, Bytes::len));
+    }
+}
+
+/// Part of a segment: whole messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    segment: Arc<Segment>,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Slice {
+    pub(crate) fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether `next` begins where this ends.
+    pub(crate) fn touches(&self, next: &Self) -> bool {
+        self.end == next.start && Arc::ptr_eq(&self.segment, &next.segment)
+    }
+
+    /// The part from `start` to `end`, as offsets within this slice.
+    pub(crate) fn part(&self, start: u32, end: u32) -> Self {
+        Self {
+            segment: self.segment.clone(),
+            start: self.start + start,
+            end: self.start + end,
+        }
+    }
+}
+
+/// Framed messages that belong to one lane alone.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    bytes: Bytes,
+    budget: Arc<Budget>,
+}
+
+impl Owned {
+    pub(crate) fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Lets go of the first bytes.
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.budget.give_back(bytes);
+        self.bytes.advance(bytes);
+    }
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes.len());
+    }
+}
+
+/// Where events are appended: the open segment of a hub.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    open: Mutex<Open>,
+    budget: Arc<Budget>,
+}
+
+#[derive(Debug)]
+struct Open {
+    segment: Arc<Segment>,
+    buffer: Vec<u8>,
+}
+
+impl Segments {
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        let segment = segment(0, &budget);
+        Self {
+            open: Mutex::new(Open {
+                segment,
+                buffer: Vec::new(),
+            }),
+            budget,
+        }
+    }
+
+    /// Appends framed messages and says where they are.
+    pub(crate) fn append(&self, framed: &[u8]) -> Slice {
+        let mut open = lock(&self.open);
+        if open.buffer.len() + framed.len() > SEGMENT_BYTES_MAX && !open.buffer.is_empty() {
+            self.freeze(&mut open);
+        }
+        let start = open.buffer.len() as u32;
+        open.buffer.extend_from_slice(framed);
+        self.budget.take(framed.len());
+        Slice {
+            segment: open.segment.clone(),
+            start,
+            end: open.buffer.len() as u32,
+        }
+    }
+
+    /// The bytes of `slice`; freezes its segment if it is the open one.
+    pub(crate) fn bytes(&self, slice: &Slice) -> Bytes {
+        let range = slice.start as usize..slice.end as usize;
+        if let Some(bytes) = slice.segment.bytes.get() {
+            return bytes.slice(range);
+        }
+        let mut open = lock(&self.open);
+        if Arc::ptr_eq(&open.segment, &slice.segment) {
+            self.freeze(&mut open);
+        }
+        drop(open);
+        slice
+            .segment
+            .bytes
+            .get()
+            .expect("a segment is either open or frozen")
+            .slice(range)
+    }
+
+    /// Messages of one lane, counted in the hub's budget like all others.
+    pub(crate) fn own(&self, bytes: Bytes) -> Owned {
+        self.budget.take(bytes.len());
+        Owned {
+            bytes,
+            budget: self.budget.clone(),
+        }
+    }
+
+    /// Whether so many segments came after that of `slice` that it should let go of it.
+    pub(crate) fn is_old(&self, slice: &Slice) -> bool {
+        slice.segment.bytes.get().is_some() && {
+            let newest = lock(&self.open).segment.generation;
+            newest - slice.segment.generation > GENERATIONS_KEPT
+        }
+    }
+
+    fn freeze(&self, open: &mut Open) {
+        let next = segment(open.segment.generation + 1, &self.budget);
+        let frozen = core::mem::replace(&mut open.segment, next);
+        // As many bytes as there are: a segment pins what the budget counts, no more.
+        let bytes = core::mem::take(&mut open.buffer).into_boxed_slice();
+        frozen
+            .bytes
+            .set(bytes.into())
+            .expect("a segment is frozen once");
+    }
+}
+
+fn segment(generation: u64, budget: &Arc<Budget>) -> Arc<Segment> {
+    Arc::new(Segment {
+        bytes: OnceLock::new(),
+        generation,
+        budget: budget.clone(),
+    })
+}

@@ -1,0 +1,201 @@
+//! The pump: writes for many connections, and wakes them when their time has come.
+//!
+//! A task wake for each connection and event would cost more than everything else of ours, so publishers put
+//! connections with something to write on one list and wake one pump. It is polled by whoever polls `serve`.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::Context;
+use std::sync::Mutex;
+
+use atomic_waker::AtomicWaker;
+
+use super::connection::Connection;
+use crate::runtime::{Runtime, Timer};
+use crate::sync::lock;
+use crate::time::Instant;
+
+/// Connections written for in one turn of the pump, before others have theirs.
+const WRITES_PER_TURN: usize = 256;
+
+/// The connections of one `serve`.
+pub(crate) struct Shard {
+    dirty: Mutex<Vec<Arc<Connection>>>,
+    deadlines: Mutex<BTreeMap<(Instant, u64), Arc<Connection>>>,
+    members: Mutex<BTreeMap<u64, Weak<Connection>>>,
+    pump: AtomicWaker,
+    stopped: AtomicBool,
+}
+
+impl Shard {
+    pub(crate) fn new() -> Self {
+        Self {
+            dirty: Mutex::default(),
+            deadlines: Mutex::default(),
+            members: Mutex::default(),
+            pump: AtomicWaker::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts a connection on the list; it is not on it.
+    pub(crate) fn push(&self, connection: Arc<Connection>) {
+        let mut dirty = lock(&self.dirty);
+        dirty.push(connection);
+        let first = dirty.len() == 1;
+        drop(dirty);
+        if first {
+            self.pump.wake();
+        }
+    }
+
+    /// Wakes the task of `connection` at `at` or before; it says then when it wants to be woken next.
+    pub(crate) fn schedule(&self, connection: &Arc<Connection>, at: Instant) {
+        let planned = connection.scheduled.load(Ordering::Relaxed);
+        // Moved lazily: traffic only makes a deadline later, and that is found out when it fires.
+        if planned <= at.as_micros() {
+            return;
+        }
+        let mut deadlines = lock(&self.deadlines);
+        deadlines.remove(&(Instant::from_micros(planned), connection.number));
+        connection
+            .scheduled
+            .store(at.as_micros(), Ordering::Relaxed);
+        deadlines.insert((at, connection.number), connection.clone());
+        let first = deadlines
+            .first_key_value()
+            .is_some_and(|(key, _)| *key == (at, connection.number));
+        drop(deadlines);
+        if first {
+            self.pump.wake();
+        }
+    }
+
+    pub(crate) fn enter(&self, connection: &Arc<Connection>) {
+        lock(&self.members).insert(connection.number, Arc::downgrade(connection));
+    }
+
+    pub(crate) fn leave(&self, connection: &Connection) {
+        let planned = Instant::from_micros(connection.scheduled.load(Ordering::Relaxed));
+        lock(&self.deadlines).remove(&(planned, connection.number));
+        lock(&self.members).remove(&connection.number);
+        self.pump.wake();
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.members).is_empty()
+    }
+
+    /// Whether the owner of all these connections is gone.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Ends all connections without a word.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        let members: Vec<_> = lock(&self.members)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        members.iter().for_each(|connection| connection.wake_task());
+    }
+}
+
+/// The moving part of a shard.
+pub(crate) struct Pump {
+    shard: Arc<Shard>,
+    runtime: Arc<dyn Runtime>,
+    timer: Box<dyn Timer>,
+    armed: Option<Instant>,
+    /// Taken from the list, to be written for.
+    batch: Vec<Arc<Connection>>,
+    /// Woken once, and gone to the end of the executor's queue.
+    deferred: bool,
+}
+
+impl Pump {
+    pub(crate) fn new(shard: Arc<Shard>, runtime: Arc<dyn Runtime>) -> Self {
+        let timer = runtime.timer();
+        Self {
+            shard,
+            runtime,
+            timer,
+            armed: None,
+            batch: Vec::new(),
+            deferred: false,
+        }
+    }
+
+    /// Has a turn; the waker of `cx` is woken when it wants another.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
+        self.shard.pump.register(cx.waker());
+        self.fire(cx);
+        if self.batch.is_empty() && lock(&self.shard.dirty).is_empty() {
+            return;
+        }
+        // An executor may run the task that was woken last before others that are ready, whose events
+        // would then need a write of their own. A task that wakes itself goes to the end.
+        if !core::mem::replace(&mut self.deferred, true) {
+            cx.waker().wake_by_ref();
+            return;
+        }
+        self.write();
+        // The wake that announced what came meanwhile was spent on this turn, so look again.
+        let more = !self.batch.is_empty() || !lock(&self.shard.dirty).is_empty();
+        self.deferred = more;
+        if more {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn write(&mut self) {
+        if self.batch.is_empty() {
+            core::mem::swap(&mut self.batch, &mut *lock(&self.shard.dirty));
+        }
+        let now = self.runtime.now();
+        let kept = self.batch.len().saturating_sub(WRITES_PER_TURN);
+        for connection in self.batch.drain(kept..) {
+            connection.write_for_pump(now);
+        }
+        if self.batch.is_empty() && self.batch.capacity() > WRITES_PER_TURN {
+            self.batch = Vec::new();
+        }
+    }
+
+    /// Wakes everybody whose time has come, and sees to it that the next one will be.
+    fn fire(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let now = self.runtime.now();
+            let next = self.wake_due(now);
+            if next != self.armed {
+                self.armed = next;
+                match next {
+                    Some(at) => self.timer.arm(at),
+                    None => self.timer.disarm(),
+                }
+            }
+            if self.timer.poll_fired(cx).is_pending() {
+                return;
+            }
+            self.armed = None;
+        }
+    }
+
+    fn wake_due(&self, now: Instant) -> Option<Instant> {
+        let mut deadlines = lock(&self.shard.deadlines);
+        while let Some(entry) = deadlines.first_entry() {
+            let at = entry.key().0;
+            if at > now {
+                return Some(at);
+            }
+            let connection = entry.remove();
+            connection.scheduled.store(u64::MAX, Ordering::Relaxed);
+            connection.wake_task();
+        }
+        None
+    }
+}

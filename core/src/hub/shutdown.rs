@@ -1,0 +1,197 @@
+//! The end of a hub: nobody comes in, everybody is told when to return, what waits is sent.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::ops::Range;
+use core::pin::pin;
+use core::sync::atomic::Ordering;
+use core::task::{Poll, Waker};
+use core::time::Duration;
+
+use super::{Hub, Shared};
+use crate::session::{Ending, millis};
+use crate::sync::{lock, read};
+use crate::wire::{Close, CloseReason, Return};
+
+/// How a hub ends; see [`Hub::shutdown`].
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// How long connections have to take what waits for them, and to say goodbye.
+    pub within: Duration,
+    /// When clients shall come back, from now: each is told a time of its own from this window, so that they do not come all at once.
+    pub return_over: Range<Duration>,
+}
+
+impl Default for Shutdown {
+    /// 5 s for goodbyes, and clients come back over the following 10 s.
+    fn default() -> Self {
+        Self {
+            within: Duration::from_secs(5),
+            return_over: Duration::from_secs(1)..Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a shutdown came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Connections that had everything and said goodbye.
+    pub closed: u64,
+    /// Connections that were cut: they took too long, or broke meanwhile.
+    pub cut: u64,
+    /// Frames that were not delivered to them.
+    pub undelivered_frames: u64,
+}
+
+/// What is known about the end of a hub.
+#[derive(Default)]
+pub(crate) struct Farewell {
+    report: ShutdownReport,
+    window: Range<Duration>,
+    wakers: Vec<Waker>,
+}
+
+impl Hub {
+    /// Ends the hub politely: refuses new connections, tells the others to come back later, sends what waits for
+    /// them, and reports what could not be done. Every `serve` ends after it, every `attach` too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled the shutdown goes on when the future is dropped, without a last cut: only the report is lost.
+    pub async fn shutdown(&self, how: Shutdown) -> ShutdownReport {
+        let shared = &self.shared;
+        let mut timer = shared.runtime.timer();
+        timer.arm(shared.runtime.now() + how.within);
+        lock(&shared.farewell).window = how.return_over;
+        shared.stopping.store(true, Ordering::Release);
+        shared.wake_farewell();
+        self.tell_everybody();
+        let mut departed = pin!(poll_fn(|cx| shared.poll_departed(cx.waker())));
+        let mut cut = false;
+        poll_fn(|cx| {
+            if departed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if !cut && timer.poll_fired(cx).is_ready() {
+                cut = true;
+                self.cut_everybody();
+            }
+            Poll::Pending
+        })
+        .await;
+        lock(&shared.farewell).report
+    }
+
+    fn tell_everybody(&self) {
+        let now = self.shared.runtime.now();
+        for connection in self.shared.everybody() {
+            let verdict = Return::After {
+                ms: millis(self.shared.return_after()),
+            };
+            connection.close(
+                Close {
+                    reason: CloseReason::Shutdown,
+                    verdict,
+                },
+                now,
+            );
+        }
+    }
+
+    fn cut_everybody(&self) {
+        for connection in self.shared.everybody() {
+            connection.cut();
+        }
+    }
+}
+
+impl Shared {
+    /// When a client that cannot stay shall come back: a time of its own.
+    pub(crate) fn return_after(&self) -> Duration {
+        let Range { start, end } = match lock(&self.farewell).window.clone() {
+            window if window.is_empty() => Shutdown::default().return_over,
+            window => window,
+        };
+        let mut random = [0; 4];
+        self.runtime.random(&mut random);
+        let fraction = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
+        start + end.saturating_sub(start).mul_f64(fraction)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether the hub stops; `waker` is woken when it does, and when the last connection is gone.
+    pub(crate) fn is_stopping_or_tell(&self, waker: &Waker) -> bool {
+        if !self.is_stopping() {
+            self.enlist_waker(waker);
+        }
+        self.is_stopping()
+    }
+
+    fn poll_departed(&self, waker: &Waker) -> Poll<()> {
+        self.enlist_waker(waker);
+        match self.tasks.load(Ordering::Acquire) {
+            0 => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn enlist_waker(&self, waker: &Waker) {
+        let wakers = &mut lock(&self.farewell).wakers;
+        if !wakers.iter().any(|known| known.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    fn wake_farewell(&self) {
+        let wakers = core::mem::take(&mut lock(&self.farewell).wakers);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// A connection has got its task.
+    pub(crate) fn arrive(&self) {
+        self.handshakes.fetch_add(1, Ordering::AcqRel);
+        self.tasks.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A connection has come through its handshake, or has failed to.
+    pub(crate) fn settle(&self) {
+        self.handshakes.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// The task of a connection has ended.
+    pub(crate) fn departed(&self) {
+        if self.tasks.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.wake_farewell();
+        }
+    }
+
+    /// A connection that was let in has left the registry.
+    pub(crate) fn gone(&self, ending: Ending, undelivered_frames: u64) {
+        self.counters.disconnected(ending);
+        if self.is_stopping() {
+            let report = &mut lock(&self.farewell).report;
+            let polite = matches!(
+                ending,
+                Ending::ByUs(Close {
+                    reason: CloseReason::Shutdown,
+                    ..
+                }) | Ending::ByPeer(_)
+            );
+            report.closed += u64::from(polite && undelivered_frames == 0);
+            report.cut += u64::from(!polite || undelivered_frames > 0);
+            report.undelivered_frames += undelivered_frames;
+        }
+    }
+
+    fn everybody(&self) -> Vec<Arc<super::connection::Connection>> {
+        read(&self.registry)
+            .iter()
+            .map(|(_, connection)| connection.clone())
+            .collect()
+    }
+}
