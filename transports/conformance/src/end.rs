@@ -1,0 +1,207 @@
+//! One end of a connection, with what rules do to it.
+
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker, ready};
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use lapwing::Limits;
+use lapwing::transport::{Incoming, Info, Message, Outgoing, Progress, Transport, TransportError};
+
+use crate::report::{Broken, ensure};
+
+/// A transport under test.
+pub(crate) struct End(Box<dyn Transport>);
+
+impl End {
+    pub(crate) fn new(mut transport: Box<dyn Transport>, limits: &Limits) -> Self {
+        transport.apply(limits);
+        Self(transport)
+    }
+
+    pub(crate) fn info(&self) -> Info {
+        self.0.info()
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        self.0.progress()
+    }
+
+    pub(crate) async fn ready(&mut self) -> Result<(), TransportError> {
+        poll_fn(|cx| self.0.poll_ready(cx)).await
+    }
+
+    pub(crate) fn start(&mut self, outgoing: impl Into<Bytes>) -> Result<(), TransportError> {
+        self.0
+            .start_send(Outgoing::Message(Message::binary(outgoing)))
+    }
+
+    pub(crate) async fn flush(&mut self) -> Result<(), TransportError> {
+        poll_fn(|cx| self.0.poll_flush(cx)).await
+    }
+
+    pub(crate) async fn close(&mut self) -> Result<(), TransportError> {
+        poll_fn(|cx| self.0.poll_close(cx)).await
+    }
+
+    /// Sends one thing, and hands it over.
+    pub(crate) async fn send(&mut self, outgoing: Outgoing) -> Result<(), TransportError> {
+        self.ready().await?;
+        self.0.start_send(outgoing)?;
+        self.flush().await
+    }
+
+    /// Sends one binary message, and hands it over.
+    pub(crate) async fn say(&mut self, bytes: impl Into<Bytes>) -> Result<(), TransportError> {
+        self.send(Outgoing::Message(Message::binary(bytes))).await
+    }
+
+    pub(crate) async fn recv(&mut self) -> Result<Incoming, TransportError> {
+        poll_fn(|cx| self.0.poll_recv(cx)).await
+    }
+
+    /// The next message; signs of life do not count.
+    pub(crate) async fn hear(&mut self) -> Result<Message, Broken> {
+        poll_fn(|cx| self.poll_hear(cx)).await
+    }
+
+    /// Whether `bytes` is the next message.
+    pub(crate) async fn expect(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let heard = self.hear().await?;
+        ensure(heard.bytes == bytes, || differs(bytes, &heard.bytes))
+    }
+
+    /// Whether the peer has finished, however often one asks.
+    pub(crate) async fn expect_end(&mut self) -> Result<(), Broken> {
+        for _ in 0..3 {
+            let heard = self.recv().await?;
+            ensure(heard == Incoming::End, || {
+                format!("the end was expected, {} came", brief(&Ok(heard)))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sends all of `outgoing` and receives all of `expected`, both at the same time.
+    pub(crate) async fn talk(
+        &mut self,
+        outgoing: Vec<Outgoing>,
+        expected: &[Bytes],
+    ) -> Result<(), Broken> {
+        let mut outgoing = VecDeque::from(outgoing);
+        let mut expected = expected.iter();
+        poll_fn(|cx| {
+            let sent = self.poll_send_all(&mut outgoing, cx)?;
+            let heard = self.poll_hear_all(&mut expected, cx)?;
+            match sent.is_ready() && heard.is_ready() {
+                true => Poll::Ready(Ok(())),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Waits for the message `expected` while sending as much of `outgoing` as the peer takes.
+    pub(crate) async fn hear_while_sending(
+        &mut self,
+        outgoing: Vec<Outgoing>,
+        expected: &Bytes,
+    ) -> Result<(), Broken> {
+        let mut outgoing = VecDeque::from(outgoing);
+        let heard = poll_fn(|cx| {
+            // Whether it can be sent at all is not the question here.
+            let _sent = self.poll_send_all(&mut outgoing, cx);
+            self.poll_hear(cx)
+        })
+        .await?;
+        ensure(heard.bytes == expected, || differs(expected, &heard.bytes))
+    }
+
+    pub(crate) fn poll_recv(&mut self, waker: &Waker) -> Poll<Result<Incoming, TransportError>> {
+        self.0.poll_recv(&mut Context::from_waker(waker))
+    }
+
+    pub(crate) fn poll_ready(&mut self, waker: &Waker) -> Poll<Result<(), TransportError>> {
+        self.0.poll_ready(&mut Context::from_waker(waker))
+    }
+
+    pub(crate) fn poll_flush(&mut self, waker: &Waker) -> Poll<Result<(), TransportError>> {
+        self.0.poll_flush(&mut Context::from_waker(waker))
+    }
+
+    fn poll_hear(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Broken>> {
+        loop {
+            match ready!(self.0.poll_recv(cx))? {
+                Incoming::Message(message) => return Poll::Ready(Ok(message)),
+                Incoming::Alive => {}
+                Incoming::End => {
+                    return Poll::Ready(Err(Broken("the end came before a message".into())));
+                }
+            }
+        }
+    }
+
+    fn poll_send_all(
+        &mut self,
+        outgoing: &mut VecDeque<Outgoing>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        while !outgoing.is_empty() {
+            ready!(self.0.poll_ready(cx))?;
+            if let Some(next) = outgoing.pop_front() {
+                self.0.start_send(next)?;
+            }
+        }
+        self.0.poll_flush(cx).map_err(Broken::from)
+    }
+
+    fn poll_hear_all<'a>(
+        &mut self,
+        expected: &mut impl ExactSizeIterator<Item = &'a Bytes>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        while expected.len() > 0 {
+            let heard = ready!(self.poll_hear(cx))?;
+            if let Some(next) = expected.next() {
+                ensure(heard.bytes == next, || differs(next, &heard.bytes))?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// `size` bytes that no other number has; from 8 bytes on.
+pub(crate) fn numbered(number: u64, size: usize) -> Bytes {
+    let pattern = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 8) as u8;
+    let mut bytes: Vec<u8> = (0..size).map(|at| pattern.wrapping_add(at as u8)).collect();
+    let number = number.to_le_bytes();
+    let head = size.min(number.len());
+    bytes[..head].copy_from_slice(&number[..head]);
+    bytes.into()
+}
+
+/// `messages` as binary messages to send.
+pub(crate) fn binary(messages: &[Bytes]) -> Vec<Outgoing> {
+    let message = |bytes: &Bytes| Outgoing::Message(Message::binary(bytes.clone()));
+    messages.iter().map(message).collect()
+}
+
+/// What was received, without its bytes.
+pub(crate) fn brief(received: &Result<Incoming, TransportError>) -> String {
+    match received {
+        Ok(Incoming::Message(message)) => format!("a message of {} bytes", message.bytes.len()),
+        Ok(Incoming::Alive) => "a sign of life".into(),
+        Ok(Incoming::End) => "the end".into(),
+        Err(error) => format!("the error \"{error}\""),
+    }
+}
+
+fn differs(expected: &[u8], heard: &[u8]) -> String {
+    format!(
+        "a message of {} bytes was expected ({:02x?}…), one of {} came ({:02x?}…)",
+        expected.len(),
+        &expected[..expected.len().min(8)],
+        heard.len(),
+        &heard[..heard.len().min(8)],
+    )
+}

@@ -1,0 +1,174 @@
+//! Messages arrive whole, as they were sent, in order.
+
+use bytes::{Bytes, BytesMut};
+use lapwing::transport::{Framing, Kind, Message, Outgoing};
+
+use crate::end::{End, binary, numbered};
+use crate::ground::Ground;
+use crate::report::{Broken, Outcome, Verdict, ensure};
+use crate::waking::both;
+
+/// Around every size where a length, a buffer or a frame is known to change its form.
+const SIZES: [usize; 19] = [
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    125,
+    126,
+    127,
+    128,
+    129,
+    130,
+    255,
+    256,
+    257,
+    65_535,
+    65_536,
+    65_537,
+    1024 * 1024,
+];
+
+/// Both ends say what they are.
+pub(super) async fn info(ground: &mut Ground) -> Outcome {
+    let [client, hub] = ground.connect().await?.map(|end| end.info());
+    ensure(!client.name.is_empty(), || "it has no name".into())?;
+    ensure(client.name == hub.name, || {
+        format!("its ends are called {} and {}", client.name, hub.name)
+    })?;
+    ensure(client.framing == hub.framing, || {
+        "its ends differ in framing".into()
+    })?;
+    for url in [ground.listener.url(), ground.connector.url()] {
+        ensure(url.contains("://"), || format!("`{url}` is not a URL"))?;
+    }
+    Ok(Verdict::Kept)
+}
+
+/// Every size arrives as it was sent.
+pub(super) async fn boundaries(ground: &mut Ground) -> Outcome {
+    let messages: Vec<Bytes> = (0..)
+        .zip(SIZES)
+        .map(|(number, size)| numbered(number, size))
+        .collect();
+    let ends = ground.connect().await?;
+    exchange(ends, binary(&messages), &messages).await
+}
+
+/// An empty message is a message.
+pub(super) async fn empty(ground: &mut Ground) -> Outcome {
+    let mut messages = vec![Bytes::new(); 1_000];
+    messages.push(Bytes::from_static(b"the last"));
+    let ends = ground.connect().await?;
+    exchange(ends, binary(&messages), &messages).await
+}
+
+/// 10,000 messages each way, at the same time.
+pub(super) async fn order(ground: &mut Ground) -> Outcome {
+    let messages: Vec<Bytes> = (0..10_000)
+        .map(|number| numbered(number, 8 + number as usize % 97))
+        .collect();
+    let ends = ground.connect().await?;
+    exchange(ends, binary(&messages), &messages).await
+}
+
+/// Binary arrives as binary, and text with its bytes: whether as text is for the transport to say.
+pub(super) async fn kinds(ground: &mut Ground) -> Outcome {
+    let text = Message {
+        bytes: Bytes::from_static("Grüße".as_bytes()),
+        kind: Kind::Text,
+    };
+    let [mut client, mut hub] = ground.connect().await?;
+    let ((), heard) = both(client.send(Outgoing::Message(text.clone())), hub.hear()).await?;
+    ensure(heard.bytes == text.bytes, || {
+        "text arrives with other bytes".into()
+    })?;
+    let ((), heard) = both(hub.say(&b"\xff\x00"[..]), client.hear()).await?;
+    ensure(heard == Message::binary(&b"\xff\x00"[..]), || {
+        "binary does not arrive as binary".into()
+    })?;
+    Ok(Verdict::Kept)
+}
+
+/// Messages framed by the caller arrive like those framed by the transport.
+pub(super) async fn framed(ground: &mut Ground) -> Outcome {
+    let ends = ground.connect().await?;
+    let framing = ends[0].info().framing;
+    if framing == Framing::None {
+        return Ok(Verdict::Skipped);
+    }
+    let messages: Vec<Bytes> = (0..600)
+        .map(|number| numbered(number, number as usize * 7 % 1_000))
+        .collect();
+    let mut outgoing = Vec::new();
+    for (turn, some) in messages.chunks(10).enumerate() {
+        match turn % 2 {
+            0 => outgoing.push(Outgoing::Framed(frames(framing, some)?)),
+            _ => outgoing.extend(binary(some)),
+        }
+    }
+    // More in one piece than any buffer between the ends is likely to hold.
+    let large: Vec<Bytes> = (0..20).map(|number| numbered(number, 60_000)).collect();
+    outgoing.push(Outgoing::Framed(frames(framing, &large)?));
+    exchange(ends, outgoing, &[messages, large].concat()).await
+}
+
+/// A ping is no message, whether the transport knows it or not.
+pub(super) async fn pings(ground: &mut Ground) -> Outcome {
+    let messages: Vec<Bytes> = (0..20).map(|number| numbered(number, 20)).collect();
+    let outgoing = binary(&messages)
+        .into_iter()
+        .flat_map(|message| [Outgoing::Ping, message]);
+    let ends = ground.connect().await?;
+    exchange(ends, outgoing.collect(), &messages).await
+}
+
+/// What was handed over counts, on both sides, and nothing is half-way when nothing is under way.
+pub(super) async fn progress(ground: &mut Ground) -> Outcome {
+    let [mut client, mut hub] = ground.connect().await?;
+    for round in 1..=5 {
+        both(client.say(numbered(round, 1_000)), hub.hear()).await?;
+        let (near, far) = (client.progress(), hub.progress());
+        ensure(near.sent_bytes >= round * 1_000, || {
+            format!("{near:?} after {round} times 1,000 bytes were flushed")
+        })?;
+        ensure(far.received_bytes >= round * 1_000, || {
+            format!("{far:?} after {round} times 1,000 bytes arrived")
+        })?;
+        ensure(!near.unsent && !far.half_received, || {
+            format!("all has arrived, and yet {near:?} and {far:?}")
+        })?;
+    }
+    Ok(Verdict::Kept)
+}
+
+/// `messages`, framed as `framing` says.
+pub(super) fn frames(framing: Framing, messages: &[Bytes]) -> Result<Bytes, Broken> {
+    let mut frames = BytesMut::new();
+    for message in messages {
+        match framing {
+            Framing::LengthPrefix => {
+                frames.extend_from_slice(&u32::try_from(message.len())?.to_be_bytes())
+            }
+            _ => return Err(Broken(format!("{framing:?} is not known to this suite"))),
+        }
+        frames.extend_from_slice(message);
+    }
+    Ok(frames.freeze())
+}
+
+/// Both ends send `outgoing` at the same time, and both must receive `expected`.
+async fn exchange(
+    [mut client, mut hub]: [End; 2],
+    outgoing: Vec<Outgoing>,
+    expected: &[Bytes],
+) -> Outcome {
+    both(
+        client.talk(outgoing.clone(), expected),
+        hub.talk(outgoing, expected),
+    )
+    .await?;
+    Ok(Verdict::Kept)
+}
