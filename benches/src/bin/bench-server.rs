@@ -1,0 +1,112 @@
+//! A hub for load generators: one topic that everybody may publish and hear.
+//!
+//! ```text
+//! bench-server --transport tcp --port P [--ping-secs S] [--topic bench] [--runtime tokio|smol]
+//! bench-server script --transport tcp [--topic bench] --payload N
+//! ```
+//!
+//! The first form serves until it is ended, the second prints what a load generator has to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lapwing::hub::{Hub, Rule};
+use lapwing::runtime::{Runtime, Smol, Tokio};
+use lapwing::{Limits, TopicError};
+use lexopt::prelude::*;
+
+struct Options {
+    script: bool,
+    port: u16,
+    ping_secs: u64,
+    topic: String,
+    payload: usize,
+    smol: bool,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = options()?;
+    if options.script {
+        print!(
+            "{}",
+            lapwing_benches::script::tcp(&options.topic, options.payload)
+        );
+        return Ok(());
+    }
+    let address = format!("127.0.0.1:{}", options.port);
+    if options.smol {
+        let runtime = Smol::new();
+        let hub = hub(Arc::new(runtime.clone()), &options)?;
+        return runtime.block_on(async {
+            let served = hub.serve(lapwing_tcp::smol::listen(address).await?);
+            served_alone(&runtime, served).await;
+            Ok(())
+        });
+    }
+    let tokio = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let runtime = Tokio::new(tokio.handle().clone());
+    let hub = hub(Arc::new(runtime.clone()), &options)?;
+    tokio.block_on(async {
+        let served = hub.serve(lapwing_tcp::tokio::listen(&runtime, address).await?);
+        served_alone(&runtime, served).await;
+        Ok(())
+    })
+}
+
+/// In a task of its own: the future at the top of a program is polled more often than it has work.
+async fn served_alone(runtime: &dyn Runtime, served: impl Future<Output = ()> + Send + 'static) {
+    runtime.spawn(Box::pin(served));
+    std::future::pending().await
+}
+
+fn hub(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Hub, TopicError> {
+    let day = Duration::from_secs(24 * 3_600);
+    let limits = Limits {
+        connections_max: 20_000,
+        handshakes_max: 4_096,
+        promise: if options.ping_secs == 0 {
+            day
+        } else {
+            Duration::from_secs(options.ping_secs)
+        },
+        ..Limits::default()
+    };
+    Hub::builder(runtime)
+        .limits(limits)
+        .topic(options.topic.as_str(), Rule::open())
+        .build()
+}
+
+fn options() -> Result<Options, lexopt::Error> {
+    let mut options = Options {
+        script: false,
+        port: 9000,
+        ping_secs: 0,
+        topic: "bench".into(),
+        payload: 128,
+        smol: false,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) if word == "script" => options.script = true,
+            Long("transport") => transport(&parser.value()?)?,
+            Long("port") => options.port = parser.value()?.parse()?,
+            Long("ping-secs") => options.ping_secs = parser.value()?.parse()?,
+            Long("topic") => options.topic = parser.value()?.string()?,
+            Long("payload") => options.payload = parser.value()?.parse()?,
+            Long("runtime") => options.smol = parser.value()? == "smol",
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(options)
+}
+
+fn transport(name: &std::ffi::OsStr) -> Result<(), lexopt::Error> {
+    match name == "tcp" {
+        true => Ok(()),
+        false => Err(format!("there is no transport {}", name.display()).into()),
+    }
+}
