@@ -22,6 +22,8 @@ pub mod registry;
 #[cfg(feature = "std")]
 mod answers;
 #[cfg(feature = "std")]
+pub mod client;
+#[cfg(feature = "std")]
 pub mod hub;
 #[cfg(feature = "std")]
 mod link;
@@ -38,6 +40,8 @@ pub mod transport;
 
 #[cfg(feature = "std")]
 pub use self::answers::CallFailure;
+#[cfg(feature = "std")]
+pub use self::client::{Client, Delivery, Subscription};
 #[cfg(feature = "std")]
 pub use self::hub::Hub;
 pub use self::id::{ConnectionId, NotAnId};

@@ -290,6 +290,11 @@ impl Session {
         self.spend_ping(now);
     }
 
+    /// Takes note that the owner does not read now, or did not until now: the peer's silence says nothing.
+    pub fn hold(&mut self, now: Instant) {
+        self.live.heard(now);
+    }
+
     /// Takes a message that says nothing: empty, or of a kind that may be skipped.
     pub fn handle_skipped(&mut self, now: Instant) {
         self.live.heard(now);

@@ -1,0 +1,120 @@
+//! What the hub's welcome and its acks mean for a client's requests.
+
+use alloc::vec::Vec;
+
+use super::outbox::Fate;
+use super::shared::{Inner, Receipt, Shared};
+use super::subscriptions::{Answered, Request, Told};
+use crate::id::ConnectionId;
+use crate::wire::{Ack, Denied, Outcome};
+
+/// Who has to be told what a subscribe came to.
+type Answers = Vec<(Answered, Result<(), Denied>)>;
+
+impl Shared {
+    /// The hub has let the client in: asks for every subscription again, ahead of all that waits.
+    pub(super) fn handle_welcome(&self, connection: ConnectionId) {
+        self.with(|inner| {
+            inner.connection = Some(connection);
+            inner.accounted = 0;
+            let max = inner.message_bytes_max();
+            inner.discarded += inner.store.outbox.discard_larger(max);
+            let requests = inner.subscriptions.renew(max);
+            inner.renewing = requests.len();
+            let frames = requests.into_iter();
+            let frames = frames
+                .map(|request| self.subscribe_frame(inner, request, true))
+                .collect();
+            inner.store.outbox.push_first(frames);
+        });
+    }
+
+    /// The hub has answered a request; says which queues have become full.
+    pub(super) fn handle_ack(&self, ack: Ack) -> Told {
+        let mut told = Told::default();
+        let mut answers = Answers::new();
+        let receipt = self.with(|inner| match inner.receipts.remove(&ack.receipt)? {
+            Receipt::Subscribed { request, renewal } => {
+                inner.renewing -= usize::from(renewal);
+                self.handle_subscribed(
+                    inner,
+                    request,
+                    renewal,
+                    ack.outcome,
+                    &mut answers,
+                    &mut told,
+                );
+                None
+            }
+            Receipt::Unsubscribed { number, closed } => {
+                inner.subscriptions.left(number);
+                Some(Receipt::Unsubscribed { number, closed })
+            }
+            published => Some(published),
+        });
+        for (answered, answer) in answers {
+            // The program may have lost its interest.
+            let _ = answered.send(answer);
+        }
+        receipt
+            .into_iter()
+            .for_each(|receipt| tell(receipt, ack.outcome));
+        told
+    }
+
+    fn handle_subscribed(
+        &self,
+        inner: &mut Inner,
+        request: Request,
+        renewal: bool,
+        outcome: Outcome,
+        answers: &mut Answers,
+        told: &mut Told,
+    ) {
+        let numbers = request.numbers();
+        match outcome {
+            // The hub takes all of them or none: which one was it?
+            Outcome::Denied(_) if numbers.len() > 1 => {
+                let requests = numbers.filter_map(|number| inner.subscriptions.ask(number));
+                let requests: Vec<_> = requests.collect();
+                inner.renewing += requests.len() * usize::from(renewal);
+                for request in requests {
+                    let frame = self.subscribe_frame(inner, request, renewal);
+                    inner.store.outbox.push(frame, Fate::Bound);
+                }
+            }
+            Outcome::Denied(denied) => {
+                let answered = inner.subscriptions.deny(request.first, denied, told);
+                answers.extend(answered.map(|answered| (answered, Err(denied))));
+            }
+            _ => {
+                let confirmed =
+                    numbers.filter_map(|number| inner.subscriptions.confirm(number, told));
+                answers.extend(confirmed.map(|answered| (answered, Ok(()))));
+            }
+        }
+    }
+}
+
+/// Tells whoever waits for the answer to a request, if it is still of interest.
+fn tell(receipt: Receipt, outcome: Outcome) {
+    match receipt {
+        Receipt::Published(published) => drop(published.send(outcome)),
+        Receipt::Unsubscribed { closed, .. } => drop(closed.map(|closed| closed.send(()))),
+        Receipt::Subscribed { .. } => {}
+    }
+}
+
+impl Inner {
+    /// The connection, when everything on it is in place for the first time.
+    pub(super) fn came_online(&self) -> Option<ConnectionId> {
+        self.connection
+            .filter(|_| self.renewing == 0 && !self.is_online())
+    }
+
+    /// The largest message that the hub takes.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        let peer = self.link.as_ref().map(|link| link.session.peer());
+        peer.map_or(0, |terms| terms.message_bytes_max as usize)
+    }
+}

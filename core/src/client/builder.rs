@@ -1,0 +1,117 @@
+//! What a client is made of.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::future::Future;
+
+use bytes::Bytes;
+
+use super::call::ClientContext;
+use super::driver::{Driver, Parts};
+use super::methods::Methods;
+use super::reconnect::Backoff;
+use super::shared::Shared;
+use super::{Client, Handle};
+use crate::answers::{CallFailure, Handler, handler};
+use crate::limits::Limits;
+use crate::payload::{Decode, Encode};
+use crate::protocol::{Postcard, Protocol};
+use crate::runtime::Runtime;
+use crate::transport::Connector;
+
+/// Describes a client; what [`Client::builder`] returns.
+#[must_use = "a client begins with `build` or `spawned`"]
+pub struct ClientBuilder {
+    runtime: Arc<dyn Runtime>,
+    connector: Box<dyn Connector>,
+    token: Option<Bytes>,
+    limits: Limits,
+    backoff: Backoff,
+    protocol: Arc<dyn Protocol>,
+    methods: BTreeMap<String, Handler<ClientContext>>,
+}
+
+impl ClientBuilder {
+    pub(super) fn new(runtime: Arc<dyn Runtime>, connector: impl Connector + 'static) -> Self {
+        Self {
+            runtime,
+            connector: Box::new(connector),
+            token: None,
+            limits: Limits::default(),
+            backoff: Backoff::default(),
+            protocol: Arc::new(Postcard),
+            methods: BTreeMap::new(),
+        }
+    }
+
+    /// Shows `token` to the application of the hub with each hello.
+    pub fn token(mut self, token: impl Into<Bytes>) -> Self {
+        self.token = Some(token.into());
+        self
+    }
+
+    /// Bounds the client by `limits`, instead of [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Waits between attempts to connect as `backoff` says, instead of [`Backoff::default`].
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Speaks `protocol`, instead of native [`Postcard`].
+    pub fn protocol(mut self, protocol: impl Protocol) -> Self {
+        self.protocol = Arc::new(protocol);
+        self
+    }
+
+    /// Answers calls of the hub to `method`; the last handler for a method counts.
+    ///
+    /// Handlers run beside the connection's I/O, by default one at a time in the order of the calls. A panic in one fails that call.
+    ///
+    /// # When full
+    ///
+    /// While [`Limits::calls_waiting_max`] calls wait for their turn, further ones are answered with `Busy`.
+    pub fn on_call<A, R, F, Fut>(mut self, method: impl Into<String>, answer: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        R: Encode,
+        F: Fn(ClientContext, A) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, CallFailure>> + Send,
+    {
+        self.methods.insert(method.into(), handler(answer));
+        self
+    }
+
+    /// The client, and the future that does its work: nothing happens unless that is polled.
+    pub fn build(self) -> (Client, Driver) {
+        let url = self.connector.url();
+        let shared = Shared::new(self.runtime, self.protocol, self.limits, url);
+        let handle = Arc::new(Handle(Arc::new(shared)));
+        let parts = Parts {
+            shared: handle.0.clone(),
+            connector: self.connector,
+            token: self.token,
+            methods: Methods {
+                handle: Arc::downgrade(&handle),
+                by_name: self.methods,
+            },
+        };
+        (Client(handle), Driver::new(parts, self.backoff))
+    }
+
+    /// The client, with its driver spawned on the runtime. It ends when the client does.
+    pub fn spawned(self) -> Client {
+        let runtime = self.runtime.clone();
+        let (client, driver) = self.build();
+        runtime.spawn(Box::pin(async move {
+            driver.await;
+        }));
+        client
+    }
+}

@@ -1,0 +1,313 @@
+//! Calls: asking the hub to do something, and doing what it asks.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+use core::marker::PhantomData;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+
+use super::Client;
+use super::outbox::Fate;
+use super::shared::{Inner, Shared};
+use super::state::ClientEnd;
+use crate::answers::{CallFailure, Place};
+use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
+use crate::session::{TooManyCalls, millis};
+use crate::wire::{self, Encoding, Frame, Payload};
+
+/// How long a call waits for its answer when nothing else is said: longer than a person would.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Why a call has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The arguments could not be written.
+    #[error("the arguments cannot be encoded")]
+    Encode(#[from] EncodeError),
+    /// The client is not online; nothing was sent.
+    #[error("the client is not online")]
+    Offline,
+    /// Too much waits to be sent; nothing was sent.
+    #[error("too much waits to be sent")]
+    Full,
+    /// As many calls as [`Limits::calls_waiting_max`](crate::Limits::calls_waiting_max) wait for an answer; nothing was sent.
+    #[error("too many calls wait for an answer")]
+    TooMany,
+    /// The hub takes no message of this size; nothing was sent.
+    #[error("message of {size} bytes, the hub takes at most {max}")]
+    TooLarge {
+        /// What it has, in bytes.
+        size: u64,
+        /// What the hub takes, in bytes.
+        max: u64,
+    },
+    /// The answer did not come in time; the hub was told to stop.
+    #[error("the call took too long")]
+    TimedOut,
+    /// The connection broke before the answer: it may have been done, or not.
+    #[error("the connection broke before the answer")]
+    Lost,
+    /// The hub answered that there is no result.
+    #[error("the hub has no result")]
+    Failed(#[source] CallFailure),
+    /// The result is not what was expected.
+    #[error("the result cannot be read")]
+    Payload(#[source] PayloadError),
+    /// The client has ended.
+    #[error("the client has ended")]
+    Ended(#[source] ClientEnd),
+}
+
+/// What the driver knows about a call in the end.
+pub(super) enum CallAnswer {
+    Result(Encoding, Bytes),
+    Failure(CallFailure),
+    TimedOut,
+}
+
+/// A call of the hub on its way; the future that [`Client::call`] returns.
+///
+/// Dropping it cancels the call: the hub is told to stop, and its answer is thrown away.
+#[must_use = "a call is made when it is awaited"]
+pub struct Call<R> {
+    shared: Arc<Shared>,
+    within: Duration,
+    step: Step,
+    result: PhantomData<fn() -> R>,
+}
+
+enum Step {
+    New(Request),
+    Waiting(Ticket, oneshot::Receiver<CallAnswer>),
+    Done,
+}
+
+struct Request {
+    method: String,
+    arguments: Result<(Encoding, Vec<u8>), EncodeError>,
+}
+
+/// What tells a call that waits from all others of the client.
+#[derive(Clone, Copy)]
+struct Ticket {
+    generation: u64,
+    id: u32,
+}
+
+impl<R: Decode> Call<R> {
+    /// Waits so long for the answer, instead of 30 seconds; the hub is told.
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.within = deadline;
+        self
+    }
+
+    fn result(&self, answer: CallAnswer) -> Result<R, CallError> {
+        match answer {
+            CallAnswer::Result(encoding, bytes) => {
+                let bytes = &bytes[..];
+                R::decode(Payload { encoding, bytes }).map_err(CallError::Payload)
+            }
+            CallAnswer::Failure(failure) => Err(CallError::Failed(failure)),
+            CallAnswer::TimedOut => Err(CallError::TimedOut),
+        }
+    }
+
+    /// Why there will never be an answer.
+    fn lost(&self) -> CallError {
+        let end = self.shared.with(|inner| inner.end().cloned());
+        end.map_or(CallError::Lost, CallError::Ended)
+    }
+}
+
+impl<R: Decode> Future for Call<R> {
+    type Output = Result<R, CallError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (ticket, mut answer) = match core::mem::replace(&mut self.step, Step::Done) {
+            Step::New(request) => self.shared.begin_call(request, self.within)?,
+            Step::Waiting(ticket, answer) => (ticket, answer),
+            Step::Done => panic!("a call was polled after it was ready"),
+        };
+        let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) else {
+            self.step = Step::Waiting(ticket, answer);
+            return Poll::Pending;
+        };
+        Poll::Ready(match answer {
+            Ok(answer) => self.result(answer),
+            Err(oneshot::Canceled) => Err(self.lost()),
+        })
+    }
+}
+
+impl<R> Drop for Call<R> {
+    fn drop(&mut self) {
+        if let Step::Waiting(ticket, _) = self.step {
+            self.shared.cancel_call(ticket);
+        }
+    }
+}
+
+impl<R> fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("within", &self.within)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Asks the hub to do `method` and waits for what comes of it, for 30 seconds or as [`Call::within`] says.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`]
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped after it was polled once, the hub is told to stop; it may have done it already.
+    ///
+    /// # When full
+    ///
+    /// Does not wait for room: [`CallError::Full`] and [`CallError::TooMany`].
+    pub fn call<R: Decode>(&self, method: impl Into<String>, arguments: impl Encode) -> Call<R> {
+        let shared = self.shared().clone();
+        let arguments = encoded(&arguments, shared.protocol.encoding());
+        let method = method.into();
+        Call {
+            shared,
+            within: WITHIN,
+            step: Step::New(Request { method, arguments }),
+            result: PhantomData,
+        }
+    }
+}
+
+impl Shared {
+    fn begin_call(
+        &self,
+        request: Request,
+        within: Duration,
+    ) -> Result<(Ticket, oneshot::Receiver<CallAnswer>), CallError> {
+        let (encoding, arguments) = request.arguments?;
+        let arguments = Payload {
+            encoding,
+            bytes: &arguments,
+        };
+        let begun = self.with(|inner| {
+            let call = |id| {
+                self.encode(&Frame::Call(wire::Call {
+                    id,
+                    method: &request.method,
+                    deadline_ms: Some(millis(within)),
+                    arguments,
+                }))
+            };
+            inner.begin_call(call, self.runtime.now() + within)
+        });
+        self.wake_driver();
+        begun
+    }
+
+    fn cancel_call(&self, ticket: Ticket) {
+        let waiting = self.with(|inner| inner.cancel_call(ticket));
+        drop(waiting);
+        self.wake_driver();
+    }
+}
+
+impl Inner {
+    fn begin_call(
+        &mut self,
+        call: impl FnOnce(u32) -> Bytes,
+        deadline: crate::Instant,
+    ) -> Result<(Ticket, oneshot::Receiver<CallAnswer>), CallError> {
+        if let Some(end) = self.end() {
+            return Err(CallError::Ended(end.clone()));
+        }
+        let online = self.is_online() && !self.closing;
+        let link = self
+            .link
+            .as_mut()
+            .filter(|_| online)
+            .ok_or(CallError::Offline)?;
+        let max = link.session.peer().message_bytes_max;
+        let id = link.session.call(&mut self.store, Some(deadline));
+        let id = id.map_err(|TooManyCalls| CallError::TooMany)?;
+        if let Err(error) = self.push_call(call(id), max) {
+            self.forget_call(id);
+            return Err(error);
+        }
+        let (answered, answer) = oneshot::channel();
+        self.calls.insert(id, answered);
+        let generation = self.generation;
+        Ok((Ticket { generation, id }, answer))
+    }
+
+    fn push_call(&mut self, frame: Bytes, max: u32) -> Result<(), CallError> {
+        let (size, max) = (frame.len() as u64, u64::from(max));
+        if size > max {
+            return Err(CallError::TooLarge { size, max });
+        }
+        if !self.store.outbox.has_room(frame.len()) {
+            return Err(CallError::Full);
+        }
+        self.store.outbox.push(frame, Fate::Bound);
+        Ok(())
+    }
+
+    fn cancel_call(&mut self, ticket: Ticket) -> Option<oneshot::Sender<CallAnswer>> {
+        if ticket.generation != self.generation {
+            return None;
+        }
+        let waiting = self.calls.remove(&ticket.id)?;
+        self.forget_call(ticket.id);
+        Some(waiting)
+    }
+
+    /// Frees a call's slot; the hub, which may know of it, is told to stop.
+    fn forget_call(&mut self, id: u32) {
+        if let Some(link) = &mut self.link {
+            link.session.cancel(&mut self.store, id);
+        }
+    }
+}
+
+/// What a handler of a call knows about it; see [`ClientBuilder::on_call`](super::ClientBuilder::on_call).
+#[derive(Clone)]
+pub struct ClientContext {
+    client: Client,
+    place: Place,
+}
+
+impl ClientContext {
+    pub(super) fn new(client: Client, place: Place) -> Self {
+        Self { client, place }
+    }
+
+    /// The client that was called.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Awaits `future` while the hub's next call may begin.
+    ///
+    /// Calls of the hub are answered one after another, as [`Limits::calls_running_max`](crate::Limits::calls_running_max) says. A handler
+    /// that waits for the hub, which may be waiting for its next call, would wait for ever without this.
+    pub async fn lend<T>(&self, future: impl Future<Output = T>) -> T {
+        self.place.lend(future).await
+    }
+}
+
+impl fmt::Debug for ClientContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientContext").finish_non_exhaustive()
+    }
+}

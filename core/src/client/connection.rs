@@ -1,0 +1,364 @@
+//! Drives one connection, from the hello to the end of its session.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::call::CallAnswer;
+use super::driver::Over;
+use super::methods::Methods;
+use super::outbox::{Fate, Store};
+use super::queue::Queue;
+use super::shared::{Inner, Shared};
+use super::state::State;
+use super::subscription::Delivery;
+use super::subscriptions::Told;
+use crate::answers::{Answer, Answers, CallFailure};
+use crate::link::Link;
+use crate::runtime::Timer;
+use crate::session::{Ending, Input, Lane, SessionEvent};
+use crate::time::Instant;
+use crate::topic::Topic;
+use crate::transport::Message;
+use crate::wire::{
+    Call, Close, CloseReason, Envelope, Event, FailureCode, Frame, Lagged, Payload, Refused, Reply,
+    Return,
+};
+
+/// Payloads up to this size are copied out of the message they came in, so that a small event that waits does not
+/// hold a large buffer of the transport.
+const COPIED_BYTES_MAX: usize = 1024;
+
+/// The work of one connection.
+pub(super) struct Connection<'a> {
+    shared: &'a Shared,
+    methods: &'a Methods,
+    timer: &'a mut dyn Timer,
+    answers: Answers,
+    /// Queues that their readers have to empty before the client reads on.
+    full: Vec<Arc<Queue>>,
+    /// Nothing was read when last tried: the hub's silence says nothing.
+    held: bool,
+    scratch: BytesMut,
+    refused: Option<Over>,
+    online_since: Option<Instant>,
+    flush_until: Option<Instant>,
+}
+
+impl<'a> Connection<'a> {
+    pub(super) fn new(shared: &'a Shared, methods: &'a Methods, timer: &'a mut dyn Timer) -> Self {
+        let limits = &shared.limits;
+        Self {
+            shared,
+            methods,
+            timer,
+            answers: Answers::new(limits.calls_running_max, limits.calls_waiting_max),
+            full: Vec::new(),
+            held: false,
+            scratch: BytesMut::new(),
+            refused: None,
+            online_since: None,
+            flush_until: None,
+        }
+    }
+
+    /// Works until the session has ended; says how. The link stays where it is.
+    pub(super) async fn run(mut self) -> Over {
+        let ending = poll_fn(|cx| self.poll(cx)).await;
+        match self.refused {
+            Some(refused) => refused,
+            None if self.shared.with(|inner| inner.closing) => Over::Closed,
+            None => Over::Ended {
+                ending,
+                online_since: self.online_since,
+            },
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        let now = self.shared.runtime.now();
+        self.shared.register_driver(cx);
+        self.pass_time(now);
+        let more = self.read(now, cx);
+        let answers_wait = self.answer_calls(now, cx);
+        self.write(now, cx);
+        if let Some(ending) = self.handle_events() {
+            return Poll::Ready(ending);
+        }
+        if more || (answers_wait && self.has_room()) || self.sleep(now, cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn pass_time(&mut self, now: Instant) {
+        let held = self.held;
+        self.with_link(|link, store| {
+            if held {
+                link.session.hold(now);
+            }
+            link.session.handle_timeout(store, now);
+        });
+    }
+
+    /// Reads what has arrived, within one turn's budget; whether there may be more.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let limits = &self.shared.limits;
+        let mut bytes = 0;
+        for _ in 0..limits.turn_frames_max {
+            let Poll::Ready(Some(message)) = self.poll_message(now, cx) else {
+                return false;
+            };
+            bytes += message.bytes.len();
+            self.handle_message(&message, now);
+            if bytes >= limits.turn_bytes_max as usize {
+                break;
+            }
+        }
+        true
+    }
+
+    fn poll_message(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Message>> {
+        self.full.retain(|queue| queue.is_full(cx));
+        let full = !self.full.is_empty();
+        let answers_max = self.shared.limits.answers_waiting_max as usize;
+        let mut held = false;
+        let message = self.shared.with(|inner| {
+            let link = inner.link.as_mut().expect("a connection has a link");
+            // Before and after that nothing of the hub has to wait for the program.
+            held = link.session.is_ready() && (full || inner.store.outbox.answers() >= answers_max);
+            match held {
+                true => Poll::Pending,
+                false => link.poll_message(now, cx),
+            }
+        });
+        self.held = held;
+        message
+    }
+
+    fn handle_message(&mut self, message: &Message, now: Instant) {
+        let mut scratch = core::mem::take(&mut self.scratch);
+        scratch.clear();
+        let input = self.with_link(|link, store| link.handle(message, &mut scratch, store, now));
+        self.handle_input(input, &message.bytes, now);
+        self.scratch = scratch;
+    }
+
+    fn handle_input(&mut self, input: Input<'_>, message: &Bytes, now: Instant) {
+        match input {
+            Input::Welcome(welcome) => {
+                self.shared.handle_welcome(welcome.connection);
+                self.come_online(now);
+            }
+            Input::Ack(ack) => {
+                let told = self.shared.handle_ack(ack);
+                self.follow(told);
+                self.come_online(now);
+            }
+            Input::Event(event) => self.handle_event(event, message, now),
+            Input::Lagged(lagged) => self.handle_lagged(lagged),
+            Input::Reply(reply) => self.handle_reply(reply, message),
+            Input::Call(call) => self.handle_call(call, now),
+            Input::Cancel(cancel) => self.answers.cancel(cancel.id),
+            Input::Refused(refused) => self.refused = Some(over(refused)),
+            // The session takes care of the rest, or it is for hubs.
+            _ => {}
+        }
+    }
+
+    fn come_online(&mut self, now: Instant) {
+        if let Some(connection) = self.shared.with(|inner| inner.came_online()) {
+            self.online_since = Some(now);
+            self.shared.enter(State::Online { connection });
+        }
+    }
+
+    fn handle_event(&mut self, event: Event<'_>, message: &Bytes, now: Instant) {
+        let Ok(topic) = Topic::new(event.topic) else {
+            let malformed = CloseReason::Malformed;
+            self.with_link(|link, _| link.session.violate(malformed, now));
+            return;
+        };
+        let payload = owned(message, event.payload.bytes);
+        let envelope = Envelope::new(topic, event.payload.encoding, payload);
+        let mut told = Told::default();
+        self.shared.with(|inner| match event.direct {
+            true => inner.accounted += 1,
+            false => inner.subscriptions.hear(topic, &envelope, &mut told),
+        });
+        self.follow(told);
+        self.shared
+            .tell_handlers(Some(topic), &Delivery::Event(envelope));
+    }
+
+    fn handle_lagged(&mut self, lagged: Lagged) {
+        let Lagged {
+            subscription,
+            missed,
+        } = lagged;
+        if subscription == 0 {
+            self.shared.with(|inner| inner.accounted += missed);
+            return self.shared.tell_handlers(None, &Delivery::Lagged(missed));
+        }
+        let mut told = Told::default();
+        self.shared
+            .with(|inner| inner.subscriptions.lag(subscription, missed, &mut told));
+        self.follow(told);
+    }
+
+    /// Wakes readers, and remembers which of them have to read before the client reads on.
+    fn follow(&mut self, told: Told) {
+        self.full.extend(told.full);
+        told.woken.into_iter().for_each(Waker::wake);
+    }
+
+    fn handle_reply(&mut self, reply: Reply<'_>, message: &Bytes) {
+        let answer = match reply.result {
+            Ok(payload) => CallAnswer::Result(payload.encoding, owned(message, payload.bytes)),
+            Err(failure) => CallAnswer::Failure(failure.into()),
+        };
+        self.answered(reply.id, answer);
+    }
+
+    /// Tells whoever waits for the answer to a call of ours.
+    fn answered(&self, id: u32, answer: CallAnswer) {
+        let waiting = self.shared.with(|inner| inner.calls.remove(&id));
+        // It may have been dropped meanwhile.
+        let _ = waiting.map(|waiting| waiting.send(answer));
+    }
+
+    fn handle_call(&mut self, call: Call<'_>, now: Instant) {
+        let wanted = self.shared.protocol.encoding();
+        if let Err(failure) = self.methods.begin(call, wanted, &mut self.answers, now) {
+            self.reply(call.id, Err(failure));
+        }
+    }
+
+    /// Lets handlers of the hub's calls run, and sends their answers; whether they wait for room instead.
+    fn answer_calls(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        while self.has_room() {
+            let Poll::Ready((id, answer)) = self.answers.poll(now, cx) else {
+                return false;
+            };
+            self.reply(id, answer);
+        }
+        true
+    }
+
+    fn has_room(&self) -> bool {
+        self.shared.with(|inner| inner.store.outbox.has_room(0))
+    }
+
+    fn reply(&self, id: u32, answer: Answer) {
+        let max = self.shared.with(|inner| inner.message_bytes_max());
+        let mut frame = self.reply_frame(id, &answer);
+        if frame.len() > max {
+            let failure = CallFailure::new(FailureCode::Failed, "the answer is too large");
+            frame = self.reply_frame(id, &Err(failure));
+        }
+        self.shared
+            .with(|inner| inner.store.outbox.push(frame, Fate::Answer));
+    }
+
+    fn reply_frame(&self, id: u32, answer: &Answer) -> Bytes {
+        let result = match answer {
+            Ok((encoding, bytes)) => Ok(Payload {
+                encoding: *encoding,
+                bytes,
+            }),
+            Err(failure) => Err(failure.as_wire()),
+        };
+        self.shared.encode(&Frame::Reply(Reply { id, result }))
+    }
+
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let (shared, flush_until) = (self.shared, &mut self.flush_until);
+        shared.with(|inner| {
+            inner.write(now, cx);
+            let closing = shared.limits.closing;
+            if inner.closing && inner.has_flushed(flush_until.get_or_insert(now + closing), now) {
+                inner.say_goodbye(now);
+                inner.write(now, cx);
+            }
+            let freed = inner.store.outbox.take_freed();
+            if freed && core::mem::take(&mut inner.room_wanted) {
+                inner.wake_waiting();
+            }
+        });
+    }
+
+    fn handle_events(&mut self) -> Option<Ending> {
+        loop {
+            match self.with_link(|link, store| link.session.poll_event(store))? {
+                SessionEvent::CallTimedOut(id) => self.answered(id, CallAnswer::TimedOut),
+                SessionEvent::Ended(ending) => return Some(ending),
+            }
+        }
+    }
+
+    /// Sets the timer to whatever is next; ready when that is now.
+    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let session = self.with_link(|link, _| link.session.poll_timeout());
+        let flush_until = self.flush_until.filter(|until| *until > now);
+        let next = [session, self.answers.deadline(), flush_until];
+        match next.into_iter().flatten().min() {
+            Some(at) => self.timer.arm(at),
+            None => self.timer.disarm(),
+        }
+        self.timer.poll_fired(cx)
+    }
+
+    fn with_link<T>(&self, work: impl FnOnce(&mut Link, &mut Store) -> T) -> T {
+        self.shared.with(|inner| {
+            let link = inner.link.as_mut().expect("a connection has a link");
+            work(link, &mut inner.store)
+        })
+    }
+}
+
+impl Inner {
+    fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
+        if let Some(link) = &mut self.link {
+            // An error has ended the session, which tells.
+            let _ = link.poll_write(&mut self.store, now, cx);
+        }
+    }
+
+    /// Whether nothing waits, or it has waited long enough, or it cannot leave anyway.
+    fn has_flushed(&self, until: &Instant, now: Instant) -> bool {
+        let link = self.link.as_ref();
+        let ready = link.is_some_and(|link| link.session.is_ready());
+        !ready || self.store.outbox.is_empty() || *until <= now
+    }
+
+    fn say_goodbye(&mut self, now: Instant) {
+        let (reason, verdict) = (CloseReason::Done, Return::Now);
+        if let Some(link) = &mut self.link {
+            link.session.close(Close { reason, verdict }, false, now);
+        }
+    }
+}
+
+fn over(refused: Refused<'_>) -> Over {
+    let retry_after_ms = refused.retry_after_ms;
+    Over::Refused {
+        reason: refused.reason,
+        retry_after: retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
+        message: String::from(refused.message),
+    }
+}
+
+/// A part of `message`, or bytes that were made of it.
+fn owned(message: &Bytes, part: &[u8]) -> Bytes {
+    let within = message.as_ptr_range();
+    let borrowed = within.start <= part.as_ptr() && part.as_ptr_range().end <= within.end;
+    match borrowed && part.len() > COPIED_BYTES_MAX {
+        true => message.slice_ref(part),
+        false => Bytes::copy_from_slice(part),
+    }
+}

@@ -1,0 +1,403 @@
+//! What the handles of a client and its driver share.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::sync::atomic::{AtomicU32, Ordering};
+use core::task::{Context, Poll, Waker};
+use std::sync::Mutex;
+
+use atomic_waker::AtomicWaker;
+use bytes::{Bytes, BytesMut};
+use futures_channel::oneshot;
+
+use super::call::CallAnswer;
+use super::handlers::Handlers;
+use super::outbox::{Fate, Store};
+use super::queue::Queue;
+use super::state::{ClientEnd, State};
+use super::subscription::{SubscribeError, SubscriptionEnd};
+use super::subscriptions::{Answered, Left, Request, Subscriptions};
+use crate::id::ConnectionId;
+use crate::limits::Limits;
+use crate::link::Link;
+use crate::policy::Policy;
+use crate::protocol::Protocol;
+use crate::runtime::Runtime;
+use crate::sync::lock;
+use crate::topic::TopicFilter;
+use crate::wire::{Frame, List, Outcome, Start, Subscribe, Unsubscribe};
+
+/// What the handles of a client and its driver share: one lock, under which nobody is woken and nothing of the application runs.
+pub(super) struct Shared {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) protocol: Arc<dyn Protocol>,
+    pub(super) limits: Limits,
+    /// Where the hub is, for logs.
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody logs"))]
+    url: String,
+    driver: AtomicWaker,
+    receipts: AtomicU32,
+    inner: Mutex<Inner>,
+}
+
+/// Who waits for the answer to a request with a receipt.
+pub(super) enum Receipt {
+    Published(oneshot::Sender<Outcome>),
+    /// The client is online when all its renewals are answered.
+    Subscribed {
+        request: Request,
+        renewal: bool,
+    },
+    Unsubscribed {
+        number: u32,
+        closed: Option<oneshot::Sender<()>>,
+    },
+}
+
+pub(super) struct Inner {
+    state: State,
+    version: u64,
+    /// Tasks that wait for a new state or for room, by ticket.
+    waiting: BTreeMap<u64, Waker>,
+    tickets: u64,
+    /// To be woken when the lock is free.
+    pub(super) woken: Vec<Waker>,
+    /// Nobody wants the client any more.
+    pub(super) closing: bool,
+    pub(super) link: Option<Link>,
+    /// Counts connections: ids and receipts mean nothing on another one.
+    pub(super) generation: u64,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) store: Store,
+    /// Events that a hub takes no more, as its messages are smaller than those of the one before.
+    pub(super) discarded: usize,
+    /// Somebody was refused for want of room, and may wait for it.
+    pub(super) room_wanted: bool,
+    pub(super) receipts: BTreeMap<u32, Receipt>,
+    /// Requests of a new connection that are not answered yet.
+    pub(super) renewing: usize,
+    pub(super) calls: BTreeMap<u32, oneshot::Sender<CallAnswer>>,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) handlers: Handlers,
+    /// Events that were sent straight to this connection, or are missing of these.
+    pub(super) accounted: u64,
+}
+
+/// What was waiting for the connection that is over. Dropping it, which is not to be done under the lock, tells them.
+pub(super) struct Remains {
+    link: Option<Link>,
+    _receipts: BTreeMap<u32, Receipt>,
+    _calls: BTreeMap<u32, oneshot::Sender<CallAnswer>>,
+}
+
+impl Remains {
+    /// The link, which may have some last words left; everybody else is told.
+    pub(super) fn into_link(self) -> Option<Link> {
+        self.link
+    }
+}
+
+impl Shared {
+    pub(super) fn new(
+        runtime: Arc<dyn Runtime>,
+        protocol: Arc<dyn Protocol>,
+        limits: Limits,
+        url: String,
+    ) -> Self {
+        Self {
+            runtime,
+            protocol,
+            limits,
+            url,
+            driver: AtomicWaker::new(),
+            receipts: AtomicU32::new(0),
+            inner: Mutex::new(Inner::new(&limits)),
+        }
+    }
+
+    /// Does `work` under the lock, then wakes whom it says.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = lock(&self.inner);
+        let result = work(&mut inner);
+        let woken = core::mem::take(&mut inner.woken);
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    /// Lets the driver be woken by `cx` from now on.
+    pub(super) fn register_driver(&self, cx: &Context<'_>) {
+        self.driver.register(cx.waker());
+    }
+
+    pub(super) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
+    /// The bytes of a frame.
+    pub(super) fn encode(&self, frame: &Frame<'_>) -> Bytes {
+        let mut bytes = BytesMut::new();
+        self.protocol.encode(frame, &mut bytes);
+        bytes.freeze()
+    }
+
+    /// A receipt that no request has which still waits: not before four thousand million others.
+    pub(super) fn receipt(&self) -> u32 {
+        let before = self.receipts.fetch_add(1, Ordering::Relaxed);
+        // Zero says that none is wanted.
+        before.wrapping_add(1).max(1)
+    }
+
+    /// Asks the driver to end politely.
+    pub(super) fn close(&self) {
+        self.with(|inner| inner.closing = true);
+        self.wake_driver();
+    }
+
+    /// How the client ended, for those who know that it has.
+    pub(super) fn end_of_client(&self) -> ClientEnd {
+        self.with(|inner| inner.end().cloned())
+            .unwrap_or(ClientEnd::Dropped)
+    }
+
+    /// Lets everybody know where the client stands now.
+    pub(super) fn enter(&self, state: State) {
+        self.log(&state);
+        self.with(|inner| inner.set(state));
+    }
+
+    #[cfg(feature = "tracing")]
+    fn log(&self, state: &State) {
+        tracing::debug!(hub = self.url, ?state, "client");
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    fn log(&self, _: &State) {}
+
+    /// Ends the client, if it has not ended before, and everybody who waits for something.
+    pub(super) fn end(&self, end: ClientEnd) {
+        self.log(&State::Ended(end.clone()));
+        let Some((remains, subscriptions, handlers)) = self.with(|inner| inner.finish(end.clone()))
+        else {
+            return;
+        };
+        drop(remains);
+        drop(handlers);
+        subscriptions.end(&SubscriptionEnd::Client(end));
+    }
+
+    pub(super) fn subscribe(
+        &self,
+        filter: TopicFilter<'_>,
+        policy: Option<Policy>,
+        queue: Arc<Queue>,
+        answered: Answered,
+    ) -> Result<u64, SubscribeError> {
+        let max = self.limits.subscriptions_max;
+        let key = self.with(|inner| {
+            if let Some(end) = inner.end() {
+                return Err(SubscribeError::Ended(end.clone()));
+            }
+            if inner.subscriptions.len() >= max as usize {
+                return Err(SubscribeError::TooMany { max });
+            }
+            let key = inner.subscriptions.insert(filter, policy, queue, answered);
+            if inner.is_connected() {
+                let request = inner.subscriptions.ask_newest();
+                request
+                    .into_iter()
+                    .for_each(|request| self.request(inner, request, false));
+            }
+            Ok(key)
+        });
+        self.wake_driver();
+        key
+    }
+
+    /// Asks the hub for subscriptions, behind everything that waits.
+    pub(super) fn request(&self, inner: &mut Inner, request: Request, renewal: bool) {
+        let frame = self.subscribe_frame(inner, request, renewal);
+        inner.store.outbox.push(frame, Fate::Bound);
+    }
+
+    /// The frame that asks for subscriptions, whose answer is waited for from now on.
+    pub(super) fn subscribe_frame(
+        &self,
+        inner: &mut Inner,
+        request: Request,
+        renewal: bool,
+    ) -> Bytes {
+        let receipt = self.receipt();
+        let filters: Vec<&str> = request.filters.iter().map(|filter| &**filter).collect();
+        let frame = self.encode(&Frame::Subscribe(Subscribe {
+            receipt,
+            first: request.first,
+            policy: request.policy,
+            start: Start::Now,
+            filters: List::new(&filters),
+        }));
+        inner
+            .receipts
+            .insert(receipt, Receipt::Subscribed { request, renewal });
+        frame
+    }
+
+    /// Ends a subscription; `closed` is told when the hub has confirmed it, or dropped when that is not needed.
+    pub(super) fn unsubscribe(&self, key: u64, closed: Option<oneshot::Sender<()>>) {
+        let receipt = self.receipt();
+        self.with(|inner| {
+            let Left::Asking(number) = inner.subscriptions.leave(key, &mut inner.woken) else {
+                return;
+            };
+            let (first, count) = (number, 1);
+            let frame = self.encode(&Frame::Unsubscribe(Unsubscribe {
+                receipt,
+                first,
+                count,
+            }));
+            inner.store.outbox.push(frame, Fate::Bound);
+            inner
+                .receipts
+                .insert(receipt, Receipt::Unsubscribed { number, closed });
+        });
+        self.wake_driver();
+    }
+}
+
+impl Inner {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            state: State::Connecting,
+            version: 1,
+            waiting: BTreeMap::new(),
+            tickets: 0,
+            woken: Vec::new(),
+            closing: false,
+            link: None,
+            generation: 0,
+            connection: None,
+            store: Store::new(limits),
+            discarded: 0,
+            room_wanted: false,
+            receipts: BTreeMap::new(),
+            renewing: 0,
+            calls: BTreeMap::new(),
+            subscriptions: Subscriptions::default(),
+            handlers: Handlers::default(),
+            accounted: 0,
+        }
+    }
+
+    /// The newest state and its version, when it is newer than `seen`.
+    pub(super) fn state_after(&self, seen: u64) -> Option<(u64, State)> {
+        (self.version > seen).then(|| (self.version, self.state.clone()))
+    }
+
+    pub(super) fn end(&self) -> Option<&ClientEnd> {
+        match &self.state {
+            State::Ended(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Events that wait to be sent, and those that were given up.
+    pub(super) fn unsent(&self) -> usize {
+        self.discarded + self.store.outbox.len()
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        matches!(self.state, State::Online { .. })
+    }
+
+    /// Whether the handshake is done, so that requests mean something.
+    fn is_connected(&self) -> bool {
+        self.link
+            .as_ref()
+            .is_some_and(|link| link.session.is_ready())
+    }
+
+    pub(super) fn set(&mut self, state: State) {
+        self.state = state;
+        self.version += 1;
+        self.wake_waiting();
+    }
+
+    /// Lets everybody look again who waits for a state or for room.
+    pub(super) fn wake_waiting(&mut self) {
+        let waiting = core::mem::take(&mut self.waiting);
+        self.woken.extend(waiting.into_values());
+    }
+
+    /// The connection is over: nothing that was said on it means anything any more.
+    pub(super) fn handle_lost(&mut self) -> Remains {
+        self.generation += 1;
+        self.connection = None;
+        self.renewing = 0;
+        self.store.handle_lost();
+        self.subscriptions.handle_lost();
+        Remains {
+            link: self.link.take(),
+            _receipts: core::mem::take(&mut self.receipts),
+            _calls: core::mem::take(&mut self.calls),
+        }
+    }
+
+    fn finish(&mut self, end: ClientEnd) -> Option<(Remains, Subscriptions, Handlers)> {
+        if self.end().is_some() {
+            return None;
+        }
+        let remains = self.handle_lost();
+        self.set(State::Ended(end));
+        let subscriptions = core::mem::take(&mut self.subscriptions);
+        Some((remains, subscriptions, core::mem::take(&mut self.handlers)))
+    }
+}
+
+/// A place among the tasks that wait for a new state or for room.
+pub(super) struct Waiter {
+    shared: Arc<Shared>,
+    ticket: u64,
+}
+
+impl Waiter {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let ticket = shared.with(|inner| {
+            inner.tickets += 1;
+            inner.tickets
+        });
+        Self {
+            shared: shared.clone(),
+            ticket,
+        }
+    }
+
+    /// Ready when `look` has found something; it looks again after each change.
+    pub(super) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        look: impl FnOnce(&mut Inner) -> Option<T>,
+    ) -> Poll<T> {
+        self.shared.with(|inner| match look(inner) {
+            Some(found) => Poll::Ready(found),
+            None => {
+                inner.waiting.insert(self.ticket, cx.waker().clone());
+                Poll::Pending
+            }
+        })
+    }
+
+    /// What `look` finds, now or after some change.
+    pub(super) async fn until<T>(&self, mut look: impl FnMut(&mut Inner) -> Option<T>) -> T {
+        poll_fn(|cx| self.poll(cx, &mut look)).await
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let waker = self.shared.with(|inner| inner.waiting.remove(&self.ticket));
+        drop(waker);
+    }
+}
