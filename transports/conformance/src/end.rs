@@ -1,5 +1,6 @@
 //! One end of a connection, with what rules do to it.
 
+use core::array;
 use core::future::poll_fn;
 use core::task::{Context, Poll, Waker, ready};
 use std::collections::VecDeque;
@@ -170,13 +171,15 @@ impl End {
     }
 }
 
-/// `size` bytes that no other number has; from 8 bytes on.
+/// `size` bytes that, from 8 bytes on, belong to this number alone.
 pub(crate) fn numbered(number: u64, size: usize) -> Bytes {
-    let pattern = (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 8) as u8;
-    let mut bytes: Vec<u8> = (0..size).map(|at| pattern.wrapping_add(at as u8)).collect();
-    let number = number.to_le_bytes();
-    let head = size.min(number.len());
-    bytes[..head].copy_from_slice(&number[..head]);
+    // A period that is prime to every buffer size, so that bytes from the wrong place are noticed.
+    let period: [u8; 251] = array::from_fn(|at| (at as u8).wrapping_add(number as u8));
+    let mut bytes = period.repeat(size.div_ceil(period.len()));
+    bytes.truncate(size);
+    for (byte, digit) in bytes.iter_mut().zip(number.to_le_bytes()) {
+        *byte = digit;
+    }
     bytes.into()
 }
 

@@ -49,8 +49,12 @@ async fn room_wakes(sender: &mut End, receiver: &mut End) -> Result<(), Broken> 
         started += 1;
     }
     park(sender, &reading)?;
-    both(hear(receiver, 0..started), alarm.rung()).await?;
-    Ok(sender.flush().await?)
+    let flush = async {
+        alarm.rung().await?;
+        Ok::<_, Broken>(sender.flush().await?)
+    };
+    both(flush, hear(receiver, 0..started)).await?;
+    Ok(())
 }
 
 /// Lets a reader wait with this waker.
