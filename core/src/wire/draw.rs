@@ -1,15 +1,16 @@
 //! Frames drawn from bytes: what property tests send to codec and session.
+//!
+//! Shared with the fuzzer, whose crate includes this file.
 
 use std::vec::Vec;
 
-use super::{
+use crate::wire::{
     Ack, Call, Cancel, Close, CloseReason, Credit, Denied, Encoding, Encodings, End, Event,
     Failure, FailureCode, Frame, Hello, Item, Lagged, List, Name, Outcome, Payload, Ping, Pong,
     Position, Publish, Received, Refusal, Refused, Reply, Return, Start, Subscribe, Terms,
     Unsubscribe, Verdict, Welcome,
 };
-use crate::id::ConnectionId;
-use crate::policy::Policy;
+use crate::{ConnectionId, Policy};
 
 /// Calls `check` with the frame that `bytes` stand for; every sequence of bytes stands for one.
 pub(crate) fn with_frame<T>(bytes: &[u8], check: impl FnOnce(Frame<'_>) -> T) -> T {
