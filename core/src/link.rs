@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::transport::{
     Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError,
 };
-use crate::wire::{Close, CloseReason, DecodeError, Encoding, Encodings, Frame, Return, Terms};
+use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Terms};
 
 /// Encoded frames of a lane on their way to a transport.
 pub(crate) enum Chunk {
@@ -103,7 +103,7 @@ impl Link {
                     self.deaf = true;
                     self.session.handle_end();
                 }
-                Err(error) => self.fail(&error, now),
+                Err(error) => self.fail(&error),
             }
         }
     }
@@ -148,7 +148,7 @@ impl Link {
     {
         let written = self.poll_write_inner(store, now, cx);
         if let Poll::Ready(Err(error)) = &written {
-            self.fail(error, now);
+            self.fail(error);
             self.session.handle_end();
         }
         written
@@ -216,28 +216,17 @@ impl Link {
         })
     }
 
-    fn fail(&mut self, error: &TransportError, now: Instant) {
+    /// Nothing of the peer can be read any more. Where it can still hear why, it does.
+    fn fail(&mut self, error: &TransportError) {
+        self.deaf = true;
         match *error {
             TransportError::MessageTooLarge { size, max } => {
-                self.deaf = true;
-                let close = Close {
-                    reason: CloseReason::MessageTooLarge { size, max },
-                    verdict: Return::Now,
-                };
-                self.session.close(close, false, now);
+                self.session
+                    .give_up(CloseReason::MessageTooLarge { size, max });
             }
-            TransportError::Malformed(_) => {
-                self.deaf = true;
-                self.session.violate(CloseReason::Malformed, now);
-            }
-            TransportError::Stalled => {
-                self.deaf = true;
-                self.session.give_up(CloseReason::Stalled);
-            }
-            TransportError::Io(_) => {
-                self.deaf = true;
-                self.session.handle_end();
-            }
+            TransportError::Malformed(_) => self.session.give_up(CloseReason::Malformed),
+            TransportError::Stalled => self.session.give_up(CloseReason::Stalled),
+            TransportError::Io(_) => self.session.handle_end(),
         }
     }
 }

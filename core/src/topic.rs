@@ -117,6 +117,12 @@ impl<'a> TopicFilter<'a> {
         Ok(Self(pattern))
     }
 
+    /// The filter of a text that was checked before.
+    #[cfg(feature = "std")]
+    pub(crate) const fn checked(pattern: &'a str) -> Self {
+        Self(pattern)
+    }
+
     /// The filter as text.
     pub const fn as_str(self) -> &'a str {
         self.0

@@ -189,7 +189,8 @@ impl HubBuilder {
             counters: Sums::default(),
             numbers: AtomicU64::new(0),
             handshakes: AtomicU64::new(0),
-            tasks: AtomicU64::new(0),
+            tasks: Mutex::default(),
+            cutting: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             farewell: Mutex::default(),
         };

@@ -18,8 +18,9 @@ mod shard;
 mod shutdown;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
@@ -104,7 +105,9 @@ pub(crate) struct Shared {
     counters: Sums,
     numbers: AtomicU64,
     handshakes: AtomicU64,
-    tasks: AtomicU64,
+    /// Connections with a task, by number.
+    tasks: Mutex<BTreeMap<u64, Weak<Connection>>>,
+    cutting: AtomicBool,
     stopping: AtomicBool,
     farewell: Mutex<shutdown::Farewell>,
 }

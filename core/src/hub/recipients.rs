@@ -12,7 +12,6 @@ use futures_channel::oneshot;
 
 use super::connection::{Connection, PeerAnswer, PeerCallError};
 use super::dispatch::{Listener, Published};
-use super::drive::kicked;
 use super::{Hub, PublishError};
 use crate::answers::{CallFailure, Place};
 use crate::id::{ConnectionId, Group, UserId};
@@ -21,7 +20,7 @@ use crate::registry::JoinError;
 use crate::runtime::BoxFuture;
 use crate::sync::{read, write};
 use crate::topic::Topic;
-use crate::wire::Payload;
+use crate::wire::{Close, CloseReason, Payload, Return};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -226,7 +225,13 @@ impl Remote {
     /// Ends it, after what waits for it has been sent.
     pub fn close(&self) {
         if let Some(connection) = self.hub.find(self.id) {
-            connection.close(kicked(), self.hub.shared.runtime.now());
+            connection.close(
+                Close {
+                    reason: CloseReason::Kicked,
+                    verdict: Return::Never,
+                },
+                self.hub.shared.runtime.now(),
+            );
         }
     }
 }

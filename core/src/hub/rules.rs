@@ -145,7 +145,7 @@ impl Rules {
     fn iter(&self) -> impl Iterator<Item = (TopicFilter<'_>, &Rule)> {
         self.0
             .iter()
-            .filter_map(|(filter, rule)| Some((TopicFilter::new(filter).ok()?, rule)))
+            .map(|(filter, rule)| (TopicFilter::checked(filter), rule))
     }
 
     /// The first rule that selects `topic` decides who may publish it, and how much at a time.

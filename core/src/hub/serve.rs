@@ -12,6 +12,7 @@ use core::time::Duration;
 use atomic_waker::AtomicWaker;
 
 use super::Hub;
+use super::connection::Connection;
 use super::shard::{Pump, Shard};
 use crate::runtime::{BoxFuture, Runtime, Timer};
 use crate::transport::Listener;
@@ -71,6 +72,17 @@ impl Drop for Serve {
     /// Whoever drops this wants all of it to end now.
     fn drop(&mut self) {
         self.shard.stop();
+        let mine = |connection: &&Arc<Connection>| {
+            connection
+                .shard()
+                .is_some_and(|shard| Arc::ptr_eq(shard, &self.shard))
+        };
+        self.hub
+            .shared
+            .everybody()
+            .iter()
+            .filter(mine)
+            .for_each(|connection| connection.wake_task());
     }
 }
 

@@ -5,9 +5,9 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Context;
 use std::sync::Mutex;
 
@@ -25,7 +25,7 @@ const WRITES_PER_TURN: usize = 256;
 pub(crate) struct Shard {
     dirty: Mutex<Vec<Arc<Connection>>>,
     deadlines: Mutex<BTreeMap<(Instant, u64), Arc<Connection>>>,
-    members: Mutex<BTreeMap<u64, Weak<Connection>>>,
+    members: AtomicUsize,
     pump: AtomicWaker,
     stopped: AtomicBool,
 }
@@ -35,7 +35,7 @@ impl Shard {
         Self {
             dirty: Mutex::default(),
             deadlines: Mutex::default(),
-            members: Mutex::default(),
+            members: AtomicUsize::new(0),
             pump: AtomicWaker::new(),
             stopped: AtomicBool::new(false),
         }
@@ -44,6 +44,9 @@ impl Shard {
     /// Puts a connection on the list; it is not on it.
     pub(crate) fn push(&self, connection: Arc<Connection>) {
         let mut dirty = lock(&self.dirty);
+        if self.is_stopped() {
+            return;
+        }
         dirty.push(connection);
         let first = dirty.len() == 1;
         drop(dirty);
@@ -60,6 +63,9 @@ impl Shard {
             return;
         }
         let mut deadlines = lock(&self.deadlines);
+        if self.is_stopped() {
+            return;
+        }
         deadlines.remove(&(Instant::from_micros(planned), connection.number));
         connection
             .scheduled
@@ -74,19 +80,19 @@ impl Shard {
         }
     }
 
-    pub(crate) fn enter(&self, connection: &Arc<Connection>) {
-        lock(&self.members).insert(connection.number, Arc::downgrade(connection));
+    pub(crate) fn enter(&self) {
+        self.members.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn leave(&self, connection: &Connection) {
         let planned = Instant::from_micros(connection.scheduled.load(Ordering::Relaxed));
         lock(&self.deadlines).remove(&(planned, connection.number));
-        lock(&self.members).remove(&connection.number);
+        self.members.fetch_sub(1, Ordering::AcqRel);
         self.pump.wake();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.members).is_empty()
+        self.members.load(Ordering::Acquire) == 0
     }
 
     /// Whether the owner of all these connections is gone.
@@ -94,14 +100,12 @@ impl Shard {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Ends all connections without a word.
+    /// Ends all connections without a word, once their tasks have a turn. Nobody writes or wakes for them any more.
     pub(crate) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        let members: Vec<_> = lock(&self.members)
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect();
-        members.iter().for_each(|connection| connection.wake_task());
+        // They hold this shard, and it holds them.
+        lock(&self.dirty).clear();
+        lock(&self.deadlines).clear();
     }
 }
 

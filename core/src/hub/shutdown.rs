@@ -1,6 +1,6 @@
 //! The end of a hub: nobody comes in, everybody is told when to return, what waits is sent.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
 use core::ops::Range;
@@ -9,9 +9,10 @@ use core::sync::atomic::Ordering;
 use core::task::{Poll, Waker};
 use core::time::Duration;
 
+use super::connection::Connection;
 use super::{Hub, Shared};
 use crate::session::{Ending, millis};
-use crate::sync::{lock, read};
+use crate::sync::lock;
 use crate::wire::{Close, CloseReason, Return};
 
 /// How a hub ends; see [`Hub::shutdown`].
@@ -101,6 +102,7 @@ impl Hub {
     }
 
     fn cut_everybody(&self) {
+        self.shared.cutting.store(true, Ordering::Release);
         for connection in self.shared.everybody() {
             connection.cut();
         }
@@ -134,9 +136,9 @@ impl Shared {
 
     fn poll_departed(&self, waker: &Waker) -> Poll<()> {
         self.enlist_waker(waker);
-        match self.tasks.load(Ordering::Acquire) {
-            0 => Poll::Ready(()),
-            _ => Poll::Pending,
+        match lock(&self.tasks).is_empty() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
     }
 
@@ -152,10 +154,18 @@ impl Shared {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether connections shall end without last words.
+    pub(crate) fn is_cutting(&self) -> bool {
+        self.cutting.load(Ordering::Acquire)
+    }
+
     /// A connection has got its task.
-    pub(crate) fn arrive(&self) {
+    pub(crate) fn arrive(&self, connection: &Arc<Connection>) {
         self.handshakes.fetch_add(1, Ordering::AcqRel);
-        self.tasks.fetch_add(1, Ordering::AcqRel);
+        lock(&self.tasks).insert(connection.number, Arc::downgrade(connection));
+        if let Some(shard) = connection.shard() {
+            shard.enter();
+        }
     }
 
     /// A connection has come through its handshake, or has failed to.
@@ -164,8 +174,15 @@ impl Shared {
     }
 
     /// The task of a connection has ended.
-    pub(crate) fn departed(&self) {
-        if self.tasks.fetch_sub(1, Ordering::AcqRel) == 1 {
+    pub(crate) fn departed(&self, connection: &Connection) {
+        if let Some(shard) = connection.shard() {
+            shard.leave(connection);
+        }
+        let mut tasks = lock(&self.tasks);
+        tasks.remove(&connection.number);
+        let last = tasks.is_empty();
+        drop(tasks);
+        if last {
             self.wake_farewell();
         }
     }
@@ -188,10 +205,11 @@ impl Shared {
         }
     }
 
-    fn everybody(&self) -> Vec<Arc<super::connection::Connection>> {
-        read(&self.registry)
-            .iter()
-            .map(|(_, connection)| connection.clone())
+    /// Every connection that has a task, also before its handshake and after its end.
+    pub(crate) fn everybody(&self) -> Vec<Arc<Connection>> {
+        lock(&self.tasks)
+            .values()
+            .filter_map(Weak::upgrade)
             .collect()
     }
 }

@@ -1,0 +1,88 @@
+//! Calls of the client, and its answers to ours.
+
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use super::{Drive, PeerCallError};
+use crate::answers::{Answer, CallFailure, Place};
+use crate::hub::Caller;
+use crate::time::Instant;
+use crate::wire::{Call, Failure, FailureCode, Frame, Payload, Reply};
+
+/// Room for what stands around the payload of a reply.
+const REPLY_BYTES: usize = 16;
+
+impl Drive {
+    pub(super) fn call(&mut self, call: Call<'_>, now: Instant) {
+        let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
+            return self.reply(
+                call.id,
+                &Err(CallFailure::new(FailureCode::UnknownMethod, call.method)),
+            );
+        };
+        let place = Place::default();
+        let wanted = self.shared().protocol.encoding();
+        let future = handler(self.caller(place.clone()), call.arguments, wanted);
+        let deadline = call
+            .deadline_ms
+            .map(|ms| now + Duration::from_millis(ms.into()));
+        if !self.answers.push(Some(call.id), deadline, place, future) {
+            self.reply(call.id, &Err(CallFailure::new(FailureCode::Busy, "")));
+        }
+    }
+
+    pub(super) fn caller(&self, place: Place) -> Caller {
+        Caller::new(self.hub.clone(), self.connection.clone(), place)
+    }
+
+    /// Lets handlers run; true when there may be more to do.
+    pub(super) fn answer(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        for _ in 0..self.shared().limits.turn_frames_max {
+            match self.answers.poll(now, cx) {
+                Poll::Ready((id, answer)) => self.reply(id, &answer),
+                Poll::Pending => return false,
+            }
+        }
+        true
+    }
+
+    fn reply(&self, id: u32, answer: &Answer) {
+        let max = self
+            .live(|live| live.link.session.peer().message_bytes_max)
+            .unwrap_or(0) as usize;
+        let too_large = Failure {
+            code: FailureCode::Failed,
+            message: "the result is larger than the caller takes",
+        };
+        let result = match answer {
+            Ok((_, bytes)) if bytes.len() + REPLY_BYTES > max => Err(too_large),
+            Ok((encoding, bytes)) => Ok(Payload {
+                encoding: *encoding,
+                bytes,
+            }),
+            Err(failure) => Err(Failure {
+                message: shortened(&failure.message, max / 2),
+                ..failure.as_wire()
+            }),
+        };
+        self.live(|live| {
+            live.store
+                .lane
+                .push_answer(&Frame::Reply(Reply { id, result }))
+        });
+    }
+
+    /// Hands the client's answer to whoever waits for it.
+    pub(super) fn answered(&self, reply: Reply<'_>) {
+        let answer = match reply.result {
+            Ok(payload) => Ok((payload.encoding, payload.bytes.to_vec())),
+            Err(failure) => Err(PeerCallError::Failed(failure.into())),
+        };
+        self.live(|live| live.answer(reply.id, answer));
+    }
+}
+
+/// The text, or as much of its beginning as there is room for.
+fn shortened(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}

@@ -1,0 +1,105 @@
+//! Letting a client in, or not.
+
+use core::task::{Context, Poll};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+
+use super::Drive;
+use crate::hub::admission::{Admission, Ask, Refuse};
+use crate::registry::Key;
+use crate::sync::write;
+use crate::time::Instant;
+use crate::wire::{Frame, Hello, Refusal};
+
+impl Drive {
+    pub(super) fn hello(&mut self, hello: Hello<'_>, now: Instant) {
+        let ask = Ask {
+            connection: self.connection.id,
+            token: hello.token.map(Bytes::copy_from_slice),
+            transport: self.connection.info.name,
+            peer: self.connection.info.peer.clone(),
+        };
+        match &self.hub.shared.on_connect {
+            Some(hook) => self.admission = Some(hook(ask)),
+            None => self.admit(Ok(Admission::anonymous()), now),
+        }
+    }
+
+    /// Lets the application decide, if it has not yet.
+    pub(super) fn decide(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let Some(admission) = &mut self.admission else {
+            return;
+        };
+        let decision = match catch_unwind(AssertUnwindSafe(|| admission.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => return,
+            Ok(Poll::Ready(decision)) => decision,
+            Err(_) => Err(Refuse::unauthorized("")),
+        };
+        self.admission = None;
+        self.admit(decision, now);
+    }
+
+    fn admit(&mut self, decision: Result<Admission, Refuse>, now: Instant) {
+        // Too late for a welcome when the session is over: then nobody has come.
+        if self
+            .live(|live| live.link.session.is_ended())
+            .unwrap_or(true)
+        {
+            return;
+        }
+        match decision.and_then(|admission| self.enter(admission)) {
+            Err(refuse) => self.refuse(&refuse),
+            Ok(key) => {
+                self.key = Some(key);
+                self.shared().counters.connected();
+                self.shared().settle();
+                self.live(|live| {
+                    if let Some(welcome) = live.link.session.welcome(self.connection.id, now) {
+                        live.link.send_first(&Frame::Welcome(welcome));
+                    }
+                });
+            }
+        }
+    }
+
+    fn refuse(&self, refuse: &Refuse) {
+        let Refuse {
+            reason,
+            retry_after,
+            message,
+        } = refuse;
+        self.live(|live| {
+            let refused = live.link.session.refuse(*reason, *retry_after, message);
+            live.link.send_first(&Frame::Refused(refused));
+        });
+    }
+
+    /// Puts the connection into the registry, with its user and its first groups, as one step.
+    fn enter(&mut self, admission: Admission) -> Result<Key, Refuse> {
+        let Admission { user, groups } = admission;
+        let shared = self.hub.shared.clone();
+        if shared.is_stopping() {
+            return Err(Refuse::new(Refusal::Shutdown, Some(shared.return_after())));
+        }
+        let mut registry = write(&shared.registry);
+        if registry.len() >= shared.limits.connections_max as usize {
+            return Err(Refuse::new(Refusal::Full, Some(shared.return_after())));
+        }
+        let key = registry
+            .insert(self.connection.id, user.clone(), self.connection.clone())
+            .ok_or_else(|| Refuse::new(Refusal::Full, Some(shared.return_after())))?;
+        let groups_max = shared.limits.groups_max as usize;
+        let joined = groups
+            .iter()
+            .try_for_each(|group| registry.join(key, group, groups_max).map(|_| ()));
+        if joined.is_err() {
+            registry.remove(key);
+        }
+        shared.changed(&registry);
+        self.user = user;
+        joined
+            .map(|()| key)
+            .map_err(|_| Refuse::unauthorized("too many groups"))
+    }
+}

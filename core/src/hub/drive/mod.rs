@@ -1,0 +1,281 @@
+//! The task of one connection: reads, lets handlers run, keeps time, and sees it to its end.
+
+mod calls;
+mod door;
+mod leaving;
+mod requests;
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+use bytes::BytesMut;
+
+use super::admission::{Admission, Refuse};
+use super::connection::{Connection, Live, PeerCallError};
+use super::dispatch::Run;
+use super::{Hub, Shared};
+use crate::answers::Answers;
+use crate::id::UserId;
+use crate::registry::Key;
+use crate::runtime::{BoxFuture, Timer};
+use crate::session::{Ending, Input, SessionEvent};
+use crate::time::Instant;
+
+/// Runs one connection to its end; the future of [`Hub::attach`](super::Hub::attach).
+#[must_use = "a connection lives as long as its future is polled"]
+pub(crate) struct Drive {
+    hub: Hub,
+    connection: Arc<Connection>,
+    stage: Stage,
+    /// Of a connection without a shard.
+    timer: Option<Box<dyn Timer>>,
+    admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
+    answers: Answers,
+    key: Option<Key>,
+    user: Option<UserId>,
+    /// Names to which the peer has given numbers.
+    aliases: Vec<(u16, String)>,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
+    Running,
+    Goodbye { ending: Ending, until: Instant },
+    Done,
+}
+
+/// Why reading came to an end in a turn.
+enum Reading {
+    /// The peer has said nothing more; it wakes us.
+    Drained,
+    /// The budget is used up.
+    Budget,
+    /// Something else has to happen first.
+    Paused,
+}
+
+/// What a turn came to.
+enum Turn {
+    Waiting,
+    /// The budget is used up: others are next, then this one again.
+    Again,
+    Ended(Ending),
+}
+
+impl Drive {
+    pub(crate) fn new(hub: Hub, connection: Arc<Connection>) -> Self {
+        let limits = &hub.shared.limits;
+        let answers = Answers::new(limits.calls_running_max, limits.calls_waiting_max);
+        let timer = connection
+            .shard()
+            .is_none()
+            .then(|| hub.shared.runtime.timer());
+        hub.shared.arrive(&connection);
+        Self {
+            hub,
+            connection,
+            stage: Stage::Running,
+            timer,
+            admission: None,
+            answers,
+            key: None,
+            user: None,
+            aliases: Vec::new(),
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.hub.shared
+    }
+
+    /// Runs `act` on what the connection has until it is gone.
+    fn live<T>(&self, act: impl FnOnce(&mut Live) -> T) -> Option<T> {
+        self.connection.live().as_mut().map(act)
+    }
+
+    /// Whether the `serve` that this connection belongs to is gone.
+    fn is_abandoned(&self) -> bool {
+        self.connection
+            .shard()
+            .is_some_and(|shard| shard.is_stopped())
+    }
+
+    fn turn(&mut self, now: Instant, cx: &mut Context<'_>) -> Turn {
+        if self.is_abandoned() {
+            return Turn::Ended(Ending::Lost);
+        }
+        self.live(|live| live.link.session.handle_timeout(&mut live.store, now));
+        self.decide(now, cx);
+        let reading = self.read(now, cx);
+        let mut again = self.answer(now, cx) || matches!(reading, Reading::Budget);
+        if let Some(ending) = self.events() {
+            return Turn::Ended(ending);
+        }
+        // How it went, the session's events tell.
+        self.live(|live| self.connection.write(live, now).is_ready());
+        // What reading waited for may have happened since.
+        again |= matches!(reading, Reading::Paused) && self.may_read(now);
+        match self.events() {
+            Some(ending) => Turn::Ended(ending),
+            None if again => Turn::Again,
+            None => Turn::Waiting,
+        }
+    }
+
+    /// Acts on what the peer said.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Reading {
+        let hub = self.hub.shared.clone();
+        let mut frames = hub.limits.turn_frames_max;
+        let mut bytes = hub.limits.turn_bytes_max as usize;
+        let mut run = Run::new(&hub);
+        let mut scratch = BytesMut::new();
+        while self.may_read(now) {
+            if frames == 0 || bytes == 0 {
+                return Reading::Budget;
+            }
+            let polled = self.live(|live| live.link.poll_message(now, cx));
+            let Some(Poll::Ready(Some(message))) = polled else {
+                return Reading::Drained;
+            };
+            frames -= 1;
+            bytes = bytes.saturating_sub(message.bytes.len());
+            scratch.clear();
+            let input = self.live(|live| {
+                live.link
+                    .handle(&message, &mut scratch, &mut live.store, now)
+            });
+            self.act(input.unwrap_or(Input::Nothing), &mut run, now);
+        }
+        Reading::Paused
+    }
+
+    /// Whether the peer may say more now. Whatever makes it wait here gives this task a turn when it is over.
+    fn may_read(&self, now: Instant) -> bool {
+        let busy = self.admission.is_some()
+            || self.answers.is_full() && !self.shared().listeners.is_empty();
+        let may = |live: &mut Live| {
+            !live.is_answering_enough() && live.link.session.reading_resumes(now).is_none()
+        };
+        !busy && self.live(may).unwrap_or(false)
+    }
+
+    fn act(&mut self, input: Input<'_>, run: &mut Run<'_>, now: Instant) {
+        if let Input::Publish(publish) = input {
+            return self.publish(publish, run);
+        }
+        // What follows may change who hears what, or takes time.
+        run.close();
+        match input {
+            Input::Hello(hello) => self.hello(hello, now),
+            Input::Subscribe(subscribe) => self.subscribe(subscribe),
+            Input::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
+            Input::Call(call) => self.call(call, now),
+            Input::Reply(reply) => self.answered(reply),
+            Input::Cancel(cancel) => self.answers.cancel(cancel.id),
+            _ => {}
+        }
+    }
+
+    /// Takes care of the session's small facts; tells when it is over.
+    fn events(&self) -> Option<Ending> {
+        let mut live = self.connection.live();
+        let live = live.as_mut()?;
+        while let Some(event) = live.link.session.poll_event(&mut live.store) {
+            match event {
+                SessionEvent::CallTimedOut(id) => live.answer(id, Err(PeerCallError::TimedOut)),
+                SessionEvent::Ended(ending) => return Some(ending),
+            }
+        }
+        None
+    }
+
+    /// When this task wants a turn although nothing has happened.
+    fn deadline(&self, now: Instant) -> Option<Instant> {
+        if let Stage::Goodbye { until, .. } = self.stage {
+            return Some(until);
+        }
+        let session = |live: &mut Live| {
+            [
+                live.link.session.poll_timeout(),
+                live.link.session.reading_resumes(now),
+            ]
+        };
+        let [timeout, resumes] = self.live(session)?;
+        [timeout, resumes, self.answers.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Sees to it that this task has a turn in time; true when it is due already.
+    fn schedule(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let Some(at) = self.deadline(now) else {
+            return false;
+        };
+        match (&mut self.timer, self.connection.shard()) {
+            (Some(timer), _) => {
+                timer.arm(at);
+                timer.poll_fired(cx).is_ready()
+            }
+            (None, Some(shard)) => {
+                shard.schedule(&self.connection, at);
+                at <= now
+            }
+            (None, None) => false,
+        }
+    }
+}
+
+impl Future for Drive {
+    type Output = Ending;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        let this = &mut *self;
+        this.connection.register(cx.waker());
+        loop {
+            let now = this.shared().runtime.now();
+            match this.stage {
+                Stage::Running => match this.turn(now, cx) {
+                    Turn::Waiting if this.schedule(now, cx) => {}
+                    Turn::Waiting => return Poll::Pending,
+                    Turn::Again => {
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                    Turn::Ended(ending) => {
+                        this.leave(ending);
+                        let until = now + this.shared().limits.closing;
+                        this.stage = Stage::Goodbye { ending, until };
+                    }
+                },
+                Stage::Goodbye { ending, until } => {
+                    if this.goodbye(now, until, cx).is_ready() {
+                        this.bury();
+                        return Poll::Ready(ending);
+                    }
+                    if !this.schedule(now, cx) {
+                        return Poll::Pending;
+                    }
+                }
+                Stage::Done => panic!("polled after it was ready"),
+            }
+        }
+    }
+}
+
+impl Drop for Drive {
+    /// A connection whose future is dropped ends without a word, for its peer and for the hub.
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Running => self.leave(Ending::Lost),
+            Stage::Goodbye { .. } => {}
+            Stage::Done => return,
+        }
+        self.bury();
+    }
+}

@@ -1,0 +1,235 @@
+//! What a client asks of the hub: to publish, to subscribe, to unsubscribe.
+
+use alloc::vec::Vec;
+
+use super::Drive;
+use crate::answers::Place;
+use crate::hub::dispatch::Run;
+use crate::hub::rules::Peer;
+use crate::policy::Policy;
+use crate::registry::{Key, SubscribeError};
+use crate::sync::write;
+use crate::topic::{Topic, TopicFilter};
+use crate::wire::{
+    Ack, Denied, Frame, Name, Outcome, Payload, Publish, Start, Subscribe, Unsubscribe,
+};
+
+impl Drive {
+    pub(super) fn publish(&mut self, publish: Publish<'_>, run: &mut Run<'_>) {
+        let Publish {
+            receipt,
+            name,
+            payload,
+        } = publish;
+        if receipt == 0 {
+            // Whoever wants to know asks for a receipt.
+            let _ = self.publish_to(name, payload, run);
+            return;
+        }
+        // A run of its own, so that the answer counts this event and no other.
+        run.close();
+        let outcome = match self.publish_to(name, payload, run) {
+            Err(denied) => Outcome::Denied(denied),
+            Ok(()) => {
+                let published = run.close();
+                Outcome::Published {
+                    queued: published.queued,
+                    dropped: published.dropped,
+                }
+            }
+        };
+        self.live(|live| {
+            live.store
+                .lane
+                .push_answer(&Frame::Ack(Ack { receipt, outcome }))
+        });
+    }
+
+    fn publish_to(
+        &mut self,
+        name: Name<'_>,
+        payload: Payload<'_>,
+        run: &mut Run<'_>,
+    ) -> Result<(), Denied> {
+        let hub = self.hub.shared.clone();
+        let declared;
+        let text = match name {
+            Name::Topic(text) => text,
+            Name::Declare(alias, text) => {
+                self.declare(alias, text)?;
+                text
+            }
+            Name::Alias(alias) => {
+                declared = self
+                    .aliases
+                    .iter()
+                    .find(|(known, _)| *known == alias)
+                    .ok_or(Denied::Alias)?
+                    .1
+                    .clone();
+                &declared
+            }
+        };
+        let topic = hub.topic(text)?;
+        let rule = hub
+            .rules
+            .publish(self.peer(), topic)
+            .ok_or(Denied::Forbidden)?;
+        if let Some(max) = rule
+            .payload_bytes_max
+            .filter(|max| payload.bytes.len() > *max)
+        {
+            return Err(Denied::TooLarge {
+                size: payload.bytes.len() as u64,
+                max: max as u64,
+            });
+        }
+        if !crate::payload::is_sound(payload) {
+            return Err(Denied::Payload);
+        }
+        self.notify(topic, payload);
+        run.add(topic, payload);
+        Ok(())
+    }
+
+    /// The peer as rules see it.
+    fn peer(&self) -> Peer<'_> {
+        Peer {
+            connection: self.connection.id,
+            user: self.user.as_ref(),
+        }
+    }
+
+    fn declare(&mut self, alias: u16, text: &str) -> Result<(), Denied> {
+        self.shared().topic(text)?;
+        let max = self.shared().limits.aliases_max;
+        let full = self.aliases.len() >= max.into();
+        match self.aliases.iter_mut().find(|(known, _)| *known == alias) {
+            Some((_, name)) => *name = text.into(),
+            None if full => return Err(Denied::TooMany { max: max.into() }),
+            None => self.aliases.push((alias, text.into())),
+        }
+        Ok(())
+    }
+
+    /// Lets the program's own handlers know of an event that the peer publishes.
+    fn notify(&mut self, topic: Topic<'_>, payload: Payload<'_>) {
+        let hub = self.hub.shared.clone();
+        for (filter, handler) in &hub.listeners {
+            if TopicFilter::checked(filter).matches(topic) {
+                let place = Place::default();
+                let future = handler(self.caller(place.clone()), topic, payload);
+                self.answers.push(None, None, place, future);
+            }
+        }
+    }
+
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe<'_>) {
+        let outcome = match self.enlist(&subscribe) {
+            Err(denied) => Outcome::Denied(denied),
+            Ok(()) => Outcome::Subscribed,
+        };
+        let frame = Frame::Ack(Ack {
+            receipt: subscribe.receipt,
+            outcome,
+        });
+        // In one step: what is offered from here on stands behind the acknowledgement.
+        self.live(|live| {
+            if outcome == Outcome::Subscribed {
+                let last = subscribe.first + subscribe.filters.len() as u32;
+                live.subscriptions.extend(subscribe.first..last);
+                live.subscriptions.sort_unstable();
+            }
+            live.store.lane.push_answer(&frame);
+        });
+    }
+
+    /// Puts all filters into the registry, or none.
+    fn enlist(&self, subscribe: &Subscribe<'_>) -> Result<(), Denied> {
+        let (shared, key) = (self.shared(), self.key.ok_or(Denied::Forbidden)?);
+        if subscribe.start != Start::Now {
+            return Err(Denied::NoHistory);
+        }
+        let max = shared.limits.subscriptions_max;
+        if subscribe.filters.len() > max as usize {
+            return Err(Denied::TooMany { max });
+        }
+        if subscribe.first == 0
+            || subscribe
+                .first
+                .checked_add(subscribe.filters.len() as u32)
+                .is_none()
+        {
+            return Err(Denied::NumberTaken);
+        }
+        let wanted = self.allowed(subscribe)?;
+        let mut registry = write(&shared.registry);
+        let mut number = subscribe.first;
+        let taken = wanted.into_iter().try_for_each(|(filter, policy)| {
+            registry.subscribe(key, number, filter, policy, max as usize)?;
+            number += 1;
+            Ok(())
+        });
+        if taken.is_err() {
+            for number in subscribe.first..number {
+                registry.unsubscribe(key, number);
+            }
+        }
+        shared.changed(&registry);
+        taken.map_err(|error| match error {
+            SubscribeError::TooMany { .. } => Denied::TooMany { max },
+            _ => Denied::NumberTaken,
+        })
+    }
+
+    /// The filters with their policies, if the rules allow all of them.
+    fn allowed<'a>(
+        &self,
+        subscribe: &Subscribe<'a>,
+    ) -> Result<Vec<(TopicFilter<'a>, Policy)>, Denied> {
+        let shared = self.shared();
+        let allow = |text: &'a str| {
+            let filter = shared.filter(text)?;
+            let usual = shared
+                .rules
+                .subscribe(self.peer(), filter)
+                .ok_or(Denied::Forbidden)?;
+            Ok((filter, subscribe.policy.unwrap_or(usual)))
+        };
+        subscribe.filters.iter().map(allow).collect()
+    }
+
+    pub(super) fn unsubscribe(&mut self, unsubscribe: Unsubscribe) {
+        let Unsubscribe {
+            receipt,
+            first,
+            count,
+        } = unsubscribe;
+        let ended = |number: &u32| {
+            number
+                .checked_sub(first)
+                .is_some_and(|offset| offset < count)
+        };
+        let mut numbers = Vec::new();
+        // In one step: nothing of them stands behind the acknowledgement.
+        self.live(|live| {
+            numbers.extend(live.subscriptions.iter().copied().filter(ended));
+            live.subscriptions.retain(|number| !ended(number));
+            live.store.lane.push_answer(&Frame::Ack(Ack {
+                receipt,
+                outcome: Outcome::Unsubscribed,
+            }));
+        });
+        if let Some(key) = self.key {
+            self.strike(key, &numbers);
+        }
+    }
+
+    fn strike(&self, key: Key, numbers: &[u32]) {
+        let mut registry = write(&self.shared().registry);
+        for number in numbers {
+            registry.unsubscribe(key, *number);
+        }
+        self.shared().changed(&registry);
+    }
+}
