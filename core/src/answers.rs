@@ -118,22 +118,29 @@ where
 pub(crate) struct Place(Arc<AtomicUsize>);
 
 impl Place {
+    /// Gives the place away, until what is returned is dropped.
+    pub(crate) fn give_away(&self) -> GivenAway {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        GivenAway(self.0.clone())
+    }
+
     /// Runs `future` with the place given away.
     pub(crate) async fn lend<T>(&self, future: impl Future<Output = T>) -> T {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        let _back = Back(&self.0);
-        return future.await;
-
-        struct Back<'a>(&'a AtomicUsize);
-        impl Drop for Back<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
+        let _given_away = self.give_away();
+        future.await
     }
 
     fn is_lent(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// A place that somebody else may take meanwhile.
+pub(crate) struct GivenAway(Arc<AtomicUsize>);
+
+impl Drop for GivenAway {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

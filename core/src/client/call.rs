@@ -17,13 +17,11 @@ use super::Client;
 use super::outbox::Fate;
 use super::shared::{Inner, Shared};
 use super::state::ClientEnd;
-use crate::answers::{CallFailure, Place};
+use crate::answers::{CallFailure, GivenAway, Place};
+use crate::hub::CALL_WITHIN;
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::session::{TooManyCalls, millis};
 use crate::wire::{self, Encoding, Frame, Payload};
-
-/// How long a call waits for its answer when nothing else is said: longer than a person would.
-const WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,19 +78,27 @@ pub(super) enum CallAnswer {
 pub struct Call<R> {
     shared: Arc<Shared>,
     within: Duration,
+    /// Of the handler that makes the call, which the next call of the hub may have.
+    place: Option<Place>,
     step: Step,
     result: PhantomData<fn() -> R>,
 }
 
 enum Step {
     New(Request),
-    Waiting(Ticket, oneshot::Receiver<CallAnswer>),
+    Waiting(Waiting),
     Done,
 }
 
 struct Request {
     method: String,
     arguments: Result<(Encoding, Vec<u8>), EncodeError>,
+}
+
+struct Waiting {
+    ticket: Ticket,
+    answer: oneshot::Receiver<CallAnswer>,
+    _place: Option<GivenAway>,
 }
 
 /// What tells a call that waits from all others of the client.
@@ -103,10 +109,19 @@ struct Ticket {
 }
 
 impl<R: Decode> Call<R> {
-    /// Waits so long for the answer, instead of 30 seconds; the hub is told.
-    pub fn within(mut self, deadline: Duration) -> Self {
-        self.within = deadline;
+    /// Waits at most this long for the answer; the hub learns how long.
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within;
         self
+    }
+
+    fn begin(&self, request: Request) -> Result<Waiting, CallError> {
+        let (ticket, answer) = self.shared.begin_call(request, self.within)?;
+        Ok(Waiting {
+            ticket,
+            answer,
+            _place: self.place.as_ref().map(Place::give_away),
+        })
     }
 
     fn result(&self, answer: CallAnswer) -> Result<R, CallError> {
@@ -131,13 +146,13 @@ impl<R: Decode> Future for Call<R> {
     type Output = Result<R, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (ticket, mut answer) = match core::mem::replace(&mut self.step, Step::Done) {
-            Step::New(request) => self.shared.begin_call(request, self.within)?,
-            Step::Waiting(ticket, answer) => (ticket, answer),
+        let mut waiting = match core::mem::replace(&mut self.step, Step::Done) {
+            Step::New(request) => self.begin(request)?,
+            Step::Waiting(waiting) => waiting,
             Step::Done => panic!("a call was polled after it was ready"),
         };
-        let Poll::Ready(answer) = Pin::new(&mut answer).poll(cx) else {
-            self.step = Step::Waiting(ticket, answer);
+        let Poll::Ready(answer) = Pin::new(&mut waiting.answer).poll(cx) else {
+            self.step = Step::Waiting(waiting);
             return Poll::Pending;
         };
         Poll::Ready(match answer {
@@ -149,8 +164,8 @@ impl<R: Decode> Future for Call<R> {
 
 impl<R> Drop for Call<R> {
     fn drop(&mut self) {
-        if let Step::Waiting(ticket, _) = self.step {
-            self.shared.cancel_call(ticket);
+        if let Step::Waiting(waiting) = &self.step {
+            self.shared.cancel_call(waiting.ticket);
         }
     }
 }
@@ -164,7 +179,7 @@ impl<R> fmt::Debug for Call<R> {
 }
 
 impl Client {
-    /// Asks the hub to do `method` and waits for what comes of it, for 30 seconds or as [`Call::within`] says.
+    /// Asks the hub to do `method` and waits for what comes of it, for [`CALL_WITHIN`] unless told otherwise.
     ///
     /// # Errors
     ///
@@ -183,7 +198,8 @@ impl Client {
         let method = method.into();
         Call {
             shared,
-            within: WITHIN,
+            within: CALL_WITHIN,
+            place: None,
             step: Step::New(Request { method, arguments }),
             result: PhantomData,
         }
@@ -297,12 +313,13 @@ impl ClientContext {
         &self.client
     }
 
-    /// Awaits `future` while the hub's next call may begin.
+    /// Calls the hub back: while the handler waits for the answer, the hub's next call may run, so that it can give one.
     ///
-    /// Calls of the hub are answered one after another, as [`Limits::calls_running_max`](crate::Limits::calls_running_max) says. A handler
-    /// that waits for the hub, which may be waiting for its next call, would wait for ever without this.
-    pub async fn lend<T>(&self, future: impl Future<Output = T>) -> T {
-        self.place.lend(future).await
+    /// Otherwise as [`Client::call`].
+    pub fn call<R: Decode>(&self, method: impl Into<String>, arguments: impl Encode) -> Call<R> {
+        let mut call = self.client.call(method, arguments);
+        call.place = Some(self.place.clone());
+        call
     }
 }
 

@@ -231,8 +231,7 @@ impl Engine {
 fn after(ending: Ending) -> Result<(Outage, Duration), ClientEnd> {
     match ending {
         Ending::Lost => Ok((Outage::Broken, Duration::ZERO)),
-        // What the hub says comes with its own words; this is our time for the handshake.
-        Ending::Refused(_) => Ok((Outage::Late, Duration::ZERO)),
+        Ending::Refused(reason) => Ok((Outage::Refused(reason), Duration::ZERO)),
         Ending::ByPeer(Close { reason, verdict }) => {
             let at_least = at_least(verdict).ok_or(ClientEnd::ClosedByHub(reason))?;
             Ok((Outage::Closed(reason), at_least))

@@ -35,13 +35,14 @@ pub use self::builder::ClientBuilder;
 pub use self::call::{Call, CallError, ClientContext};
 pub use self::driver::Driver;
 pub use self::handlers::HandlerId;
-pub use self::publish::{PublishError, Published};
+pub use self::publish::PublishError;
 pub use self::reconnect::Backoff;
 use self::shared::{Shared, Waiter};
 pub use self::state::{ClientEnd, Outage, State, States};
 pub use self::subscription::{
     Delivery, SubscribeError, SubscribeOptions, Subscription, SubscriptionEnd,
 };
+pub use crate::hub::{CALL_WITHIN, Published};
 use crate::id::ConnectionId;
 use crate::runtime::Runtime;
 use crate::transport::Connector;

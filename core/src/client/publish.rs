@@ -12,18 +12,10 @@ use futures_channel::oneshot;
 use super::Client;
 use super::outbox::Fate;
 use super::shared::{Inner, Receipt, Shared, Waiter};
+use crate::hub::Published;
 use crate::payload::{Encode, EncodeError, encoded};
 use crate::topic::{Topic, TopicError};
 use crate::wire::{Denied, Encoding, Envelope, Frame, Name, Outcome, Payload, Publish};
-
-/// What the hub did with an event: the answer to [`Client::publish_acked`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Subscribers that have it in their lane.
-    pub queued: u32,
-    /// Subscribers that missed it, or something older in its place, or were ended for being full.
-    pub dropped: u32,
-}
 
 /// Why an event was not published; what can be published later comes back.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

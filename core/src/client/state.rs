@@ -46,7 +46,7 @@ pub enum Outage {
         /// The error, for people to read.
         message: String,
     },
-    /// Connecting or the handshake took longer than [`Limits::handshake`](crate::Limits::handshake).
+    /// Connecting took longer than [`Limits::handshake`](crate::Limits::handshake).
     Late,
     /// The hub does not let the client in now.
     Refused(Refusal),
