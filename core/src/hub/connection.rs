@@ -239,10 +239,10 @@ impl Connection {
 
     /// Forgets a call that nobody waits for any more.
     pub(crate) fn cancel(self: &Arc<Self>, id: u32) {
-        if let Some(live) = self.live().as_mut() {
-            if live.waiter(id).is_some() {
-                live.link.session.cancel(&mut live.store, id);
-            }
+        if let Some(live) = self.live().as_mut()
+            && live.waiter(id).is_some()
+        {
+            live.link.session.cancel(&mut live.store, id);
         }
         self.has_output();
     }

@@ -217,14 +217,13 @@ impl HubLane {
             frames: count,
             owner: Owner::Fixed,
         }) = self.entries.back_mut()
+            && last.touches(&slice)
         {
-            if last.touches(&slice) {
-                self.bytes += slice.len();
-                self.frames += frames as usize;
-                last.end = slice.end;
-                *count += frames;
-                return;
-            }
+            self.bytes += slice.len();
+            self.frames += frames as usize;
+            last.end = slice.end;
+            *count += frames;
+            return;
         }
         self.push(Piece::Shared(slice), frames, Owner::Fixed);
     }
@@ -262,17 +261,16 @@ impl HubLane {
         let Owner::Droppable { subscription, .. } = owner else {
             return;
         };
-        if policy == Policy::KeepLatest {
-            if let Some(index) = self
+        if policy == Policy::KeepLatest
+            && let Some(index) = self
                 .entries
                 .iter()
                 .position(|entry| entry.owner == owner && !entry.is_hole())
-            {
-                self.replace(index, slice, subscription);
-                taken.queued += 1;
-                taken.dropped += 1;
-                return;
-            }
+        {
+            self.replace(index, slice, subscription);
+            taken.queued += 1;
+            taken.dropped += 1;
+            return;
         }
         let mut tight = tight;
         while !self.fits_droppable(slice.len(), tight) {

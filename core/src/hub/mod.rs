@@ -10,6 +10,7 @@ mod counters;
 mod dispatch;
 mod drive;
 mod lane;
+mod log;
 mod recipients;
 mod rules;
 mod segment;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
+use crate::hub::log;
 use crate::registry::Key;
 use crate::sync::write;
 use crate::time::Instant;
@@ -54,6 +55,7 @@ impl Drive {
                 self.key = Some(key);
                 self.shared().counters.connected();
                 self.shared().settle();
+                log::connected(&self.connection);
                 self.live(|live| {
                     if let Some(welcome) = live.link.session.welcome(self.connection.id, now) {
                         live.link.send_first(&Frame::Welcome(welcome));

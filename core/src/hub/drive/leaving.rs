@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{Drive, Stage};
 use crate::answers::Answers;
 use crate::hub::admission::Gone;
+use crate::hub::log;
 use crate::session::Ending;
 use crate::sync::write;
 use crate::time::Instant;
@@ -21,6 +22,7 @@ impl Drive {
             live.store.lane.frames() as u64
         });
         let shared = self.hub.shared.clone();
+        log::ended(&self.connection, ending, self.key.is_some());
         let Some(key) = self.key.take() else {
             shared.settle();
             return shared.counters.refused(ending);

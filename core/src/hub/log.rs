@@ -1,0 +1,23 @@
+//! What a hub tells `tracing`: who comes and who goes, nothing per message, no tokens.
+
+use super::connection::Connection;
+use super::counters::ending_name;
+use crate::session::Ending;
+
+/// A connection was let in.
+pub(crate) fn connected(connection: &Connection) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(connection = %connection.id, transport = connection.info.name, peer = connection.info.peer, "connected");
+    let _ = connection;
+}
+
+/// A connection is gone, or was not let in.
+pub(crate) fn ended(connection: &Connection, ending: Ending, was_in: bool) {
+    let (why, what) = (
+        ending_name(ending),
+        if was_in { "disconnected" } else { "refused" },
+    );
+    #[cfg(feature = "tracing")]
+    tracing::debug!(connection = %connection.id, peer = connection.info.peer, why, "{what}");
+    let _ = (connection, why, what);
+}
