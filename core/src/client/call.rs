@@ -21,6 +21,7 @@ use crate::answers::{CallFailure, GivenAway, Place};
 use crate::hub::CALL_WITHIN;
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::session::{TooManyCalls, millis};
+use crate::time::Instant;
 use crate::wire::{self, Encoding, Frame, Payload};
 
 /// Why a call has no result.
@@ -217,8 +218,9 @@ impl Shared {
             encoding,
             bytes: &arguments,
         };
+        let bytes = request.method.len() + arguments.bytes.len();
         let begun = self.with(|inner| {
-            let call = |id| {
+            let encode = |id| {
                 self.encode(&Frame::Call(wire::Call {
                     id,
                     method: &request.method,
@@ -226,7 +228,7 @@ impl Shared {
                     arguments,
                 }))
             };
-            inner.begin_call(call, self.runtime.now() + within)
+            inner.begin_call(bytes, encode, self.runtime.now() + within)
         });
         self.wake_driver();
         begun
@@ -240,43 +242,37 @@ impl Shared {
 }
 
 impl Inner {
+    /// Makes room for a call of that size, which `encode` writes when it has an id.
     fn begin_call(
         &mut self,
-        call: impl FnOnce(u32) -> Bytes,
-        deadline: crate::Instant,
+        bytes: usize,
+        encode: impl FnOnce(u32) -> Bytes,
+        deadline: Instant,
     ) -> Result<(Ticket, oneshot::Receiver<CallAnswer>), CallError> {
         if let Some(end) = self.end() {
             return Err(CallError::Ended(end.clone()));
         }
         let online = self.is_online() && !self.closing;
-        let link = self
-            .link
-            .as_mut()
-            .filter(|_| online)
-            .ok_or(CallError::Offline)?;
-        let max = link.session.peer().message_bytes_max;
-        let id = link.session.call(&mut self.store, Some(deadline));
+        let link = self.link.as_mut().filter(|_| online);
+        let session = &mut link.ok_or(CallError::Offline)?.session;
+        let max = session.peer().message_bytes_max as usize;
+        fits(bytes, max)?;
+        if !self.store.outbox.has_room(bytes) {
+            return Err(CallError::Full);
+        }
+        let id = session.call(&mut self.store, Some(deadline));
         let id = id.map_err(|TooManyCalls| CallError::TooMany)?;
-        if let Err(error) = self.push_call(call(id), max) {
-            self.forget_call(id);
+        let frame = encode(id);
+        // What surrounds method and arguments may be the last straw. The hub is told to stop what it never heard of, and does not mind.
+        if let Err(error) = fits(frame.len(), max) {
+            session.cancel(&mut self.store, id);
             return Err(error);
         }
+        self.store.outbox.push(frame, Fate::Bound);
         let (answered, answer) = oneshot::channel();
         self.calls.insert(id, answered);
         let generation = self.generation;
         Ok((Ticket { generation, id }, answer))
-    }
-
-    fn push_call(&mut self, frame: Bytes, max: u32) -> Result<(), CallError> {
-        let (size, max) = (frame.len() as u64, u64::from(max));
-        if size > max {
-            return Err(CallError::TooLarge { size, max });
-        }
-        if !self.store.outbox.has_room(frame.len()) {
-            return Err(CallError::Full);
-        }
-        self.store.outbox.push(frame, Fate::Bound);
-        Ok(())
     }
 
     fn cancel_call(&mut self, ticket: Ticket) -> Option<oneshot::Sender<CallAnswer>> {
@@ -284,15 +280,17 @@ impl Inner {
             return None;
         }
         let waiting = self.calls.remove(&ticket.id)?;
-        self.forget_call(ticket.id);
+        let session = &mut self.link.as_mut()?.session;
+        session.cancel(&mut self.store, ticket.id);
         Some(waiting)
     }
+}
 
-    /// Frees a call's slot; the hub, which may know of it, is told to stop.
-    fn forget_call(&mut self, id: u32) {
-        if let Some(link) = &mut self.link {
-            link.session.cancel(&mut self.store, id);
-        }
+fn fits(bytes: usize, max: usize) -> Result<(), CallError> {
+    let (size, max) = (bytes as u64, max as u64);
+    match size > max {
+        true => Err(CallError::TooLarge { size, max }),
+        false => Ok(()),
     }
 }
 

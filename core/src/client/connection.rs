@@ -86,8 +86,13 @@ impl<'a> Connection<'a> {
         self.pass_time(now);
         let more = self.read(now, cx);
         let answers_wait = self.answer_calls(now, cx);
-        self.write(now, cx);
-        if let Some(ending) = self.handle_events() {
+        // Before: the hub is told to stop calls whose time is over. After: writing may have ended the session.
+        let mut ending = self.handle_events();
+        if ending.is_none() {
+            self.write(now, cx);
+            ending = self.handle_events();
+        }
+        if let Some(ending) = ending {
             return Poll::Ready(ending);
         }
         if more || (answers_wait && self.has_room()) || self.sleep(now, cx).is_ready() {
