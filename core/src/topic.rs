@@ -123,6 +123,12 @@ impl<'a> TopicFilter<'a> {
         Self(pattern)
     }
 
+    /// The filter that `pattern` spells, which was checked when it came in.
+    #[cfg(feature = "std")]
+    pub(crate) const fn checked_before(pattern: &'a str) -> Self {
+        Self(pattern)
+    }
+
     /// The filter as text.
     pub const fn as_str(self) -> &'a str {
         self.0
@@ -146,6 +152,18 @@ impl<'a> TopicFilter<'a> {
             }
         }
         topic.next().is_none()
+    }
+
+    /// Whether some topic is selected by both filters.
+    pub fn overlaps(self, other: TopicFilter<'_>) -> bool {
+        let (mut one, mut other) = (self.segments(), other.segments());
+        loop {
+            match (one.next(), other.next()) {
+                (None, None) | (Some("**"), _) | (_, Some("**")) => return true,
+                (Some(a), Some(b)) if a == b || a == "*" || b == "*" => {}
+                _ => return false,
+            }
+        }
     }
 }
 
@@ -288,5 +306,37 @@ mod tests {
         assert!(matches("**", "a/b"));
         assert!(matches("*/b/**", "x/b"));
         assert!(!matches("*/b/**", "x/c/b"));
+    }
+
+    fn overlaps(one: &str, other: &str) -> bool {
+        let filter = |text| TopicFilter::new(text).expect("a good filter");
+        let overlaps = filter(one).overlaps(filter(other));
+        assert_eq!(
+            overlaps,
+            filter(other).overlaps(filter(one)),
+            "{one} {other}"
+        );
+        overlaps
+    }
+
+    #[test]
+    fn filters_overlap_when_some_topic_is_selected_by_both() {
+        for (one, other) in [
+            ("a/b", "a/b"),
+            ("a/*", "*/b"),
+            ("a/**", "a"),
+            ("**", "x/y/z"),
+            ("a/*/c", "a/b/**"),
+        ] {
+            assert!(overlaps(one, other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("a", "b"),
+            ("a/*", "a"),
+            ("a/*/c", "a/b/d"),
+            ("a/**", "b/**"),
+        ] {
+            assert!(!overlaps(one, other), "{one} {other}");
+        }
     }
 }
