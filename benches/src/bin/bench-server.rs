@@ -62,12 +62,12 @@ async fn served_alone(runtime: &dyn Runtime, served: impl Future<Output = ()> + 
 }
 
 fn hub(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Hub, TopicError> {
-    let day = Duration::from_secs(24 * 3_600);
+    let never = Limits::default().promise_max;
     let limits = Limits {
         connections_max: 20_000,
         handshakes_max: 4_096,
         promise: if options.ping_secs == 0 {
-            day
+            never
         } else {
             Duration::from_secs(options.ping_secs)
         },
