@@ -11,10 +11,10 @@ use lapwing::client::{
 };
 use lapwing::hub::{Caller, Hub, RemoteCallError, Rule};
 use lapwing::wire::{
-    Close, CloseReason, Denied, Event, FailureCode, Frame, Lagged, Payload, Return, Terms,
+    Call, Close, CloseReason, Denied, Event, FailureCode, Frame, Lagged, Payload, Return, Terms,
 };
 use lapwing::{CallFailure, Client, Delivery, Limits, Typed};
-use lapwing_memory::{Listener, Network, Virtual};
+use lapwing_memory::{Listener, Network, Path, Virtual};
 use scripted::{Scripted, TERMS};
 
 fn hub(sim: &Virtual, network: &Network) -> Hub {
@@ -461,5 +461,45 @@ fn a_hub_that_does_not_answer_cannot_keep_a_client_from_closing() {
         assert!(sim.elapsed() - before <= 3 * Limits::default().closing);
         sim.settle().await;
         assert_eq!(sim.tasks(), 0);
+    });
+}
+
+#[test]
+fn calls_whose_answers_find_no_room_are_answered_when_there_is_some() {
+    Virtual::check(0..20, async |sim| {
+        let network = Network::new(&sim.runtime());
+        let mut listener = network.listen("hub").expect("the name is free");
+        let _client = Client::builder(sim.runtime(), network.connector("hub").named("phone"))
+            .limits(Limits {
+                lane_frames_max: 2,
+                answers_waiting_max: 2,
+                calls_waiting_max: 100,
+                ..Limits::default()
+            })
+            .on_call("large", async |_, (): ()| Ok([7; 4_000]))
+            .spawned();
+        let mut hub = Scripted::welcome(&mut listener).await;
+        network.stall(Path::to_hub("phone"));
+        // The answers are together more than is on its way at once.
+        for id in 1..=40 {
+            let call = Call {
+                id,
+                method: if id % 2 == 0 { "nothing" } else { "large" },
+                deadline_ms: Some(1_000),
+                arguments: Payload::bytes(&[]),
+            };
+            hub.say(&Frame::Call(call)).await;
+            sim.settle().await;
+        }
+        sim.sleep(Duration::from_secs(2)).await;
+        network.resume("phone");
+        let mut answered = Vec::new();
+        while answered.len() < 40 {
+            if let Frame::Reply(reply) = hub.hear().await.frame() {
+                answered.push(reply.id);
+            }
+        }
+        answered.sort_unstable();
+        assert!(answered.into_iter().eq(1..=40));
     });
 }

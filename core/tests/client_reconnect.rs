@@ -137,6 +137,32 @@ fn one_subscription_that_is_not_allowed_any_more_ends_and_the_others_go_on() {
 }
 
 #[test]
+fn a_subscription_that_is_dropped_while_it_is_made_again_is_not_asked_for_twice() {
+    Virtual::check(0..20, async |sim| {
+        let (network, mut listener, client) = begin(&sim);
+        let mut hub = Scripted::welcome(&mut listener).await;
+        client.online().await.expect("online");
+        let first = subscribed(&client, "a", &mut hub).await;
+        let _second = subscribed(&client, "b", &mut hub).await;
+        network.cut("phone");
+
+        let mut hub = Scripted::welcome(&mut listener).await;
+        let (_, _, receipt) = hub.hear_subscribe().await;
+        drop(first);
+        let heard = hub.hear().await;
+        let Frame::Unsubscribe(unsubscribe) = heard.frame() else {
+            panic!("not an unsubscribe");
+        };
+        hub.ack(receipt, Outcome::Denied(Denied::Forbidden)).await;
+        hub.ack(unsubscribe.receipt, Outcome::Unsubscribed).await;
+        let (filters, number, receipt) = hub.hear_subscribe().await;
+        assert_eq!((filters, number), (vec!["b".into()], 2));
+        hub.ack(receipt, Outcome::Subscribed).await;
+        client.online().await.expect("online");
+    });
+}
+
+#[test]
 fn events_that_have_not_left_wait_for_the_next_connection_and_requests_are_lost() {
     Virtual::check(0..20, async |sim| {
         let (network, mut listener, client) = begin(&sim);

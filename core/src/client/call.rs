@@ -182,6 +182,29 @@ impl<R> fmt::Debug for Call<R> {
 impl Client {
     /// Asks the hub to do `method` and waits for what comes of it, for [`CALL_WITHIN`] unless told otherwise.
     ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::{Client, Hub, Typed, hub::Caller};
+    /// use lapwing_memory::{Network, Virtual};
+    ///
+    /// let sim = Virtual::new(7);
+    /// sim.run(async {
+    ///     let network = Network::new(&sim.runtime());
+    ///     let hub = Hub::builder(sim.runtime())
+    ///         .on_call("add", async |_: Caller, Typed((a, b)): Typed<(i64, i64)>| Ok(Typed(a + b)))
+    ///         .build()?;
+    ///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+    ///
+    ///     let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
+    ///     client.online().await?;
+    ///     assert_eq!(client.call("add", Typed((20, 22))).await, Ok(Typed(42_i64)));
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })
+    /// .expect("nobody waits for ever")
+    /// # .unwrap();
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`CallError`]
@@ -221,12 +244,13 @@ impl Shared {
         let bytes = request.method.len() + arguments.bytes.len();
         let begun = self.with(|inner| {
             let encode = |id| {
-                self.encode(&Frame::Call(wire::Call {
+                let call = Frame::Call(wire::Call {
                     id,
                     method: &request.method,
                     deadline_ms: Some(millis(within)),
                     arguments,
-                }))
+                });
+                self.encode(&call, bytes)
             };
             inner.begin_call(bytes, encode, self.runtime.now() + within)
         });

@@ -85,7 +85,7 @@ impl<'a> Connection<'a> {
         self.shared.register_driver(cx);
         self.pass_time(now);
         let more = self.read(now, cx);
-        let answers_wait = self.answer_calls(now, cx);
+        let blocked = self.answer_calls(now, cx);
         // Before: the hub is told to stop calls whose time is over. After: writing may have ended the session.
         let mut ending = self.handle_events();
         if ending.is_none() {
@@ -95,10 +95,23 @@ impl<'a> Connection<'a> {
         if let Some(ending) = ending {
             return Poll::Ready(ending);
         }
-        if more || (answers_wait && self.has_room()) || self.sleep(now, cx).is_ready() {
+        // What the outbox had no room for goes on when writing has made some.
+        let unblocked = (blocked && self.has_room()) || self.may_read_again();
+        if more || unblocked || self.sleep(blocked, now, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Whether nothing was read for fear of too many answers, which have left meanwhile.
+    fn may_read_again(&self) -> bool {
+        self.held && self.full.is_empty() && !self.is_answering_enough()
+    }
+
+    fn is_answering_enough(&self) -> bool {
+        let answers_max = self.shared.limits.answers_waiting_max as usize;
+        self.shared
+            .with(|inner| inner.store.outbox.answers() >= answers_max)
     }
 
     fn pass_time(&mut self, now: Instant) {
@@ -130,13 +143,12 @@ impl<'a> Connection<'a> {
 
     fn poll_message(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         self.full.retain(|queue| queue.is_full(cx));
-        let full = !self.full.is_empty();
-        let answers_max = self.shared.limits.answers_waiting_max as usize;
+        let wait = !self.full.is_empty() || self.is_answering_enough();
         let mut held = false;
         let message = self.shared.with(|inner| {
             let link = inner.link.as_mut().expect("a connection has a link");
             // Before and after that nothing of the hub has to wait for the program.
-            held = link.session.is_ready() && (full || inner.store.outbox.answers() >= answers_max);
+            held = wait && link.session.is_ready();
             match held {
                 true => Poll::Pending,
                 false => link.poll_message(now, cx),
@@ -192,13 +204,16 @@ impl<'a> Connection<'a> {
         let payload = owned(message, event.payload.bytes);
         let envelope = Envelope::new(topic, event.payload.encoding, payload);
         let mut told = Told::default();
-        self.shared.with(|inner| match event.direct {
-            true => inner.accounted += 1,
-            false => inner.subscriptions.hear(topic, &envelope, &mut told),
+        let hearing = self.shared.with(|inner| {
+            match event.direct {
+                true => inner.accounted += 1,
+                false => inner.subscriptions.hear(topic, &envelope, &mut told),
+            }
+            inner.handlers.hearing(Some(topic))
         });
         self.follow(told);
         self.shared
-            .tell_handlers(Some(topic), &Delivery::Event(envelope));
+            .tell_handlers(&hearing, &Delivery::Event(envelope));
     }
 
     fn handle_lagged(&mut self, lagged: Lagged) {
@@ -207,8 +222,12 @@ impl<'a> Connection<'a> {
             missed,
         } = lagged;
         if subscription == 0 {
-            self.shared.with(|inner| inner.accounted += missed);
-            return self.shared.tell_handlers(None, &Delivery::Lagged(missed));
+            let hearing = self.shared.with(|inner| {
+                inner.accounted += missed;
+                inner.handlers.hearing(None)
+            });
+            let lagged = Delivery::Lagged(missed);
+            return self.shared.tell_handlers(&hearing, &lagged);
         }
         let mut told = Told::default();
         self.shared
@@ -278,7 +297,9 @@ impl<'a> Connection<'a> {
             }),
             Err(failure) => Err(failure.as_wire()),
         };
-        self.shared.encode(&Frame::Reply(Reply { id, result }))
+        let bytes = result.as_ref().map_or(0, |payload| payload.bytes.len());
+        self.shared
+            .encode(&Frame::Reply(Reply { id, result }), bytes)
     }
 
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -306,11 +327,12 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sets the timer to whatever is next; ready when that is now.
-    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    /// Sets the timer to whatever is next; ready when that is now. Nobody's time runs out while answers are blocked.
+    fn sleep(&mut self, blocked: bool, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let session = self.with_link(|link, _| link.session.poll_timeout());
         let flush_until = self.flush_until.filter(|until| *until > now);
-        let next = [session, self.answers.deadline(), flush_until];
+        let answers = self.answers.deadline().filter(|_| !blocked);
+        let next = [session, answers, flush_until];
         match next.into_iter().flatten().min() {
             Some(at) => self.timer.arm(at),
             None => self.timer.disarm(),

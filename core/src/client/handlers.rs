@@ -47,10 +47,10 @@ impl Handlers {
     }
 
     /// The handlers that hear `topic`, or all of them.
-    fn hearing(&self, topic: Option<Topic<'_>>) -> Vec<HandlerId> {
+    pub(super) fn hearing(&self, topic: Option<Topic<'_>>) -> Vec<HandlerId> {
         let hears = |entry: &&Entry| {
-            let filter = TopicFilter::new(&entry.filter);
-            topic.is_none_or(|topic| filter.is_ok_and(|filter| filter.matches(topic)))
+            let filter = TopicFilter::checked_before(&entry.filter);
+            topic.is_none_or(|topic| filter.matches(topic))
         };
         self.entries
             .iter()
@@ -74,9 +74,9 @@ impl Handlers {
 }
 
 impl Shared {
-    /// Runs the handlers that hear `topic`, or all of them.
-    pub(super) fn tell_handlers(&self, topic: Option<Topic<'_>>, delivery: &Delivery) {
-        for id in self.with(|inner| inner.handlers.hearing(topic)) {
+    /// Runs handlers, one after the other and without the lock.
+    pub(super) fn tell_handlers(&self, hearing: &[HandlerId], delivery: &Delivery) {
+        for &id in hearing {
             let Some(mut function) = self.with(|inner| inner.handlers.take(id)) else {
                 continue;
             };

@@ -49,8 +49,8 @@ use crate::transport::Connector;
 
 /// A handle to one client of a hub; clones are handles to the same client.
 ///
-/// See the [module](self) for the picture. When the last handle is dropped, subscriptions included, the driver ends politely as
-/// after [`close`](Self::close). When the driver is dropped, everything that waits ends at once with an error.
+/// See the [module](self) for the picture, and the [front page](crate) for a program. When the last handle is dropped,
+/// subscriptions included, the driver ends politely as after [`close`](Self::close). When the driver is dropped, everything that waits ends at once with an error.
 #[derive(Clone)]
 pub struct Client(Arc<Handle>);
 
@@ -109,6 +109,11 @@ impl Client {
     /// Events that were sent straight to this connection, or reported missing of these; see [`Subscription::accounted`].
     pub fn accounted(&self) -> u64 {
         self.shared().with(|inner| inner.accounted)
+    }
+
+    /// Frames that wait to be sent; once the client has ended, events that never were.
+    pub fn unsent(&self) -> usize {
+        self.shared().with(|inner| inner.unsent())
     }
 
     /// Ends the client politely: sends what waits, says goodbye, and is ready when the driver has ended.

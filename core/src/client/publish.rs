@@ -85,14 +85,15 @@ impl<'t> Outgoing<'t> {
     }
 
     fn frame(&self, shared: &Shared, receipt: u32) -> Bytes {
-        shared.encode(&Frame::Publish(Publish {
+        let publish = Frame::Publish(Publish {
             receipt,
             name: Name::Topic(self.topic.as_str()),
             payload: Payload {
                 encoding: self.encoding,
                 bytes: &self.payload,
             },
-        }))
+        });
+        shared.encode(&publish, self.payload.len())
     }
 
     fn refused(self, why: Refused) -> PublishError {
@@ -112,6 +113,33 @@ impl<'t> Outgoing<'t> {
 
 impl Client {
     /// Sends an event to the hub, for all who have subscribed to `topic`.
+    ///
+    /// # Examples
+    ///
+    /// What was refused comes back, and can be published later:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lapwing::{Client, Hub, Topic, client::PublishError, hub::Rule};
+    /// use lapwing_memory::{Network, Virtual};
+    ///
+    /// let sim = Virtual::new(7);
+    /// sim.run(async {
+    ///     let network = Network::new(&sim.runtime());
+    ///     let hub = Hub::builder(sim.runtime()).topic("news/**", Rule::open()).build()?;
+    ///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+    ///     let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
+    ///
+    ///     let Err(PublishError::Offline(event)) = client.publish("news/today", "rain") else {
+    ///         panic!("online before its driver was polled");
+    ///     };
+    ///     let topic = Topic::new(event.topic())?;
+    ///     client.publish_within(Duration::from_secs(5), topic, &event).await?;
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })
+    /// .expect("nobody waits for ever")
+    /// # .unwrap();
+    /// ```
     ///
     /// `Ok` means that it waits to be sent. It is sent once: should the connection break while it leaves, it is lost; should it break before
     /// that, the event waits for the next connection.

@@ -30,6 +30,9 @@ use crate::sync::lock;
 use crate::topic::TopicFilter;
 use crate::wire::{Frame, List, Outcome, Start, Subscribe, Unsubscribe};
 
+/// What a frame mostly has beside its payload; a longer topic costs one more allocation.
+const HEAD_BYTES: usize = 64;
+
 /// What the handles of a client and its driver share: one lock, under which nobody is woken and nothing of the application runs.
 pub(super) struct Shared {
     pub(super) runtime: Arc<dyn Runtime>,
@@ -137,9 +140,9 @@ impl Shared {
         self.driver.wake();
     }
 
-    /// The bytes of a frame.
-    pub(super) fn encode(&self, frame: &Frame<'_>) -> Bytes {
-        let mut bytes = BytesMut::new();
+    /// The bytes of a frame whose payload has so many.
+    pub(super) fn encode(&self, frame: &Frame<'_>, payload_bytes: usize) -> Bytes {
+        let mut bytes = BytesMut::with_capacity(payload_bytes + HEAD_BYTES);
         self.protocol.encode(frame, &mut bytes);
         bytes.freeze()
     }
@@ -179,11 +182,11 @@ impl Shared {
 
     /// Ends the client, if it has not ended before, and everybody who waits for something.
     pub(super) fn end(&self, end: ClientEnd) {
-        self.log(&State::Ended(end.clone()));
         let Some((remains, subscriptions, handlers)) = self.with(|inner| inner.finish(end.clone()))
         else {
             return;
         };
+        self.log(&State::Ended(end.clone()));
         drop(remains);
         drop(handlers);
         subscriptions.end(&SubscriptionEnd::Client(end));
@@ -232,13 +235,14 @@ impl Shared {
     ) -> Bytes {
         let receipt = self.receipt();
         let filters: Vec<&str> = request.filters.iter().map(|filter| &**filter).collect();
-        let frame = self.encode(&Frame::Subscribe(Subscribe {
+        let frame = Frame::Subscribe(Subscribe {
             receipt,
             first: request.first,
             policy: request.policy,
             start: Start::Now,
             filters: List::new(&filters),
-        }));
+        });
+        let frame = self.encode(&frame, filters.iter().map(|filter| filter.len()).sum());
         inner
             .receipts
             .insert(receipt, Receipt::Subscribed { request, renewal });
@@ -252,12 +256,12 @@ impl Shared {
             let Left::Asking(number) = inner.subscriptions.leave(key, &mut inner.woken) else {
                 return;
             };
-            let (first, count) = (number, 1);
-            let frame = self.encode(&Frame::Unsubscribe(Unsubscribe {
+            let unsubscribe = Frame::Unsubscribe(Unsubscribe {
                 receipt,
-                first,
-                count,
-            }));
+                first: number,
+                count: 1,
+            });
+            let frame = self.encode(&unsubscribe, 0);
             inner.store.outbox.push(frame, Fate::Bound);
             inner
                 .receipts
