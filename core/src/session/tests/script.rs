@@ -106,7 +106,7 @@ impl Stage {
     }
 
     fn step(&mut self, bytes: &mut Bytes<'_>) {
-        match bytes.next() % 24 {
+        match bytes.next() % 25 {
             0..4 => self.hear(bytes.piece()),
             4..7 => self.shake_hands(true),
             7 => self.shake_hands(false),
@@ -125,7 +125,8 @@ impl Stage {
             20 => self.session.close(CLOSE, false, self.now),
             21 => _ = self.session.violate(CloseReason::Malformed, self.now),
             22 => self.session.give_up(CloseReason::Stalled),
-            _ => self.session.handle_end(),
+            23 => self.session.handle_end(),
+            _ => self.session.hold(self.now),
         }
     }
 
