@@ -123,12 +123,6 @@ impl<'a> TopicFilter<'a> {
         Self(pattern)
     }
 
-    /// The filter that `pattern` spells, which was checked when it came in.
-    #[cfg(feature = "std")]
-    pub(crate) const fn checked_before(pattern: &'a str) -> Self {
-        Self(pattern)
-    }
-
     /// The filter as text.
     pub const fn as_str(self) -> &'a str {
         self.0

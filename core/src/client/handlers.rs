@@ -49,7 +49,7 @@ impl Handlers {
     /// The handlers that hear `topic`, or all of them.
     pub(super) fn hearing(&self, topic: Option<Topic<'_>>) -> Vec<HandlerId> {
         let hears = |entry: &&Entry| {
-            let filter = TopicFilter::checked_before(&entry.filter);
+            let filter = TopicFilter::checked(&entry.filter);
             topic.is_none_or(|topic| filter.matches(topic))
         };
         self.entries

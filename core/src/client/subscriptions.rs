@@ -50,7 +50,7 @@ struct Entry {
 
 impl Entry {
     fn filter(&self) -> TopicFilter<'_> {
-        TopicFilter::checked_before(&self.filter)
+        TopicFilter::checked(&self.filter)
     }
 
     fn hears(&self, topic: Topic<'_>) -> bool {
