@@ -40,6 +40,8 @@ pub(crate) struct Drive {
     user: Option<UserId>,
     /// Names to which the peer has given numbers.
     aliases: Vec<(u16, String)>,
+    /// The peer was not read when it last could have been: its silence says nothing.
+    unheard: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -86,6 +88,7 @@ impl Drive {
             key: None,
             user: None,
             aliases: Vec::new(),
+            unheard: false,
         }
     }
 
@@ -109,9 +112,16 @@ impl Drive {
         if self.is_abandoned() {
             return Turn::Ended(Ending::Lost);
         }
-        self.live(|live| live.link.session.handle_timeout(&mut live.store, now));
+        let unheard = self.unheard;
+        self.live(|live| {
+            if unheard {
+                live.link.session.hold(now);
+            }
+            live.link.session.handle_timeout(&mut live.store, now);
+        });
         self.decide(now, cx);
         let reading = self.read(now, cx);
+        self.unheard = matches!(reading, Reading::Paused);
         let mut again = self.answer(now, cx) || matches!(reading, Reading::Budget);
         if let Some(ending) = self.events() {
             return Turn::Ended(ending);
