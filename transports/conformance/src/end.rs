@@ -102,22 +102,6 @@ impl End {
         .await
     }
 
-    /// Waits for the message `expected` while sending as much of `outgoing` as the peer takes.
-    pub(crate) async fn hear_while_sending(
-        &mut self,
-        outgoing: Vec<Outgoing>,
-        expected: &Bytes,
-    ) -> Result<(), Broken> {
-        let mut outgoing = VecDeque::from(outgoing);
-        let heard = poll_fn(|cx| {
-            // Whether it can be sent at all is not the question here.
-            let _sent = self.poll_send_all(&mut outgoing, cx);
-            self.poll_hear(cx)
-        })
-        .await?;
-        ensure(heard.bytes == expected, || differs(expected, &heard.bytes))
-    }
-
     pub(crate) fn poll_recv(&mut self, waker: &Waker) -> Poll<Result<Incoming, TransportError>> {
         self.0.poll_recv(&mut Context::from_waker(waker))
     }

@@ -28,11 +28,13 @@ enum Fault {
     StopsWhenThePeerHasFinished,
     IgnoresItsLimits,
     ReadsOnAfterARefusal,
+    EndsAfterARefusal,
+    StopsAfterARefusal,
     HasOneWakerForAll,
     LosesPeersOfADroppedAccept,
 }
 
-const FOUND_BY: [(Fault, &str); 13] = [
+const FOUND_BY: [(Fault, &str); 15] = [
     (Fault::None, "memory keeps 18 rules, 3 do not concern it"),
     (Fault::LosesEmptyMessages, "\"message boundaries\""),
     (Fault::SwapsTwoMessages, "\"order in both directions\""),
@@ -44,6 +46,8 @@ const FOUND_BY: [(Fault, &str); 13] = [
     (Fault::StopsWhenThePeerHasFinished, "\"half-close\""),
     (Fault::IgnoresItsLimits, "\"too large a message\""),
     (Fault::ReadsOnAfterARefusal, "\"too large a message\""),
+    (Fault::EndsAfterARefusal, "\"too large a message\""),
+    (Fault::StopsAfterARefusal, "\"too large a message\""),
     (Fault::HasOneWakerForAll, "\"wake-ups of a reader\""),
     (Fault::LosesPeersOfADroppedAccept, "\"a cancelled accept\""),
 ];
@@ -183,8 +187,13 @@ impl Transport for FaultyTransport {
         if self.ended && self.fault == Fault::SaysTheEndOnce {
             return Poll::Pending;
         }
-        if self.refused && self.fault == Fault::ReadsOnAfterARefusal {
-            return Poll::Ready(Ok(Incoming::Alive));
+        match self.fault {
+            Fault::ReadsOnAfterARefusal if self.refused => {
+                return Poll::Ready(Ok(Incoming::Alive));
+            }
+            Fault::EndsAfterARefusal if self.refused => return Poll::Ready(Ok(Incoming::End)),
+            Fault::StopsAfterARefusal if self.refused => return Poll::Pending,
+            _ => {}
         }
         if self.received > 5_000
             && let Some(held) = self.held.take()

@@ -53,8 +53,8 @@ pub struct Memory {
     side: Side,
     peer: Arc<str>,
     message_bytes_max: u64,
-    /// The size of the message that ended reading.
-    too_large: Option<u64>,
+    /// A message was too large: what follows is thrown away.
+    refused: bool,
     /// Made when the first delayed message is waited for.
     timer: Option<Box<dyn Timer>>,
 }
@@ -74,7 +74,7 @@ impl Memory {
             side,
             peer,
             message_bytes_max: Limits::default().message_bytes_max.into(),
-            too_large: None,
+            refused: false,
             timer: None,
         }
     }
@@ -85,18 +85,36 @@ impl Memory {
         };
         let size = message.bytes.len() as u64;
         if size > self.message_bytes_max {
-            self.too_large = Some(size);
-            return Err(self.refusal(size));
+            self.refused = true;
+            return Err(TransportError::MessageTooLarge {
+                size,
+                max: self.message_bytes_max,
+            });
         }
         handed_over(&message.bytes);
         Ok(incoming)
     }
 
-    fn refusal(&self, size: u64) -> TransportError {
-        TransportError::MessageTooLarge {
-            size,
-            max: self.message_bytes_max,
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        let mut state = self.link.lock();
+        if state.is_broken(self.side) {
+            return Poll::Ready(Err(reset()));
         }
+        let direction = state.receiving(self.side);
+        let at = match direction.take(&*self.link.runtime) {
+            Taken::Incoming(incoming, sender) => {
+                drop(state);
+                wake(sender);
+                return Poll::Ready(Ok(incoming));
+            }
+            Taken::Later(at) => Some(at),
+            Taken::Nothing => None,
+        };
+        let older = park(&mut direction.receiver, cx);
+        drop(state);
+        drop(older);
+        self.await_arrival(at, cx);
+        Poll::Pending
     }
 
     /// Waits for what arrives `at` that instant, or for anything when there is none.
@@ -148,28 +166,13 @@ impl Transport for Memory {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        if let Some(size) = self.too_large {
-            return Poll::Ready(Err(self.refusal(size)));
-        }
-        let mut state = self.link.lock();
-        if state.is_broken(self.side) {
-            return Poll::Ready(Err(reset()));
-        }
-        let direction = state.receiving(self.side);
-        let at = match direction.take(&*self.link.runtime) {
-            Taken::Incoming(incoming, sender) => {
-                drop(state);
-                wake(sender);
-                return Poll::Ready(self.receive(incoming));
+        loop {
+            match (ready!(self.poll_incoming(cx)), self.refused) {
+                (Ok(Incoming::Message(_)), true) => {}
+                (Err(_), true) => return Poll::Ready(Ok(Incoming::End)),
+                (incoming, _) => return Poll::Ready(incoming.and_then(|it| self.receive(it))),
             }
-            Taken::Later(at) => Some(at),
-            Taken::Nothing => None,
-        };
-        let older = park(&mut direction.receiver, cx);
-        drop(state);
-        drop(older);
-        self.await_arrival(at, cx);
-        Poll::Pending
+        }
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

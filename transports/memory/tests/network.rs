@@ -349,22 +349,26 @@ fn a_fault_holds_for_later_connections_and_spares_other_clients() {
 }
 
 #[test]
-fn too_large_a_message_ends_reading_and_leaves_sending() {
+fn what_follows_a_message_that_is_too_large_is_thrown_away() {
     check(async |mut world| {
         world.peer.apply(&Limits {
             message_bytes_max: 3,
             ..Limits::default()
         });
         send(&mut world.phone, "four").await.unwrap();
-        for _ in 0..2 {
-            let refused = recv(&mut world.peer).await;
-            assert!(matches!(
-                refused,
-                Err(TransportError::MessageTooLarge { size: 4, max: 3 })
-            ));
-        }
+        let refused = recv(&mut world.peer).await;
+        assert!(matches!(
+            refused,
+            Err(TransportError::MessageTooLarge { size: 4, max: 3 })
+        ));
+        send(&mut world.phone, "one").await.unwrap();
+        assert!(is_quiet(&mut world.peer));
         send(&mut world.peer, "too large").await.unwrap();
         hear(&mut world.phone, "too large").await;
+        poll_fn(|cx| world.phone.poll_close(cx)).await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(recv(&mut world.peer).await, Ok(Incoming::End)));
+        }
     });
 }
 

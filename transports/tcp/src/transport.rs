@@ -69,10 +69,20 @@ pub(crate) struct Tcp<S> {
     outbox: Outbox,
     received_bytes: u64,
     sent_bytes: u64,
-    /// The end has come, or an error that reading cannot go on from.
-    read_over: bool,
+    reading: Reading,
     /// Our end has been told.
     closed: bool,
+}
+
+/// What becomes of the bytes that arrive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// They are messages.
+    Messages,
+    /// They follow something that nobody can read on from.
+    ThrownAway,
+    /// None will arrive.
+    Over,
 }
 
 impl<S: Socket> Tcp<S> {
@@ -83,7 +93,7 @@ impl<S: Socket> Tcp<S> {
             outbox: Outbox::default(),
             received_bytes: 0,
             sent_bytes: 0,
-            read_over: false,
+            reading: Reading::Messages,
             closed: false,
         }
     }
@@ -95,6 +105,7 @@ impl<S: Socket> Tcp<S> {
         loop {
             let (read, message) = ready!(self.poll_feed(cx))?;
             if read == 0 {
+                self.reading = Reading::Over;
                 return Poll::Ready(self.end());
             }
             if let Some(bytes) = message {
@@ -125,6 +136,20 @@ impl<S: Socket> Tcp<S> {
         let (read, message) = ready!(fed)?;
         self.received_bytes += read as u64;
         Poll::Ready(message.map(|message| (read, message)))
+    }
+
+    /// Reads for nobody until the peer has finished. A socket that is closed with unread bytes in it is
+    /// reset, and the peer would lose what we told it last.
+    fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(with_scratch(|scratch| self.socket.poll_read(cx, scratch))) {
+            Ok(read) if read > 0 => {
+                self.received_bytes += read as u64;
+                // The peer may go on for long: others have their turn first.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
     }
 
     fn end(&self) -> Result<Incoming, TransportError> {
@@ -183,14 +208,20 @@ impl<S: Socket> Transport for Tcp<S> {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        if self.read_over {
+        if self.reading == Reading::ThrownAway {
+            ready!(self.poll_throw_away(cx));
+            self.reading = Reading::Over;
+        }
+        if self.reading == Reading::Over {
             return Poll::Ready(Ok(Incoming::End));
         }
         let incoming = ready!(self.poll_incoming(cx));
         if !matches!(incoming, Ok(Incoming::Message(_))) {
-            self.read_over = true;
             // What it still holds nobody will ask for.
             self.decoder = Decoder::new(&Limits::default());
+        }
+        if incoming.is_err() && self.reading == Reading::Messages {
+            self.reading = Reading::ThrownAway;
         }
         Poll::Ready(incoming)
     }
@@ -399,8 +430,8 @@ mod tests {
     }
 
     #[test]
-    fn reading_is_over_after_a_message_that_is_too_large_and_writing_is_not() {
-        let mut tcp = bringing(&[b"\0\0\0\x05"]);
+    fn what_follows_a_message_that_is_too_large_is_thrown_away() {
+        let mut tcp = bringing(&[b"\0\0\0\x05", b"large", b"\0\0\0\x01a", b""]);
         tcp.socket.room = 100;
         tcp.apply(&Limits {
             message_bytes_max: 4,
@@ -410,10 +441,20 @@ mod tests {
             recv(&mut tcp),
             Poll::Ready(Err(TransportError::MessageTooLarge { size: 5, max: 4 }))
         ));
-        assert_eq!(received(&mut tcp), Incoming::End);
+        for reads in 2..=3 {
+            assert!(recv(&mut tcp).is_pending());
+            assert_eq!(tcp.socket.reads, reads, "one a turn");
+            assert!(
+                !tcp.progress().half_received,
+                "nobody waits for the rest of it"
+            );
+        }
         send(&mut tcp, Outgoing::Message(Message::binary(&b"why"[..])));
         assert!(flush(&mut tcp).is_ready());
         assert_eq!(tcp.socket.written, b"\0\0\0\x03why");
+        for _ in 0..2 {
+            assert_eq!(received(&mut tcp), Incoming::End);
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The bounds that a transport is given.
 
+use core::task::{Poll, Waker};
+
 use bytes::Bytes;
 use lapwing::Limits;
-use lapwing::transport::{Incoming, TransportError};
+use lapwing::transport::TransportError;
 
 use crate::end::{End, binary, brief, numbered};
 use crate::ground::Ground;
@@ -11,7 +13,7 @@ use crate::waking::both;
 
 const MAX: usize = 1_000;
 
-/// The largest message passes; a larger one ends reading, and the peer can be told.
+/// The largest message passes; a larger one is refused, what follows is thrown away, and the peer can be told.
 pub(super) async fn too_large(ground: &mut Ground) -> Outcome {
     let limits = Limits {
         message_bytes_max: MAX as u32,
@@ -46,14 +48,20 @@ pub(super) async fn small(ground: &mut Ground) -> Outcome {
 
 async fn refuses(mut sender: End, mut receiver: End, size: usize) -> Result<(), Broken> {
     let told = Bytes::from_static(b"too large");
-    let messages = [numbered(1, MAX), numbered(2, size)];
+    let messages = [numbered(1, MAX), numbered(2, size), numbered(3, MAX)];
     let refuse = async {
         receiver.expect(&numbered(1, MAX)).await?;
         expect_refusal(&mut receiver, size).await?;
-        Ok::<_, Broken>(receiver.say(told.clone()).await?)
+        receiver.say(told.clone()).await?;
+        receiver.close().await?;
+        receiver.expect_end().await
     };
-    // The sender may be stuck with its message; it must hear why all the same.
-    both(refuse, sender.hear_while_sending(binary(&messages), &told)).await?;
+    let sent = async {
+        let told = [told.clone()];
+        sender.talk(binary(&messages), &told).await?;
+        Ok::<_, Broken>(sender.close().await?)
+    };
+    both(refuse, sent).await?;
     Ok(())
 }
 
@@ -63,9 +71,12 @@ async fn expect_refusal(receiver: &mut End, size: usize) -> Result<(), Broken> {
     ensure(refused.as_ref().is_err_and(expected), || {
         format!("a message of {size} bytes was met with {}", brief(&refused))
     })?;
-    let again = receiver.recv().await;
-    let ended = matches!(again, Ok(Incoming::End) | Err(_));
-    ensure(ended, || {
-        format!("reading went on after it was over, with {}", brief(&again))
-    })
+    // The sender waits to be told, so it has not finished.
+    match receiver.poll_recv(Waker::noop()) {
+        Poll::Pending => Ok(()),
+        Poll::Ready(again) => Err(Broken(format!(
+            "a refused message was followed by {}",
+            brief(&again)
+        ))),
+    }
 }
