@@ -119,8 +119,9 @@ impl Drive {
             }
             live.link.session.handle_timeout(&mut live.store, now);
         });
-        self.decide(now, cx);
         let reading = self.read(now, cx);
+        // After reading: a hello that came in is decided about in this turn, or nobody would wake us for it.
+        self.decide(now, cx);
         self.unheard = matches!(reading, Reading::Paused);
         let mut again = self.answer(now, cx) || matches!(reading, Reading::Budget);
         if let Some(ending) = self.events() {
