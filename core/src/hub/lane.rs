@@ -47,6 +47,8 @@ pub(crate) struct HubLane {
     droppable_bytes: usize,
     droppable_frames: usize,
     answers: usize,
+    /// Entries that the transport has, or parts of them: no event takes their place.
+    in_hand: usize,
     bytes_max: usize,
     frames_max: usize,
     framing: Framing,
@@ -117,6 +119,7 @@ impl HubLane {
             droppable_bytes: 0,
             droppable_frames: 0,
             answers: 0,
+            in_hand: 0,
             bytes_max: limits.lane_bytes_max as usize,
             frames_max: limits.lane_frames_max as usize,
             framing,
@@ -262,10 +265,7 @@ impl HubLane {
             return;
         };
         if policy == Policy::KeepLatest
-            && let Some(index) = self
-                .entries
-                .iter()
-                .position(|entry| entry.owner == owner && !entry.is_hole())
+            && let Some(index) = self.position(|entry| entry.owner == owner && !entry.is_hole())
         {
             self.replace(index, slice, subscription);
             taken.queued += 1;
@@ -301,11 +301,7 @@ impl HubLane {
 
     /// Drops the oldest event of a subscription and notes it in its place; false when it has none.
     fn evict(&mut self, subscription: u32) -> bool {
-        let Some(index) = self
-            .entries
-            .iter()
-            .position(|entry| entry.is_event_of(subscription))
-        else {
+        let Some(index) = self.position(|entry| entry.is_event_of(subscription)) else {
             return false;
         };
         self.discount(index);
@@ -317,6 +313,12 @@ impl HubLane {
         let hole = hole.unwrap_or(index);
         self.widen(hole);
         true
+    }
+
+    /// The first such entry that the transport does not have.
+    fn position(&self, is_wanted: impl Fn(&Entry) -> bool) -> Option<usize> {
+        let found = self.entries.range(self.in_hand..).position(is_wanted);
+        found.map(|index| self.in_hand + index)
     }
 
     /// The note about missing events that nothing of the subscription follows up to `index`.
@@ -435,7 +437,7 @@ impl HubLane {
         bytes.freeze()
     }
 
-    /// The bytes of the front entry and of those that follow it in the same segment, framed.
+    /// The bytes of the front entry and of those that follow it in the same segment, framed; all these are in hand then.
     fn front(&mut self) -> Option<(Bytes, u32)> {
         if let Entry {
             piece: Piece::Hole(missed),
@@ -453,6 +455,7 @@ impl HubLane {
         }
         let mut entries = self.entries.iter();
         let first = entries.next()?;
+        self.in_hand = 1;
         let slice = match &first.piece {
             Piece::Own(own) => return Some((own.bytes().clone(), first.frames)),
             Piece::Shared(slice) => slice,
@@ -465,6 +468,7 @@ impl HubLane {
                 Piece::Shared(next) if whole.touches(next) => {
                     whole.end = next.end;
                     frames += entry.frames;
+                    self.in_hand += 1;
                 }
                 _ => break,
             }
@@ -523,6 +527,7 @@ impl Lane for HubLane {
         let (bytes, frames) = self.front()?;
         match self.framing {
             Framing::None => {
+                self.in_hand = 1;
                 let length = framed_length(&bytes);
                 Some((Chunk::Frame(bytes.slice(PREFIX..length)), 1))
             }
@@ -531,6 +536,7 @@ impl Lane for HubLane {
     }
 
     fn sent(&mut self, mut frames: u32) {
+        self.in_hand = 0;
         while frames > 0 {
             match self.entries.front() {
                 None => return,
