@@ -109,11 +109,15 @@ oldest_in_a_copy() {
 }
 
 fuzz() {
-    local target
+    local target finds
+    finds=$(mktemp -d)
     for target in decode session topic; do
-        cargo +nightly fuzz run --fuzz-dir fuzz --target-dir "$CARGO_TARGET_DIR/fuzz" "$target" -- \
-            -max_total_time=10 -verbosity=0 -print_final_stats=1
+        mkdir "$finds/$target"
+        # What it finds goes to the first folder, what it knows is read from the second.
+        cargo +nightly fuzz run --fuzz-dir fuzz --target-dir "$CARGO_TARGET_DIR/fuzz" "$target" \
+            "$finds/$target" "fuzz/corpus/$target" -- -max_total_time=10 -verbosity=0 || return 1
     done
+    rm -rf "$finds"
 }
 
 demo() {
