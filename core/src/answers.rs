@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll};
 use std::panic::catch_unwind;
 
+use crate::hub::{MembershipError, PublishError, RemoteCallError};
 use crate::payload::{Decode, Encode, encoded};
 use crate::runtime::BoxFuture;
 use crate::time::Instant;
@@ -19,7 +20,8 @@ use crate::wire::{Encoding, Failure, FailureCode, Payload};
 
 /// Why a call has no result, as its handler says it and its caller hears it.
 ///
-/// A handler that fails for a reason of its own makes one from a text; only that text leaves the process.
+/// A handler that fails for a reason of its own makes one from a text; only that text leaves the process. What the hub refuses
+/// to a handler (a publish, a join, a call back) becomes one by `?`, with the error's own line as its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFailure {
     /// Whose fault it is and what to do.
@@ -60,6 +62,25 @@ impl From<&str> for CallFailure {
 impl From<String> for CallFailure {
     fn from(message: String) -> Self {
         Self::new(FailureCode::Failed, message)
+    }
+}
+
+impl From<PublishError> for CallFailure {
+    fn from(error: PublishError) -> Self {
+        Self::from(error.to_string())
+    }
+}
+
+impl From<MembershipError> for CallFailure {
+    fn from(error: MembershipError) -> Self {
+        Self::from(error.to_string())
+    }
+}
+
+/// Always [`FailureCode::Failed`]: what the connection that was called answered is not the answer to the caller.
+impl From<RemoteCallError> for CallFailure {
+    fn from(error: RemoteCallError) -> Self {
+        Self::from(error.to_string())
     }
 }
 
