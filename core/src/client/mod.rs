@@ -44,7 +44,7 @@ pub use self::subscription::{
 };
 pub use crate::hub::{CALL_WITHIN, Published};
 use crate::id::ConnectionId;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::transport::Connector;
 
 /// A handle to one client of a hub; clones are handles to the same client.
@@ -65,11 +65,8 @@ impl Drop for Handle {
 
 impl Client {
     /// Begins to describe a client that reaches its hub through `connector` and takes time and chance from `runtime`.
-    pub fn builder(
-        runtime: Arc<dyn Runtime>,
-        connector: impl Connector + 'static,
-    ) -> ClientBuilder {
-        ClientBuilder::new(runtime, connector)
+    pub fn builder(runtime: impl Runtime, connector: impl Connector + 'static) -> ClientBuilder {
+        ClientBuilder::new(runtime::shared(runtime), connector)
     }
 
     /// Ready when the client is online: connected, with every subscription in place.

@@ -57,7 +57,7 @@ use crate::payload::{Encode, EncodeError};
 use crate::policy::Policy;
 use crate::protocol::Protocol;
 use crate::registry::Registry;
-use crate::runtime::Runtime;
+use crate::runtime::{self, Runtime};
 use crate::session::{Ending, Role};
 use crate::sync::read;
 use crate::topic::{self, Topic, TopicError, TopicFilter};
@@ -69,11 +69,10 @@ use crate::wire::{Denied, Frame, Refusal};
 /// # Examples
 ///
 /// ```
-/// use std::sync::Arc;
 /// use lapwing::hub::{Hub, Rule};
 /// use lapwing_memory::Virtual;
 ///
-/// let hub = Hub::builder(Arc::new(Virtual::new(1))).topic("news/**", Rule::open()).build()?;
+/// let hub = Hub::builder(Virtual::new(1)).topic("news/**", Rule::open()).build()?;
 /// let published = hub.publish("news/weather", "rain")?;
 /// assert_eq!(published.queued, 0, "nobody is here yet");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -127,8 +126,8 @@ pub enum PublishError {
 
 impl Hub {
     /// Begins to set up a hub on a runtime.
-    pub fn builder(runtime: Arc<dyn Runtime>) -> HubBuilder {
-        HubBuilder::new(runtime)
+    pub fn builder(runtime: impl Runtime) -> HubBuilder {
+        HubBuilder::new(runtime::shared(runtime))
     }
 
     // ── connections ──

@@ -1,6 +1,8 @@
 //! What a hub or client needs of its surroundings: time, tasks and chance.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::any::Any;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -25,6 +27,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// [`Smol`] and [`Tokio`] come with the features of these names, a virtual one with the crate
 /// `lapwing-memory`; a third is these four functions. Nothing else in the library reads a clock, starts a task or rolls dice,
 /// so a runtime that repeats makes a whole program repeat. Sockets are not its business: they belong to the transport crates.
+/// An `Arc` of a runtime is one too, so a program may hold `Arc<dyn Runtime>` and choose late.
 pub trait Runtime: Send + Sync + 'static {
     /// The present, on a clock that never goes back.
     fn now(&self) -> Instant;
@@ -54,6 +57,33 @@ pub trait Timer: Send {
     /// Pending otherwise, also when it is not armed; the newest `cx` is woken when it fires.
     /// To be polled after each [`arm`](Timer::arm).
     fn poll_fired(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl<R: Runtime + ?Sized> Runtime for Arc<R> {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn timer(&self) -> Box<dyn Timer> {
+        (**self).timer()
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        (**self).spawn(future);
+    }
+
+    fn random(&self, bytes: &mut [u8]) {
+        (**self).random(bytes);
+    }
+}
+
+/// The runtime for all parts of a hub or client; one that is shared already is not wrapped twice.
+pub(crate) fn shared(runtime: impl Runtime) -> Arc<dyn Runtime> {
+    let any: &dyn Any = &runtime;
+    match any.downcast_ref::<Arc<dyn Runtime>>() {
+        Some(shared) => shared.clone(),
+        None => Arc::new(runtime),
+    }
 }
 
 /// Fills `bytes` from the operating system's source.

@@ -51,6 +51,12 @@ impl Smol {
         async_io::block_on(self.run(future))
     }
 
+    /// Runs `future` beside the others until it ends: a hub that serves, for one.
+    pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        // Not forgotten: what lapwing spawns ends with its owner, and the program's own tasks are its own business.
+        self.executor.spawn(future).detach();
+    }
+
     /// Runs what was spawned for as long as `future` is pending; for programs that have a smol executor already.
     ///
     /// # Cancel safety
@@ -86,8 +92,8 @@ impl Runtime for Smol {
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        // Not forgotten: the trait promises that what is spawned ends with its owner.
-        self.executor.spawn(future).detach();
+        // The type's own.
+        Smol::spawn(self, future);
     }
 
     fn random(&self, bytes: &mut [u8]) {

@@ -62,10 +62,10 @@ struct State {
 
 impl Network {
     /// A network without faults, whose delays are timers of `runtime`.
-    pub fn new(runtime: &Arc<dyn Runtime>) -> Self {
+    pub fn new(runtime: &(impl Runtime + Clone)) -> Self {
         Self {
             shared: Arc::new(Shared {
-                runtime: runtime.clone(),
+                runtime: Arc::new(runtime.clone()),
                 state: Mutex::default(),
             }),
         }
