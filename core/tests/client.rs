@@ -2,7 +2,10 @@
 
 mod scripted;
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use futures_lite::future::zip;
@@ -81,6 +84,33 @@ fn what_one_client_publishes_another_hears() {
         assert_eq!(news.accounted(), 3);
         news.close().await;
         assert_eq!(ben.close().await, ClientEnd::Closed { unsent: 0 });
+    });
+}
+
+#[test]
+fn who_has_a_subscription_finds_the_client_online() {
+    struct Publishing(Client, Mutex<Vec<Result<(), PublishError>>>);
+
+    impl Wake for Publishing {
+        fn wake(self: Arc<Self>) {
+            let published = self.0.publish("news", "one");
+            self.1.lock().expect("no panic").push(published);
+        }
+    }
+
+    Virtual::check(0..20, async |sim| {
+        let network = Network::new(&sim.runtime());
+        let _hub = hub(&sim, &network);
+        let client = client(&sim, &network, "ann");
+        let woken = Arc::new(Publishing(client.clone(), Mutex::default()));
+        let mut subscribing = pin!(client.subscribe("news"));
+        let waker = Waker::from(woken.clone());
+        let polled = subscribing.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        sim.settle().await;
+        assert_eq!(*woken.1.lock().expect("no panic"), [Ok(())]);
+        let mut news = subscribing.await.expect("allowed");
+        assert_eq!(text(news.next().await), "one");
     });
 }
 

@@ -11,6 +11,28 @@ use crate::wire::{Ack, Denied, Outcome};
 /// Who has to be told what a subscribe came to.
 type Answers = Vec<(Answered, Result<(), Denied>)>;
 
+/// What an ack means for those who wait for it.
+#[must_use = "somebody waits for these"]
+pub(super) struct Results {
+    answers: Answers,
+    receipt: Option<Receipt>,
+    outcome: Outcome,
+}
+
+impl Results {
+    /// Tells whoever waits, if it is still of interest; without a lock, for it may act at once.
+    pub(super) fn tell(self) {
+        for (answered, answer) in self.answers {
+            let _ = answered.send(answer);
+        }
+        match self.receipt {
+            Some(Receipt::Published(published)) => drop(published.send(self.outcome)),
+            Some(Receipt::Unsubscribed { closed, .. }) => drop(closed.map(|c| c.send(()))),
+            Some(Receipt::Subscribed { .. }) | None => {}
+        }
+    }
+}
+
 impl Shared {
     /// The hub has let the client in: asks for every subscription again, ahead of all that waits.
     pub(super) fn handle_welcome(&self, connection: ConnectionId) {
@@ -29,8 +51,8 @@ impl Shared {
         });
     }
 
-    /// The hub has answered a request; says which queues have become full.
-    pub(super) fn handle_ack(&self, ack: Ack) -> Told {
+    /// The hub has answered a request; says which queues have become full, and who is to be told.
+    pub(super) fn handle_ack(&self, ack: Ack) -> (Told, Results) {
         let mut told = Told::default();
         let mut answers = Answers::new();
         let receipt = self.with(|inner| match inner.receipts.remove(&ack.receipt)? {
@@ -52,14 +74,12 @@ impl Shared {
             }
             published => Some(published),
         });
-        for (answered, answer) in answers {
-            // The program may have lost its interest.
-            let _ = answered.send(answer);
-        }
-        receipt
-            .into_iter()
-            .for_each(|receipt| tell(receipt, ack.outcome));
-        told
+        let results = Results {
+            answers,
+            receipt,
+            outcome: ack.outcome,
+        };
+        (told, results)
     }
 
     fn handle_subscribed(
@@ -93,15 +113,6 @@ impl Shared {
                 answers.extend(confirmed.map(|answered| (answered, Ok(()))));
             }
         }
-    }
-}
-
-/// Tells whoever waits for the answer to a request, if it is still of interest.
-fn tell(receipt: Receipt, outcome: Outcome) {
-    match receipt {
-        Receipt::Published(published) => drop(published.send(outcome)),
-        Receipt::Unsubscribed { closed, .. } => drop(closed.map(|closed| closed.send(()))),
-        Receipt::Subscribed { .. } => {}
     }
 }
 

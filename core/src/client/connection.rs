@@ -173,9 +173,11 @@ impl<'a> Connection<'a> {
                 self.come_online(now);
             }
             Input::Ack(ack) => {
-                let told = self.shared.handle_ack(ack);
+                let (told, results) = self.shared.handle_ack(ack);
                 self.follow(told);
+                // Whoever has its subscription goes on at once, and may need the client to be online.
                 self.come_online(now);
+                results.tell();
             }
             Input::Event(event) => self.handle_event(event, message, now),
             Input::Lagged(lagged) => self.handle_lagged(lagged),
