@@ -316,11 +316,12 @@ impl Inner {
         matches!(self.state, State::Online { .. })
     }
 
-    /// Whether the handshake is done, so that requests mean something.
+    /// Whether the welcome was dealt with, so that requests mean something.
+    ///
+    /// The session is ready a moment earlier, and what is asked for then would be asked for twice: the welcome renews it, too.
     fn is_connected(&self) -> bool {
-        self.link
-            .as_ref()
-            .is_some_and(|link| link.session.is_ready())
+        let link = self.link.as_ref().filter(|_| self.connection.is_some());
+        link.is_some_and(|link| link.session.is_ready())
     }
 
     pub(super) fn set(&mut self, state: State) {
