@@ -1,0 +1,91 @@
+//! `lapwing call`: asks the hub to do something, and prints what comes of it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use lapwing::client::CallError;
+use lapwing::runtime::Smol;
+use lexopt::prelude::*;
+
+use crate::connect::Connect;
+use crate::failure::{Failure, chain};
+use crate::line::Style;
+use crate::options;
+use crate::payload::Raw;
+use crate::url::Url;
+
+pub(crate) const USAGE: &str = "\
+lapwing call URL METHOD [ARGS] [--within SECS] [--hex] [--promise SECS]
+  Calls a method of the hub and prints the result as one line, escaped as by `sub`. A hub started by this program answers to
+  echo (gives ARGS back), time (milliseconds since 1970), connections (how many there are) and counters (JSON).
+  --within SECS    how long to wait for the result (30)
+  --hex            ARGS and result as hexadecimal digits
+";
+
+/// What to call.
+struct Options {
+    connect: Connect,
+    method: String,
+    arguments: Raw,
+    within: Duration,
+    hex: bool,
+}
+
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
+        let (mut connect, mut method, mut arguments) = (Connect::default(), None, None);
+        let (mut within, mut hex) = (lapwing::hub::CALL_WITHIN, false);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Value(url) if connect.url.is_none() => {
+                    connect.url = Some(Url::parse(&url.string()?)?)
+                }
+                Value(name) if method.is_none() => method = Some(name.string()?),
+                Value(text) if arguments.is_none() => arguments = Some(text.string()?),
+                Long("within") => within = options::seconds(&parser.value()?)?,
+                Long("promise") => connect.promise = options::seconds(&parser.value()?)?,
+                Long("hex") => hex = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let arguments = arguments.unwrap_or_default().into_bytes();
+        Ok(Self {
+            connect,
+            method: options::required(method, "METHOD")?,
+            arguments: match hex {
+                true => Raw::hex(&arguments)?,
+                false => Raw::typed(arguments),
+            },
+            within,
+            hex,
+        })
+    }
+}
+
+pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
+    let options = Options::parse(parser)?;
+    let style = Style {
+        json: false,
+        hex: options.hex,
+    };
+    let smol = Smol::new();
+    let result = smol.block_on(call(&smol, options))?;
+    let mut line = Vec::new();
+    style.write_payload(&mut line, result.as_payload())?;
+    Ok(io::stdout().write_all(&line)?)
+}
+
+async fn call(smol: &Smol, options: Options) -> Result<Raw, Failure> {
+    let client = options.connect.client(smol).await?;
+    let method = options.method;
+    let call = client
+        .call::<Raw>(&*method, options.arguments)
+        .within(options.within);
+    let result = call.await.map_err(|error| match error {
+        // What the hub says is the news.
+        CallError::Failed(failure) => Failure::failed(format_args!("{method}: {failure}")),
+        other => Failure::failed(format_args!("{method}: {}", chain(&other))),
+    })?;
+    client.close().await;
+    Ok(result)
+}

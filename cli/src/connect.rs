@@ -1,0 +1,101 @@
+//! From a URL to a client that is online.
+
+use std::time::Duration;
+
+use lapwing::Limits;
+use lapwing::client::{Client, ClientEnd, Outage, State};
+use lapwing::runtime::Smol;
+use lapwing::wire::Refusal;
+
+use crate::failure::{Failure, chain};
+use crate::url::Url;
+
+/// How often a client of this program speaks at least: its hub finds out soon when it was stopped or cut off.
+const PROMISE: Duration = Duration::from_secs(2);
+
+/// How to connect.
+#[derive(Debug)]
+pub(crate) struct Connect {
+    pub(crate) url: Option<Url>,
+    pub(crate) promise: Duration,
+}
+
+impl Default for Connect {
+    fn default() -> Self {
+        Self {
+            url: None,
+            promise: PROMISE,
+        }
+    }
+}
+
+impl Connect {
+    /// A client that is online. It connects again by itself later on, but not before it was online once: a wrong URL is
+    /// better told than tried for ever.
+    pub(crate) async fn client(self, smol: &Smol) -> Result<Client, Failure> {
+        let url = crate::options::required(self.url, "URL")?;
+        let limits = Limits {
+            promise: self.promise,
+            // Nobody waits long for a program to end.
+            closing: Duration::from_secs(2),
+            ..Limits::default()
+        };
+        let connector = lapwing_tcp::smol::connect(url.host_and_port());
+        let client = Client::builder(smol.clone(), connector)
+            .limits(limits)
+            .spawned();
+        let mut states = client.states();
+        loop {
+            let why = match states.next().await {
+                Some(State::Online { .. }) => return Ok(client),
+                Some(State::Waiting { outage, .. }) => describe(&outage),
+                Some(State::Ended(end)) => describe_end(&end),
+                Some(_) => continue,
+                None => "the client has ended".into(),
+            };
+            return Err(Failure::failed(format_args!(
+                "no connection to tcp://{}: {why}",
+                url.host_and_port()
+            )));
+        }
+    }
+}
+
+/// Why there is no connection for now.
+pub(crate) fn describe(outage: &Outage) -> String {
+    match outage {
+        Outage::Unreachable { message, .. } => message.clone(),
+        Outage::Late => "no answer in time".into(),
+        Outage::Refused(refusal) => format!("the hub refuses: {}", describe_refusal(*refusal)),
+        Outage::Closed(reason) => format!("ended by the hub: {reason}"),
+        Outage::Failed(reason) => format!("given up: {reason}"),
+        Outage::Broken => "the connection broke".into(),
+        _ => "no connection".into(),
+    }
+}
+
+/// Why there never will be one again.
+pub(crate) fn describe_end(end: &ClientEnd) -> String {
+    match end {
+        ClientEnd::Refused { reason, message } if message.is_empty() => {
+            format!("the hub refuses: {}", describe_refusal(*reason))
+        }
+        ClientEnd::Refused { message, .. } => format!("the hub refuses: {message}"),
+        end => chain(end),
+    }
+}
+
+fn describe_refusal(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::Version { .. } => "it speaks another version of the protocol".into(),
+        Refusal::Unauthorized => "not allowed".into(),
+        Refusal::Full => "it is full".into(),
+        Refusal::Shutdown => "it is about to end".into(),
+        Refusal::Malformed => "it did not understand".into(),
+        Refusal::Late => "the handshake took too long".into(),
+        Refusal::Promise { max_ms } => {
+            format!("a client must speak every {max_ms} ms, see --promise")
+        }
+        _ => "for a reason that this program does not know".into(),
+    }
+}

@@ -1,0 +1,65 @@
+//! Values of options, as they are typed.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use lapwing::Policy;
+use lexopt::ValueExt;
+
+use crate::failure::Failure;
+
+/// The longest time that an option takes: a day. It keeps instants far from the end of any clock.
+const SECONDS_MAX: f64 = 86_400.0;
+
+/// More events a second than any machine can publish.
+const RATE_MAX: f64 = 1e9;
+
+/// A time in seconds, with fractions: at least a millisecond, which is what travels on the wire.
+pub(crate) fn seconds(value: &OsString) -> Result<Duration, lexopt::Error> {
+    let seconds: f64 = value.parse()?;
+    match (0.001..=SECONDS_MAX).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => {
+            Err(format!("{seconds} is no number of seconds from 0.001 to {SECONDS_MAX}").into())
+        }
+    }
+}
+
+/// A number that is not below `min`.
+pub(crate) fn at_least(min: u32, value: &OsString) -> Result<u32, lexopt::Error> {
+    let number: u32 = value.parse()?;
+    match number >= min {
+        true => Ok(number),
+        false => Err(format!("{number} is less than {min}").into()),
+    }
+}
+
+pub(crate) fn policy(value: &OsString) -> Result<Policy, lexopt::Error> {
+    match &*value.to_string_lossy() {
+        "disconnect" => Ok(Policy::Disconnect),
+        "drop-oldest" => Ok(Policy::DropOldest),
+        "drop-newest" => Ok(Policy::DropNewest),
+        "keep-latest" => Ok(Policy::KeepLatest),
+        other => Err(format!(
+            "{other:?} is none of the policies disconnect, drop-oldest, drop-newest, keep-latest"
+        )
+        .into()),
+    }
+}
+
+/// What must be there, or what is missing.
+pub(crate) fn required<T>(value: Option<T>, name: &str) -> Result<T, Failure> {
+    value.ok_or_else(|| Failure::usage(format_args!("{name} is missing")))
+}
+
+/// A number of events a second, with fractions: from one a day on.
+pub(crate) fn rate(value: &OsString) -> Result<f64, lexopt::Error> {
+    let rate: f64 = value.parse()?;
+    match (1.0 / SECONDS_MAX..=RATE_MAX).contains(&rate) {
+        true => Ok(rate),
+        false => Err(format!(
+            "{rate} is no number of events a second from one a day to {RATE_MAX}"
+        )
+        .into()),
+    }
+}

@@ -1,0 +1,105 @@
+//! `lapwing pub`: publishes what it is given, and waits until the hub has it.
+
+use std::time::{Duration, Instant};
+
+use lapwing::Topic;
+use lapwing::runtime::Smol;
+use lexopt::prelude::*;
+use smol::Timer;
+
+use crate::connect::Connect;
+use crate::failure::Failure;
+use crate::options;
+use crate::pace::Pace;
+use crate::payload::Raw;
+use crate::source::Source;
+use crate::url::Url;
+use crate::window::Window;
+
+pub(crate) const USAGE: &str = "\
+lapwing pub URL TOPIC [PAYLOAD] [--rate N] [--hex] [--promise SECS]
+  Publishes PAYLOAD, or each line of standard input, as text (as bytes when it is no UTF-8), and ends when the hub has
+  confirmed everything. It waits for the hub. After a broken connection it publishes again what was not confirmed.
+  --rate N         at most N events a second, evenly; otherwise as fast as the hub takes them
+  --hex            payloads are bytes, given as hexadecimal digits
+";
+
+/// The shortest sleep: a timer for each of very many events would cost more than the events.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
+
+/// What to publish.
+struct Options {
+    connect: Connect,
+    topic: String,
+    payload: Option<String>,
+    rate: Option<f64>,
+    hex: bool,
+}
+
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
+        let (mut connect, mut topic, mut payload) = (Connect::default(), None, None);
+        let (mut rate, mut hex) = (None, false);
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Value(url) if connect.url.is_none() => {
+                    connect.url = Some(Url::parse(&url.string()?)?)
+                }
+                Value(name) if topic.is_none() => topic = Some(name.string()?),
+                Value(text) if payload.is_none() => payload = Some(text.string()?),
+                Long("rate") => rate = Some(options::rate(&parser.value()?)?),
+                Long("promise") => connect.promise = options::seconds(&parser.value()?)?,
+                Long("hex") => hex = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let topic = options::required(topic, "TOPIC")?;
+        Topic::new(&topic).map_err(Failure::usage)?;
+        Ok(Self {
+            connect,
+            topic,
+            payload,
+            rate,
+            hex,
+        })
+    }
+}
+
+pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
+    let options = Options::parse(parser)?;
+    let smol = Smol::new();
+    smol.block_on(publish(&smol, options))
+}
+
+async fn publish(smol: &Smol, options: Options) -> Result<(), Failure> {
+    let topic = Topic::new(&options.topic).map_err(Failure::usage)?;
+    let client = options.connect.client(smol).await?;
+    let mut source = match options.payload {
+        Some(payload) => Source::One(Some(payload.into_bytes())),
+        None => Source::stdin(),
+    };
+    let mut pace = options.rate.map(|rate| Pace::new(rate, Instant::now()));
+    let mut window = Window::new(&client, topic);
+    while let Some(payload) = window.beside(source.next()).await?? {
+        let payload = match options.hex {
+            true => Raw::hex(&payload)?,
+            false => Raw::typed(payload),
+        };
+        if let Some(pace) = &mut pace {
+            window.beside(wait_for(pace)).await?;
+        }
+        window.publish(payload).await?;
+    }
+    window.finish().await?;
+    client.close().await;
+    Ok(())
+}
+
+/// Ready when the next event may leave.
+async fn wait_for(pace: &mut Pace) {
+    let now = Instant::now();
+    let due = pace.next(now);
+    if due > now {
+        Timer::at(due.max(now + SLEEP_MIN)).await;
+    }
+}

@@ -1,0 +1,195 @@
+//! `lapwing sub`: prints what is published.
+
+use std::io::{self, BufWriter, Write};
+use std::pin::pin;
+
+use lapwing::client::{Client, Delivery, State, SubscribeOptions, Subscription};
+use lapwing::runtime::Smol;
+use lapwing::{Policy, TopicFilter};
+use lexopt::prelude::*;
+use smol::future;
+
+use crate::connect::{self, Connect};
+use crate::failure::{Failure, chain};
+use crate::line::Style;
+use crate::options;
+use crate::signals::Stops;
+use crate::tell;
+use crate::url::Url;
+
+pub(crate) const USAGE: &str = "\
+lapwing sub URL FILTER [--count N] [--policy POLICY] [--json] [--hex] [--promise SECS]
+  Prints a line for each event whose topic matches: the topic, a blank, the payload. In a filter, * is one segment, ** any
+  tail. Control characters and what is no UTF-8 are escaped as in Rust (\\n, \\u{1b}, \\xff); for exact bytes use --hex or --json.
+  --count N        end after N events
+  --policy POLICY  what the hub does while this program is slow: disconnect, drop-oldest (default), drop-newest, keep-latest
+  --json           a line is an object: {\"topic\":…,\"encoding\":…,\"text\":…}, with \"hex\" instead of \"text\" for other encodings
+  --hex            payloads as hexadecimal digits
+  On standard error: `subscribed FILTER` when it has begun; `lagged N`: N events are missing here, this program was too
+  slow; `gap N`, `gap unknown`: missing for another reason; `closed: REASON`, then `reconnected`.
+";
+
+/// Gathers lines of a fast stream, to be written at once.
+const OUT_BYTES: usize = 64 * 1024;
+
+/// What to print, and how.
+struct Options {
+    connect: Connect,
+    filter: String,
+    count: Option<u64>,
+    policy: Policy,
+    style: Style,
+}
+
+impl Options {
+    fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
+        let (mut connect, mut filter, mut count) = (Connect::default(), None, None);
+        let (mut policy, mut style) = (Policy::DropOldest, Style::default());
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Value(url) if connect.url.is_none() => {
+                    connect.url = Some(Url::parse(&url.string()?)?)
+                }
+                Value(text) if filter.is_none() => filter = Some(text.string()?),
+                Long("count") => count = Some(parser.value()?.parse()?),
+                Long("policy") => policy = options::policy(&parser.value()?)?,
+                Long("promise") => connect.promise = options::seconds(&parser.value()?)?,
+                Long("json") => style.json = true,
+                Long("hex") => style.hex = true,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        let filter = options::required(filter, "FILTER")?;
+        TopicFilter::new(&filter).map_err(Failure::usage)?;
+        Ok(Self {
+            connect,
+            filter,
+            count,
+            policy,
+            style,
+        })
+    }
+}
+
+pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
+    let options = Options::parse(parser)?;
+    let smol = Smol::new();
+    smol.block_on(print(&smol, options))
+}
+
+/// Prints until there were enough events, or the user has seen enough: that is no failure either.
+async fn print(smol: &Smol, options: Options) -> Result<(), Failure> {
+    let mut stops = Stops::new()?;
+    let begun = async {
+        let client = options.connect.client(smol).await?;
+        let subscription = subscribe(&client, &options.filter, options.policy).await?;
+        Ok::<_, Failure>(Some((client, subscription)))
+    };
+    let Some((client, mut subscription)) = stops.or(begun, Ok(None)).await? else {
+        return Ok(());
+    };
+    tell(format_args!("subscribed {}", options.filter));
+    let printer = Printer {
+        out: BufWriter::with_capacity(OUT_BYTES, io::stdout()),
+        style: options.style,
+        left: options.count,
+    };
+    let seen_enough = stops.or(tell_states(&client), ());
+    printer.print(&mut subscription, seen_enough).await?;
+    drop(subscription);
+    stops.or(async { drop(client.close().await) }, ()).await;
+    Ok(())
+}
+
+async fn subscribe(client: &Client, filter: &str, policy: Policy) -> Result<Subscription, Failure> {
+    let options = SubscribeOptions {
+        policy: Some(policy),
+        ..SubscribeOptions::default()
+    };
+    let subscription = client.subscribe_with(filter, options).await;
+    subscription.map_err(|error| Failure::failed(chain(&error)))
+}
+
+struct Printer<W: Write> {
+    out: W,
+    style: Style,
+    /// Events still to be printed, if there is an end.
+    left: Option<u64>,
+}
+
+impl<W: Write> Printer<W> {
+    /// Prints until there were enough, or until `seen_enough` is ready, which is polled whenever there is nothing to print.
+    async fn print(
+        mut self,
+        subscription: &mut Subscription,
+        seen_enough: impl Future<Output = ()>,
+    ) -> Result<(), Failure> {
+        let mut seen_enough = pin!(seen_enough);
+        while self.left != Some(0) {
+            let delivery = match future::poll_once(subscription.next()).await {
+                Some(delivery) => delivery,
+                None => {
+                    // A slow stream is seen at once, a fast one is written in large pieces.
+                    self.out.flush()?;
+                    let next = async { Some(subscription.next().await) };
+                    let enough = async {
+                        seen_enough.as_mut().await;
+                        None
+                    };
+                    match future::or(next, enough).await {
+                        Some(delivery) => delivery,
+                        None => return Ok(()),
+                    }
+                }
+            };
+            match delivery {
+                Some(delivery) => self.take(&delivery)?,
+                None => return Err(self.ended(subscription)),
+            }
+        }
+        Ok(self.out.flush()?)
+    }
+
+    fn take(&mut self, delivery: &Delivery) -> io::Result<()> {
+        match delivery {
+            Delivery::Event(event) => {
+                self.left = self.left.map(|left| left - 1);
+                return self.style.write_event(&mut self.out, event);
+            }
+            Delivery::Lagged(missed) => tell(format_args!("lagged {missed}")),
+            Delivery::Gap(Some(missed)) => tell(format_args!("gap {missed}")),
+            Delivery::Gap(None) => tell("gap unknown"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, subscription: &Subscription) -> Failure {
+        if let Err(error) = self.out.flush() {
+            return error.into();
+        }
+        let reason = subscription.end_reason();
+        Failure::failed(reason.map_or_else(|| "no more events".into(), |reason| chain(&reason)))
+    }
+}
+
+/// Says on standard error when the connection is lost and when it is there again; never ready.
+async fn tell_states(client: &Client) {
+    let mut states = client.states();
+    let mut known = client.connection();
+    while let Some(state) = states.next().await {
+        match state {
+            State::Waiting { outage, .. } => {
+                tell(format_args!("closed: {}", connect::describe(&outage)))
+            }
+            State::Ended(end) => tell(format_args!("closed: {}", connect::describe_end(&end))),
+            State::Online { connection } if known != Some(connection) => {
+                known = Some(connection);
+                tell("reconnected");
+            }
+            _ => {}
+        }
+    }
+    // The subscription says why it has ended.
+    future::pending().await
+}
