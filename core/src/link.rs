@@ -179,6 +179,7 @@ impl Link {
             };
             let frames = self.session.sent() - before;
             self.start_chunk(chunk, frames)?;
+            self.session.handed_over(store);
         }
         self.transport.poll_flush(cx)
     }

@@ -4,9 +4,9 @@
 //! and until its bytes are needed; then it is *frozen*, and the next event opens another one. Lanes hold slices of it as
 //! two integers, so neighbouring slices join without touching the bytes.
 
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use bytes::{Buf, Bytes};
@@ -18,7 +18,7 @@ const SEGMENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Segments that may be opened after one before what still waits in it is copied out, so that a slow reader
 /// of a few bytes does not keep all of it.
-const GENERATIONS_KEPT: u64 = 8;
+pub(crate) const GENERATIONS_KEPT: u64 = 8;
 
 /// The bytes of all queues of a hub, live segments included.
 #[derive(Debug)]
@@ -53,18 +53,19 @@ impl Budget {
     }
 }
 
-/// Whole framed messages; its bytes are there once it is frozen.
+/// Whole framed messages; its bytes are there once it is frozen. Lives as long as a slice of it.
 #[derive(Debug)]
 pub(crate) struct Segment {
     bytes: OnceLock<Bytes>,
     generation: u64,
+    /// Bytes taken from the budget.
+    taken: AtomicUsize,
     budget: Arc<Budget>,
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        self.budget
-            .give_back(self.bytes.get().map_or(0, Bytes::len));
+        self.budget.give_back(*self.taken.get_mut());
     }
 }
 
@@ -125,23 +126,22 @@ impl Drop for Owned {
 #[derive(Debug)]
 pub(crate) struct Segments {
     open: Mutex<Open>,
+    /// The generation of the newest segment.
+    newest: AtomicU64,
     budget: Arc<Budget>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Open {
-    segment: Arc<Segment>,
+    segment: Weak<Segment>,
     buffer: Vec<u8>,
 }
 
 impl Segments {
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
-        let segment = segment(0, &budget);
         Self {
-            open: Mutex::new(Open {
-                segment,
-                buffer: Vec::new(),
-            }),
+            open: Mutex::default(),
+            newest: AtomicU64::new(0),
             budget,
         }
     }
@@ -149,17 +149,35 @@ impl Segments {
     /// Appends framed messages and says where they are.
     pub(crate) fn append(&self, framed: &[u8]) -> Slice {
         let mut open = lock(&self.open);
-        if open.buffer.len() + framed.len() > SEGMENT_BYTES_MAX && !open.buffer.is_empty() {
-            self.freeze(&mut open);
+        if open.buffer.len() + framed.len() > SEGMENT_BYTES_MAX {
+            open.freeze();
         }
+        // Nobody needs an open segment any more when all its slices are gone.
+        let segment = open
+            .segment
+            .upgrade()
+            .unwrap_or_else(|| self.begin(&mut open));
         let start = open.buffer.len() as u32;
         open.buffer.extend_from_slice(framed);
+        segment.taken.fetch_add(framed.len(), Ordering::Relaxed);
         self.budget.take(framed.len());
         Slice {
-            segment: open.segment.clone(),
+            segment,
             start,
             end: open.buffer.len() as u32,
         }
+    }
+
+    fn begin(&self, open: &mut Open) -> Arc<Segment> {
+        let segment = Arc::new(Segment {
+            bytes: OnceLock::new(),
+            generation: self.newest.fetch_add(1, Ordering::Relaxed) + 1,
+            taken: AtomicUsize::new(0),
+            budget: self.budget.clone(),
+        });
+        open.segment = Arc::downgrade(&segment);
+        open.buffer.clear();
+        segment
     }
 
     /// The bytes of `slice`; freezes its segment if it is the open one.
@@ -169,8 +187,8 @@ impl Segments {
             return bytes.slice(range);
         }
         let mut open = lock(&self.open);
-        if Arc::ptr_eq(&open.segment, &slice.segment) {
-            self.freeze(&mut open);
+        if open.segment.as_ptr() == Arc::as_ptr(&slice.segment) {
+            open.freeze();
         }
         drop(open);
         slice
@@ -192,28 +210,24 @@ impl Segments {
 
     /// Whether so many segments came after that of `slice` that it should let go of it.
     pub(crate) fn is_old(&self, slice: &Slice) -> bool {
-        slice.segment.bytes.get().is_some() && {
-            let newest = lock(&self.open).segment.generation;
-            newest - slice.segment.generation > GENERATIONS_KEPT
-        }
+        self.newest() - slice.segment.generation >= GENERATIONS_KEPT
     }
 
-    fn freeze(&self, open: &mut Open) {
-        let next = segment(open.segment.generation + 1, &self.budget);
-        let frozen = core::mem::replace(&mut open.segment, next);
-        // As many bytes as there are: a segment pins what the budget counts, no more.
-        let bytes = core::mem::take(&mut open.buffer).into_boxed_slice();
-        frozen
-            .bytes
-            .set(bytes.into())
-            .expect("a segment is frozen once");
+    /// The generation of the newest segment: how many there have been.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest.load(Ordering::Relaxed)
     }
 }
 
-fn segment(generation: u64, budget: &Arc<Budget>) -> Arc<Segment> {
-    Arc::new(Segment {
-        bytes: OnceLock::new(),
-        generation,
-        budget: budget.clone(),
-    })
+impl Open {
+    fn freeze(&mut self) {
+        if let Some(segment) = core::mem::take(&mut self.segment).upgrade() {
+            // As many bytes as there are: a segment pins what the budget counts, no more.
+            let bytes = core::mem::take(&mut self.buffer).into_boxed_slice();
+            segment
+                .bytes
+                .set(bytes.into())
+                .expect("a segment is frozen once");
+        }
+    }
 }

@@ -359,6 +359,12 @@ impl Session {
         Some(Output::Data(chunk))
     }
 
+    /// Frees what [`poll_frame`](Self::poll_frame) gave out, as its next call would: for a lane that may not drop what
+    /// the transport has already.
+    pub fn handed_over(&mut self, store: &mut impl Store) {
+        store.parts().0.sent(core::mem::take(&mut self.in_hand));
+    }
+
     /// The next small fact.
     pub fn poll_event(&mut self, store: &mut impl Store) -> Option<SessionEvent> {
         match self.calls.expired(store.parts().1) {

@@ -19,7 +19,9 @@ impl Drive {
         let undelivered = self.live(|live| {
             live.left = true;
             live.abandon_calls();
-            live.store.lane.frames() as u64
+            let undelivered = live.store.lane.frames() as u64;
+            live.store.lane.clear();
+            undelivered
         });
         let shared = self.hub.shared.clone();
         log::ended(&self.connection, ending, self.key.is_some());

@@ -1,0 +1,120 @@
+//! What a lane is made of: pieces of bytes, and whose they are.
+
+use core::ops::{Add, AddAssign, Sub, SubAssign};
+
+use super::framed_length;
+use crate::hub::segment::{Owned, Segments, Slice};
+
+/// Whole messages of one owner, or a note that some are missing.
+pub(super) struct Entry {
+    pub(super) piece: Piece,
+    pub(super) frames: u32,
+    pub(super) owner: Owner,
+}
+
+pub(super) enum Piece {
+    Shared(Slice),
+    /// Framed as in a segment.
+    Own(Owned),
+    /// Here so many events of a subscription are missing.
+    Hole(u64),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Is never dropped: events of subscriptions that would rather be ended, calls, and notes that are written.
+    Fixed,
+    /// Is never dropped, and its sender waits: `Ack` and `Reply`.
+    Answer,
+    /// May make room for others of the same subscription. A note has no topic.
+    Droppable { subscription: u32, topic: u64 },
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Load {
+    pub(super) bytes: usize,
+    pub(super) frames: usize,
+}
+
+impl Entry {
+    pub(super) fn load(&self) -> Load {
+        Load {
+            bytes: self.piece.len(),
+            frames: self.frames as usize,
+        }
+    }
+
+    pub(super) fn is_of(&self, wanted: u32) -> bool {
+        matches!(self.owner, Owner::Droppable { subscription, .. } if subscription == wanted)
+    }
+
+    pub(super) fn is_hole(&self) -> bool {
+        matches!(self.piece, Piece::Hole(_))
+    }
+
+    pub(super) fn is_event_of(&self, wanted: u32) -> bool {
+        self.is_of(wanted) && !self.is_hole()
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        match self {
+            Self::Shared(slice) => slice.len(),
+            Self::Own(own) => own.bytes().len(),
+            Self::Hole(_) => 0,
+        }
+    }
+
+    /// Lets go of the first message; says how long it was.
+    pub(super) fn pop_message(&mut self, segments: &Segments) -> usize {
+        match self {
+            Self::Shared(slice) => {
+                let length = framed_length(&segments.bytes(slice));
+                slice.start += length as u32;
+                length
+            }
+            Self::Own(own) => {
+                let length = framed_length(own.bytes());
+                own.advance(length);
+                length
+            }
+            Self::Hole(_) => 0,
+        }
+    }
+}
+
+impl Add for Load {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            bytes: self.bytes + more.bytes,
+            frames: self.frames + more.frames,
+        }
+    }
+}
+
+impl Sub for Load {
+    type Output = Self;
+
+    fn sub(self, less: Self) -> Self {
+        Self {
+            bytes: self.bytes - less.bytes,
+            frames: self.frames - less.frames,
+        }
+    }
+}
+
+impl AddAssign for Load {
+    fn add_assign(&mut self, more: Self) {
+        *self = *self + more;
+    }
+}
+
+impl SubAssign for Load {
+    fn sub_assign(&mut self, less: Self) {
+        *self = *self - less;
+    }
+}

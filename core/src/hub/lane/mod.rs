@@ -1,0 +1,287 @@
+//! The data lane of one connection: frames that wait to leave, first in, first out.
+
+mod entry;
+mod offer;
+#[cfg(test)]
+mod tests;
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use self::entry::{Entry, Load, Owner, Piece};
+pub(crate) use self::offer::{Offer, Taken};
+use super::segment::Segments;
+use crate::limits::Limits;
+use crate::link::Chunk;
+use crate::protocol::Protocol;
+use crate::session::{CallSlot, Lane, Store};
+use crate::transport::Framing;
+use crate::wire::{Frame, Lagged};
+
+/// Every message in a lane has its length in front, in this many bytes.
+const PREFIX: usize = 4;
+
+/// A bounded queue of frames.
+///
+/// The bounds are for what waits. Notes about missing events cost nothing until they are written, and there is one
+/// before each event of a subscription and one behind them at most.
+pub(crate) struct HubLane {
+    entries: VecDeque<Entry>,
+    /// Of all entries.
+    all: Load,
+    /// Of those that may be dropped.
+    droppable: Load,
+    answers: usize,
+    bytes_max: usize,
+    frames_max: usize,
+    framing: Framing,
+    protocol: Arc<dyn Protocol>,
+    segments: Arc<Segments>,
+    /// The newest segment when old ones were let go of.
+    looked_at: u64,
+}
+
+impl HubLane {
+    pub(crate) fn new(
+        limits: &Limits,
+        framing: Framing,
+        protocol: Arc<dyn Protocol>,
+        segments: Arc<Segments>,
+    ) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            all: Load::default(),
+            droppable: Load::default(),
+            answers: 0,
+            bytes_max: limits.lane_bytes_max as usize,
+            frames_max: limits.lane_frames_max as usize,
+            framing,
+            protocol,
+            segments,
+            looked_at: 0,
+        }
+    }
+
+    /// Frames that wait, without notes about missing ones.
+    pub(crate) fn frames(&self) -> usize {
+        self.all.frames
+    }
+
+    /// Bytes that wait.
+    pub(crate) fn bytes(&self) -> usize {
+        self.all.bytes
+    }
+
+    /// Answers that wait.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers
+    }
+
+    /// Appends an answer to the peer; its sender looks at [`answers`](Self::answers) before it makes the next one.
+    pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
+        let own = self.segments.own(self.encode(frame));
+        self.push(Piece::Own(own), 1, Owner::Answer);
+    }
+
+    /// Appends a frame that is never dropped.
+    ///
+    /// # When full
+    ///
+    /// False, and nothing is appended.
+    pub(crate) fn push_fixed(&mut self, frame: &Frame<'_>) -> bool {
+        let bytes = self.encode(frame);
+        let fits = self.fits(bytes.len(), 1);
+        if fits {
+            let own = self.segments.own(bytes);
+            self.push(Piece::Own(own), 1, Owner::Fixed);
+        }
+        fits
+    }
+
+    /// Gives up what waits: the peer will not have it.
+    pub(crate) fn clear(&mut self) {
+        self.entries = VecDeque::new();
+        (self.all, self.droppable, self.answers) = (Load::default(), Load::default(), 0);
+    }
+
+    /// Whether nothing waits but notes: then anything may come, however large.
+    fn is_idle(&self) -> bool {
+        self.all.frames == 0
+    }
+
+    fn fits(&self, bytes: usize, frames: usize) -> bool {
+        let within =
+            self.all.bytes + bytes <= self.bytes_max && self.all.frames + frames <= self.frames_max;
+        within || self.is_idle() && frames == 1
+    }
+
+    fn push(&mut self, piece: Piece, frames: u32, owner: Owner) {
+        let entry = Entry {
+            piece,
+            frames,
+            owner,
+        };
+        self.count(entry.load(), owner);
+        self.entries.push_back(entry);
+    }
+
+    fn count(&mut self, load: Load, owner: Owner) {
+        self.all += load;
+        match owner {
+            Owner::Fixed => {}
+            Owner::Answer => self.answers += 1,
+            Owner::Droppable { .. } => self.droppable += load,
+        }
+    }
+
+    fn discount(&mut self, load: Load, owner: Owner) {
+        self.all -= load;
+        match owner {
+            Owner::Fixed => {}
+            Owner::Answer => self.answers -= 1,
+            Owner::Droppable { .. } => self.droppable -= load,
+        }
+    }
+
+    fn encode(&self, frame: &Frame<'_>) -> Bytes {
+        let mut bytes = BytesMut::new();
+        append_framed(&*self.protocol, frame, &mut bytes);
+        bytes.freeze()
+    }
+
+    /// Writes the note that is next, if one is. From now on it is a frame like others: what goes missing later
+    /// is not part of it.
+    fn write_note(&mut self) {
+        let Some(Entry {
+            piece: Piece::Hole(missed),
+            owner: Owner::Droppable { subscription, .. },
+            ..
+        }) = self.entries.front()
+        else {
+            return;
+        };
+        let (subscription, missed) = (*subscription, *missed);
+        self.entries.pop_front();
+        let lagged = Frame::Lagged(Lagged {
+            subscription,
+            missed,
+        });
+        let entry = Entry {
+            piece: Piece::Own(self.segments.own(self.encode(&lagged))),
+            frames: 1,
+            owner: Owner::Fixed,
+        };
+        self.count(entry.load(), entry.owner);
+        self.entries.push_front(entry);
+    }
+
+    /// The bytes of the front entry, framed, and how many frames they are.
+    fn front(&mut self) -> Option<(Bytes, u32)> {
+        self.write_note();
+        let mut entries = self.entries.iter();
+        let first = entries.next()?;
+        let mut whole = match &first.piece {
+            Piece::Own(own) => return Some((own.bytes().clone(), first.frames)),
+            Piece::Shared(slice) => slice.clone(),
+            Piece::Hole(_) => return None,
+        };
+        let mut frames = first.frames;
+        // Who takes one message at a time has no use for its neighbours.
+        while let Framing::LengthPrefix = self.framing
+            && let Some(entry) = entries.next()
+            && let Piece::Shared(next) = &entry.piece
+            && whole.touches(next)
+        {
+            whole.end = next.end;
+            frames += entry.frames;
+        }
+        Some((self.segments.bytes(&whole), frames))
+    }
+
+    fn pop(&mut self) -> Option<u32> {
+        let entry = self.entries.pop_front()?;
+        self.discount(entry.load(), entry.owner);
+        if self.entries.is_empty() && self.entries.capacity() > 8 {
+            self.entries = VecDeque::new();
+        }
+        Some(entry.frames)
+    }
+
+    /// Takes one message from the front entry, which has more of them.
+    fn pop_one(&mut self) {
+        let Some(entry) = self.entries.front_mut() else {
+            return;
+        };
+        let bytes = entry.piece.pop_message(&self.segments);
+        entry.frames -= 1;
+        let (load, owner) = (Load { bytes, frames: 1 }, entry.owner);
+        self.discount(load, owner);
+    }
+}
+
+impl Lane for HubLane {
+    type Chunk<'a> = Chunk;
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn peek(&mut self) -> Option<(Chunk, u32)> {
+        let (bytes, frames) = self.front()?;
+        match self.framing {
+            Framing::None => {
+                let length = framed_length(&bytes);
+                Some((Chunk::Frame(bytes.slice(PREFIX..length)), 1))
+            }
+            Framing::LengthPrefix => Some((Chunk::Framed(bytes), frames)),
+        }
+    }
+
+    fn sent(&mut self, mut frames: u32) {
+        while frames > 0 {
+            match self.entries.front() {
+                None => return,
+                Some(entry) if entry.frames <= frames => frames -= self.pop().unwrap_or(frames),
+                Some(_) => {
+                    self.pop_one();
+                    frames -= 1;
+                }
+            }
+        }
+    }
+}
+
+/// A lane, and the calls to the peer that wait for an answer.
+pub(crate) struct HubStore {
+    pub(crate) lane: HubLane,
+    pub(crate) slots: Vec<CallSlot>,
+}
+
+impl Store for HubStore {
+    type Lane = HubLane;
+
+    fn parts(&mut self) -> (&mut HubLane, &mut [CallSlot]) {
+        (&mut self.lane, &mut self.slots)
+    }
+}
+
+/// Appends a frame as lanes and segments hold it: a length of four bytes, then the message.
+pub(crate) fn append_framed(protocol: &dyn Protocol, frame: &Frame<'_>, into: &mut BytesMut) {
+    let start = into.len();
+    into.extend_from_slice(&[0; PREFIX]);
+    protocol.encode(frame, into);
+    let length = (into.len() - start - PREFIX) as u32;
+    into[start..start + PREFIX].copy_from_slice(&length.to_be_bytes());
+}
+
+/// The length of the first message, prefix included.
+fn framed_length(framed: &[u8]) -> usize {
+    framed
+        .first_chunk::<PREFIX>()
+        .map_or(framed.len(), |prefix| {
+            PREFIX + u32::from_be_bytes(*prefix) as usize
+        })
+}
