@@ -1,32 +1,70 @@
-//! The program in `examples/embedded`, which has neither std nor an allocator, meets a hub over two pipes.
+//! The program in `examples/embedded`, which has neither std nor an allocator, meets a hub over TCP.
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use lapwing::session::{
-    CallSlot, Config, Ending, FixedLane, Input, Output, Role, Session, SessionEvent, Store,
-};
-use lapwing::wire::{
-    self, Ack, Close, CloseReason, Encoding, Encodings, Event, Frame, Name, Outcome, Refusal,
-    Refused, Return, Terms,
-};
-use lapwing::{ConnectionId, Instant, Limits};
+use lapwing::hub::{HubBuilder, Refuse, Rule};
+use lapwing::runtime::{Runtime, Smol};
+use lapwing::session::Ending;
+use lapwing::wire::{self, Close, CloseReason, Frame, Refusal, Refused, Return};
+use lapwing::{Hub, Limits};
+
+const HELLO: &str = "hello from a client without an allocator";
+
+/// What the hub hears of a client that has nothing more to do.
+const POLITE: Ending = Ending::ByPeer(Close {
+    reason: CloseReason::Done,
+    verdict: Return::Now,
+});
 
 #[test]
-fn it_answers_pings_hears_itself_and_goes_politely() {
-    let mut client = start();
-    let ending = Hub::facing(&mut client).serve();
-    let done = Close {
-        reason: CloseReason::Done,
-        verdict: Return::Now,
+fn it_hears_itself_and_goes_politely() {
+    let (tell, events) = channel();
+    let builder = |hub: HubBuilder| {
+        let listener = move |_, topic, text: String| {
+            let _ = tell.send((topic, text));
+            async {}
+        };
+        hub.topic("demo/**", Rule::open())
+            .on_event("demo/*", listener)
     };
-    assert_eq!(ending, Ending::ByPeer(done));
-    assert_eq!(exit_code(client), 0);
+    assert_eq!(meets(builder, async |_, _| {}), (0, vec![POLITE]));
+    let published = ("demo/hello".into(), HELLO.into());
+    assert_eq!(events.try_iter().collect::<Vec<_>>(), [published]);
+}
+
+#[test]
+fn it_answers_pings_while_it_waits() {
+    let limits = Limits {
+        promise: Duration::from_millis(20),
+        ..Limits::default()
+    };
+    // It may not publish, so it waits for an event.
+    let builder = |hub: HubBuilder| {
+        hub.limits(limits)
+            .topic("demo/**", Rule::closed().subscribe())
+    };
+    let after_three_pongs = async |smol: &Smol, hub: &Hub| {
+        // Behind a hello, a subscribe and a publish.
+        until(smol, || hub.counters().frames_in >= 6).await;
+        hub.publish("demo/hello", HELLO).expect("a good topic");
+    };
+    assert_eq!(meets(builder, after_three_pongs), (0, vec![POLITE]));
+}
+
+#[test]
+fn it_tells_by_its_exit_code_what_the_hub_does_not_allow() {
+    let unauthorized = |hub: HubBuilder| hub.on_connect(async |_| Err(Refuse::unauthorized("")));
+    assert_eq!(meets(unauthorized, async |_, _| {}), (6, vec![]));
+    let (code, endings) = meets(|hub| hub, async |_, _| {});
+    assert_eq!((code, endings.len()), (7, 1), "it may not subscribe");
 }
 
 #[test]
@@ -41,16 +79,11 @@ fn each_surprise_has_an_exit_code() {
     let surprises = [
         (vec![0xff; 4], 3, "a message that is too large"),
         (refused(Refusal::Full), 5, "a hub that is full"),
-        (
-            refused(Refusal::Unauthorized),
-            6,
-            "a hub that wants a token",
-        ),
         (vec![], 9, "nothing at all"),
         (vec![0, 0, 0, 1, 0x7f], 9, "no frame"),
     ];
     for (bytes, code, surprise) in surprises {
-        let mut client = start();
+        let mut client = start(Stdio::piped(), Stdio::piped());
         let mut pipe = client.stdin.take().expect("a pipe");
         pipe.write_all(&bytes).expect("the program reads");
         drop(pipe);
@@ -58,8 +91,46 @@ fn each_surprise_has_an_exit_code() {
     }
 }
 
+/// Lets the program meet a hub, with `meanwhile` beside it: how it ended, and what the hub heard of its end.
+fn meets(
+    set_up: impl FnOnce(HubBuilder) -> HubBuilder,
+    meanwhile: impl AsyncFnOnce(&Smol, &Hub),
+) -> (i32, Vec<Ending>) {
+    let smol = Smol::new();
+    let (tell, endings) = channel();
+    let hub = set_up(Hub::builder(smol.clone()))
+        .on_disconnect(move |gone| {
+            let _ = tell.send(gone.ending);
+        })
+        .build()
+        .expect("good filters");
+    let code = smol.block_on(async {
+        let listener = lapwing_tcp::smol::listen("127.0.0.1:0").await;
+        let listener = listener.expect("a free port");
+        let address = listener.local_addr();
+        smol.spawn(hub.serve(listener));
+
+        let socket = TcpStream::connect(address).expect("the hub listens");
+        let input = OwnedFd::from(socket.try_clone().expect("a socket"));
+        let mut client = start(input.into(), OwnedFd::from(socket).into());
+        meanwhile(&smol, &hub).await;
+        until(&smol, || client.try_wait().expect("a child").is_some()).await;
+        until(&smol, || hub.connections().is_empty()).await;
+        exit_code(client)
+    });
+    (code, endings.try_iter().collect())
+}
+
+async fn until(smol: &Smol, mut condition: impl FnMut() -> bool) {
+    let mut timer = smol.timer();
+    while !condition() {
+        timer.arm(smol.now() + Duration::from_millis(1));
+        poll_fn(|cx| timer.poll_fired(cx)).await;
+    }
+}
+
 /// Builds the program, once, as its own workspace: here lapwing would have its std.
-fn start() -> Child {
+fn start(input: Stdio, output: Stdio) -> Child {
     static BUILT: OnceLock<()> = OnceLock::new();
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("embedded");
     BUILT.get_or_init(|| {
@@ -72,8 +143,8 @@ fn start() -> Child {
         assert!(built.expect("cargo runs").success(), "it does not build");
     });
     Command::new(target.join("debug/lapwing-embedded"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stdin(input)
+        .stdout(output)
         .spawn()
         .expect("the program starts")
 }
@@ -87,173 +158,8 @@ fn exit_code(mut client: Child) -> i32 {
     status.code().expect("no signal ended it")
 }
 
-/// The hub's side of the pipes, turned by hand.
-struct Hub {
-    session: Session,
-    queues: Queues,
-    start: std::time::Instant,
-    to_client: ChildStdin,
-    from_client: Receiver<Vec<u8>>,
-    /// The event, as soon as it is published; it waits for a pong.
-    published: Option<Vec<u8>>,
-}
-
-struct Queues {
-    lane: FixedLane<1_024, 8>,
-}
-
-impl Store for Queues {
-    type Lane = FixedLane<1_024, 8>;
-
-    fn parts(&mut self) -> (&mut Self::Lane, &mut [CallSlot]) {
-        (&mut self.lane, &mut [])
-    }
-}
-
-impl Hub {
-    fn facing(client: &mut Child) -> Self {
-        let (to_hub, from_client) = channel();
-        let mut pipe = client.stdout.take().expect("a pipe");
-        thread::spawn(
-            move || while read(&mut pipe).is_some_and(|message| to_hub.send(message).is_ok()) {},
-        );
-        Self {
-            session: Session::new(config(), Instant::default()),
-            queues: Queues {
-                lane: FixedLane::new(),
-            },
-            start: std::time::Instant::now(),
-            to_client: client.stdin.take().expect("a pipe"),
-            from_client,
-            published: None,
-        }
-    }
-
-    fn serve(mut self) -> Ending {
-        loop {
-            self.write();
-            let event = self.session.poll_event(&mut self.queues);
-            if let Some(SessionEvent::Ended(ending)) = event {
-                return ending;
-            }
-            let now = self.now();
-            let wait = self.session.poll_timeout().expect("not ended").since(now);
-            match self.from_client.recv_timeout(wait) {
-                Ok(message) => self.hear(&message),
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = self.now();
-                    self.session.handle_timeout(&mut self.queues, now);
-                }
-                Err(RecvTimeoutError::Disconnected) => self.session.handle_end(),
-            }
-        }
-    }
-
-    fn hear(&mut self, message: &[u8]) {
-        let now = self.now();
-        let frame = wire::decode(message)
-            .expect("a frame")
-            .expect("a known one");
-        match self.session.handle_frame(frame, &mut self.queues, now) {
-            Input::Hello(_) => {
-                let id = ConnectionId::from_bytes([1; 16]);
-                let welcome = self.session.welcome(id, now).expect("in time");
-                self.send(&Frame::Welcome(welcome));
-            }
-            Input::Subscribe(subscribe) => {
-                assert!(subscribe.filters.iter().eq(["demo/**"]));
-                self.push(&Frame::Ack(Ack {
-                    receipt: subscribe.receipt,
-                    outcome: Outcome::Subscribed,
-                }));
-            }
-            Input::Publish(publish) => {
-                assert_eq!(publish.name, Name::Topic("demo/hello"));
-                assert_eq!(publish.payload.encoding, Encoding::Text);
-                self.published = Some(publish.payload.bytes.to_vec());
-            }
-            Input::Pong(_) => self.deliver(),
-            Input::Close(_) => {}
-            other => panic!("nobody asked for {other:?}"),
-        }
-    }
-
-    fn deliver(&mut self) {
-        if let Some(text) = self.published.take() {
-            self.push(&Frame::Event(Event {
-                topic: "demo/hello",
-                direct: false,
-                offset: None,
-                payload: wire::Payload {
-                    encoding: Encoding::Text,
-                    bytes: &text,
-                },
-            }));
-        }
-    }
-
-    fn push(&mut self, frame: &Frame<'_>) {
-        self.queues.lane.push(frame).expect("room in the lane");
-    }
-
-    fn write(&mut self) {
-        let now = self.now();
-        while let Some(output) = self.session.poll_frame(&mut self.queues, now) {
-            let message = match output {
-                Output::Control(frame) => message(&frame),
-                Output::Data(chunk) => framed(chunk),
-            };
-            // Whoever has said its last words may be gone.
-            let _ = self.to_client.write_all(&message);
-        }
-    }
-
-    fn send(&mut self, frame: &Frame<'_>) {
-        self.to_client
-            .write_all(&message(frame))
-            .expect("the program reads");
-    }
-
-    fn now(&self) -> Instant {
-        Instant::default() + self.start.elapsed()
-    }
-}
-
-fn read(pipe: &mut ChildStdout) -> Option<Vec<u8>> {
-    let mut length = [0; 4];
-    pipe.read_exact(&mut length).ok()?;
-    let mut message = vec![0; u32::from_be_bytes(length) as usize];
-    pipe.read_exact(&mut message).ok()?;
-    Some(message)
-}
-
 fn message(frame: &Frame<'_>) -> Vec<u8> {
     let mut buffer = [0; 256];
     let length = wire::encode(frame, &mut buffer).expect("room for a small frame");
-    framed(&buffer[..length])
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
-    let length = (message.len() as u32).to_be_bytes();
-    [&length, message].concat()
-}
-
-fn config() -> Config {
-    let limits = Limits::default();
-    Config {
-        role: Role::Hub,
-        terms: Terms {
-            encodings: Encodings::NONE.with(Encoding::Text),
-            // So short that it pings at once.
-            promise_ms: 20,
-            message_bytes_max: limits.message_bytes_max,
-            subscriptions_max: limits.subscriptions_max,
-        },
-        grace: limits.grace,
-        promise_max: limits.promise_max,
-        handshake: Duration::from_secs(60),
-        closing: limits.closing,
-        pings: limits.pings,
-        requests: limits.requests,
-    }
+    [&(length as u32).to_be_bytes(), &buffer[..length]].concat()
 }

@@ -25,6 +25,16 @@ fn quickstart() {
     prints("quickstart", "news/weather: rain");
 }
 
+/// The README sets it more tightly.
+#[test]
+fn the_readme_shows_quickstart() {
+    let dense = |text: &str| text.split_whitespace().collect::<String>();
+    let (_, program) = include_str!("../quickstart.rs")
+        .split_once("use ")
+        .expect("a program");
+    assert!(dense(include_str!("../../README.md")).contains(&dense(program)));
+}
+
 #[test]
 fn rooms() {
     prints(
