@@ -1,4 +1,6 @@
 //! The examples as programs of their own.
+//!
+//! `cargo test` builds them first; with `--test NAME` it does not, then `cargo build --examples` does.
 
 use std::env;
 use std::path::PathBuf;
