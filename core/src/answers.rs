@@ -124,14 +124,23 @@ where
     let function = Arc::new(function);
     Arc::new(move |caller, arguments, wanted| {
         let function = function.clone();
-        let arguments = A::decode(arguments)
-            .map_err(|error| CallFailure::new(FailureCode::Arguments, error.to_string()));
+        let arguments = decoded(arguments);
         Box::pin(async move {
             let result = function(caller, arguments?).await?;
             encoded(&result, wanted)
                 .map_err(|error| CallFailure::new(FailureCode::Panicked, error.to_string()))
         })
     })
+}
+
+/// The value that a handler takes; its type is the application's, and so is the code that reads it.
+pub(crate) fn decoded<A: Decode>(payload: Payload<'_>) -> Result<A, CallFailure> {
+    match catch_unwind(|| A::decode(payload)) {
+        Ok(value) => {
+            value.map_err(|error| CallFailure::new(FailureCode::Arguments, error.to_string()))
+        }
+        Err(_) => Err(CallFailure::new(FailureCode::Panicked, "")),
+    }
 }
 
 /// Lets a handler that waits for its own caller give its place to the caller's next call.
@@ -193,16 +202,17 @@ impl Answers {
         }
     }
 
-    /// Whether the next job would be refused.
+    /// Whether the next call would be refused.
     pub(crate) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.waiting_max
+        self.waiting.len() >= self.waiting_max && !self.has_place()
     }
 
     /// Lets a handler run when its turn comes; `poll` has to be called after it.
     ///
     /// # When full
     ///
-    /// False, and the job is gone: a call is answered with `Busy`, events are not read while this is full.
+    /// A call is gone, and this is false: it is answered with `Busy`. An event is always taken: whoever reads
+    /// events stops while this is full, and one of them may have several handlers.
     pub(crate) fn push(
         &mut self,
         id: Option<u32>,
@@ -210,7 +220,7 @@ impl Answers {
         place: Place,
         future: BoxFuture<'static, Answer>,
     ) -> bool {
-        if self.is_full() {
+        if id.is_some() && self.is_full() {
             return false;
         }
         self.waiting.push_back(Job {
@@ -219,6 +229,7 @@ impl Answers {
             place,
             future,
         });
+        self.start();
         true
     }
 
@@ -255,12 +266,12 @@ impl Answers {
     }
 
     fn may_start(&self) -> bool {
-        let busy = self
-            .running
-            .iter()
-            .filter(|job| !job.place.is_lent())
-            .count();
-        busy < self.running_max && !self.waiting.is_empty()
+        self.has_place() && !self.waiting.is_empty()
+    }
+
+    fn has_place(&self) -> bool {
+        let busy = |job: &&Job| !job.place.is_lent();
+        self.running.iter().filter(busy).count() < self.running_max
     }
 
     fn start(&mut self) -> bool {
@@ -294,3 +305,6 @@ impl Answers {
         self.waiting.remove(index)?.id
     }
 }
+
+#[cfg(test)]
+mod tests;

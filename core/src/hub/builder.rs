@@ -15,7 +15,7 @@ use super::counters::Sums;
 use super::rules::{Rule, Rules};
 use super::segment::{Budget, Segments};
 use super::{Caller, Hub, Shared};
-use crate::answers::{Answer, CallFailure, Handler, handler};
+use crate::answers::{Answer, CallFailure, Handler, decoded, handler};
 use crate::limits::Limits;
 use crate::payload::Decode;
 use crate::policy::Policy;
@@ -94,7 +94,12 @@ impl HubBuilder {
         F: Fn(Ask) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Admission, Refuse>> + Send + 'static,
     {
-        self.on_connect = Some(Box::new(move |ask| Box::pin(hook(ask))));
+        let hook = Arc::new(hook);
+        self.on_connect = Some(Box::new(move |ask| {
+            let hook = hook.clone();
+            // Called when it is polled, where a panic is one of the future's.
+            Box::pin(async move { hook(ask).await })
+        }));
         self
     }
 
@@ -137,15 +142,10 @@ impl HubBuilder {
     {
         let function = Arc::new(function);
         let listener: Listener = Box::new(move |caller, topic, payload| {
-            let (function, topic, value) = (
-                function.clone(),
-                String::from(topic.as_str()),
-                A::decode(payload),
-            );
+            let (function, topic) = (function.clone(), String::from(topic.as_str()));
+            let value = decoded(payload);
             Box::pin(async move {
-                if let Ok(value) = value {
-                    function(caller, topic, value).await;
-                }
+                function(caller, topic, value?).await;
                 Ok((Encoding::Bytes, Vec::new()))
             })
         });
