@@ -74,14 +74,25 @@ pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
 async fn publish(smol: &Smol, options: Options) -> Result<(), Failure> {
     let topic = Topic::new(&options.topic).map_err(Failure::usage)?;
     let client = options.connect.client(smol).await?;
-    let mut source = match options.payload {
+    let source = match options.payload {
         Some(payload) => Source::One(Some(payload.into_bytes())),
         None => Source::stdin(),
     };
-    let mut pace = options.rate.map(|rate| Pace::new(rate, Instant::now()));
-    let mut window = Window::new(&client, topic);
+    let pace = options.rate.map(|rate| Pace::new(rate, Instant::now()));
+    let published = publish_all(Window::new(&client, topic), source, pace, options.hex).await;
+    // Sends what came before an event that was refused, too.
+    client.close().await;
+    published
+}
+
+async fn publish_all(
+    mut window: Window<'_>,
+    mut source: Source,
+    mut pace: Option<Pace>,
+    hex: bool,
+) -> Result<(), Failure> {
     while let Some(payload) = window.beside(source.next()).await?? {
-        let payload = match options.hex {
+        let payload = match hex {
             true => Raw::hex(&payload)?,
             false => Raw::typed(payload),
         };
@@ -90,9 +101,7 @@ async fn publish(smol: &Smol, options: Options) -> Result<(), Failure> {
         }
         window.publish(payload).await?;
     }
-    window.finish().await?;
-    client.close().await;
-    Ok(())
+    window.finish().await
 }
 
 /// Ready when the next event may leave.

@@ -1,0 +1,12 @@
+//! The program `lapwing`, as real processes over loopback.
+#![cfg(unix)]
+
+mod calls;
+mod liveness;
+mod process;
+mod proxy;
+mod publish_subscribe;
+mod reconnect;
+mod refusals;
+mod shutdown;
+mod slow_reader;
