@@ -44,7 +44,8 @@ pub struct Limits {
     ///
     /// 10,000: what one process holds with the usual limit of file descriptors raised once.
     pub connections_max: u32,
-    /// Connections of a hub whose handshake is not finished. Reached: refused as above.
+    /// Connections of a hub whose handshake is not finished. Reached: refused as above; and when as many again are on their
+    /// way out, dropped without a word.
     ///
     /// 1,024: a storm of reconnects passes, a flood of half-open ones stays small.
     pub handshakes_max: u32,

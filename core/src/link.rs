@@ -16,6 +16,9 @@ use crate::transport::{
 };
 use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Terms};
 
+/// What is read of a peer in one turn when nobody counts.
+const READS_PER_TURN: usize = 64;
+
 /// Encoded frames of a lane on their way to a transport.
 pub(crate) enum Chunk {
     /// One frame.
@@ -53,13 +56,12 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(
-        mut transport: Box<dyn Transport>,
+        transport: Box<dyn Transport>,
         protocol: Arc<dyn Protocol>,
         runtime: &Arc<dyn Runtime>,
         limits: &Limits,
         role: Role,
     ) -> Self {
-        transport.apply(limits);
         let mut transport = Guarded::new(transport, runtime.clone());
         transport.apply(limits);
         let session = Session::new(config(limits, role), runtime.now());
@@ -88,7 +90,7 @@ impl Link {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Message>> {
-        loop {
+        for _ in 0..READS_PER_TURN {
             if self.deaf {
                 return Poll::Ready(None);
             }
@@ -99,13 +101,13 @@ impl Link {
                     return Poll::Ready(Some(message));
                 }
                 Ok(Incoming::Alive) => self.session.handle_alive(now),
-                Ok(Incoming::End) => {
-                    self.deaf = true;
-                    self.session.handle_end();
-                }
+                Ok(Incoming::End) => self.end(),
                 Err(error) => self.fail(&error),
             }
         }
+        // Nothing but signs of life: others have their turn first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// What a message means.
@@ -191,12 +193,16 @@ impl Link {
         if ready!(self.transport.poll_close(cx)).is_err() {
             return Poll::Ready(());
         }
-        loop {
+        for _ in 0..READS_PER_TURN {
             match ready!(self.transport.poll_recv(cx)) {
-                Ok(Incoming::End) | Err(_) => return Poll::Ready(()),
-                Ok(_) => {}
+                Ok(Incoming::End) | Err(TransportError::Stalled | TransportError::Io(_)) => {
+                    return Poll::Ready(());
+                }
+                Ok(_) | Err(_) => {}
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn start_frame(&mut self, frame: &Frame<'_>) -> Result<(), TransportError> {
@@ -215,6 +221,15 @@ impl Link {
             }),
             Chunk::Framed(bytes) => Outgoing::Framed(bytes),
         })
+    }
+
+    /// The peer has finished. If we have too, it may still listen for the reason.
+    fn end(&mut self) {
+        self.deaf = true;
+        match self.session.is_closing() {
+            true => self.session.give_up(CloseReason::Silent),
+            false => self.session.handle_end(),
+        }
     }
 
     /// Nothing of the peer can be read any more. Where it can still hear why, it does.

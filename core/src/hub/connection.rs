@@ -78,7 +78,7 @@ impl Live {
             subscriptions: Vec::new(),
             waiters: Vec::new(),
             calls_max: calls_max as usize,
-            answers_max: answers_max as usize,
+            answers_max: answers_max.max(1) as usize,
             left: false,
         }
     }
@@ -188,7 +188,7 @@ impl Connection {
         self.task.wake();
     }
 
-    /// Offers events of one of its subscriptions.
+    /// Offers events of one of its subscriptions; `None` when it has this one no longer, or not yet.
     pub(crate) fn offer(
         self: &Arc<Self>,
         offer: &Offer<'_>,
@@ -196,13 +196,13 @@ impl Connection {
         policy: Policy,
         tight: bool,
         now: Instant,
-    ) -> Taken {
+    ) -> Option<Taken> {
         let mut guard = self.live();
         let Some(live) = guard.as_mut().filter(|live| live.takes_events()) else {
-            return Taken::default();
+            return Some(Taken::default());
         };
         if subscription != 0 && live.subscriptions.binary_search(&subscription).is_err() {
-            return Taken::default();
+            return None;
         }
         let taken = live.store.lane.offer(offer, subscription, policy, tight);
         if taken.overflow {
@@ -217,7 +217,7 @@ impl Connection {
             true => self.wake_task(),
             false => self.has_output(),
         }
-        taken
+        Some(taken)
     }
 
     /// Calls the peer: the call's id, and where its answer will be.

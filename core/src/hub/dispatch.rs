@@ -14,11 +14,12 @@ use bytes::BytesMut;
 
 use super::Shared;
 use super::connection::Connection;
-use super::lane::{Offer, append_framed};
+use super::lane::{Offer, Taken, append_framed};
 use crate::payload::{Encode, EncodeError, encoded};
 use crate::policy::Policy;
 use crate::protocol::Protocol;
 use crate::sync::{lock, read};
+use crate::time::Instant;
 use crate::topic::Topic;
 use crate::wire::{Event, Frame, Payload};
 
@@ -39,6 +40,13 @@ pub(crate) struct Listener {
     pub(crate) connection: Arc<Connection>,
     pub(crate) subscription: u32,
     pub(crate) policy: Policy,
+}
+
+impl Listener {
+    fn offer(&self, offer: &Offer<'_>, tight: bool, now: Instant) -> Option<Taken> {
+        self.connection
+            .offer(offer, self.subscription, self.policy, tight, now)
+    }
 }
 
 /// Everybody who hears a topic, each once.
@@ -155,19 +163,31 @@ impl Shared {
             ends,
             topic: hash,
         };
-        for Listener {
-            connection,
-            subscription,
-            policy,
-        } in audience
-        {
-            let taken = connection.offer(&offer, *subscription, *policy, tight, now);
+        for listener in audience {
+            let taken = listener
+                .offer(&offer, tight, now)
+                .or_else(|| self.successor(topic, listener)?.offer(&offer, tight, now))
+                .unwrap_or_default();
             published.queued += taken.queued;
             published.dropped += taken.dropped;
-            self.counters.dropped(*policy, taken.dropped);
+            self.counters.dropped(listener.policy, taken.dropped);
         }
         self.counters.delivered(published.queued);
         published
+    }
+
+    /// Through which other subscription a listener hears `topic`, if it ended the one it heard it through meanwhile.
+    fn successor(&self, topic: &str, listener: &Listener) -> Option<Listener> {
+        let mut found = Vec::new();
+        let registry = read(&self.registry);
+        registry.matching(Topic::new(topic).ok()?, &mut found);
+        let key = registry.key(listener.connection.id)?;
+        let found = found.iter().find(|found| found.key == key)?;
+        Some(Listener {
+            connection: listener.connection.clone(),
+            subscription: found.subscription,
+            policy: found.policy,
+        })
     }
 
     /// Who hears `topic` now.

@@ -59,7 +59,7 @@ use crate::protocol::Protocol;
 use crate::registry::Registry;
 use crate::runtime::{self, Runtime};
 use crate::session::{Ending, Role};
-use crate::sync::read;
+use crate::sync::{lock, read};
 use crate::topic::{self, Topic, TopicError, TopicFilter};
 use crate::transport::{Listener, Transport};
 use crate::wire::{Denied, Frame, Refusal};
@@ -322,6 +322,17 @@ impl Shared {
             true => Some(Refusal::Shutdown),
             false => (handshakes || self.budget.is_over()).then_some(Refusal::Full),
         }
+    }
+
+    /// Whether so many are on their way in or out that a further peer is not even told why it cannot stay.
+    fn is_overrun(&self) -> bool {
+        let Limits {
+            connections_max,
+            handshakes_max,
+            ..
+        } = self.limits;
+        let max = connections_max as usize + 2 * handshakes_max as usize;
+        lock(&self.tasks).len() >= max
     }
 
     /// The topic that a peer means, within this hub's limits.

@@ -15,7 +15,12 @@ use super::Hub;
 use super::connection::Connection;
 use super::shard::{Pump, Shard};
 use crate::runtime::{BoxFuture, Runtime, Timer};
+use crate::session::Ending;
 use crate::transport::Listener;
+use crate::wire::Refusal;
+
+/// Peers accepted before others have their turn.
+const ACCEPTS_PER_TURN: u64 = 64;
 
 /// How long to wait when the machine is out of something that a new connection needs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -88,8 +93,13 @@ impl Drop for Serve {
 
 async fn accept(hub: Hub, shard: Arc<Shard>, mut listener: Box<dyn Listener>) {
     let mut timer = hub.shared.runtime.timer();
-    loop {
+    for accepted in 1_u64.. {
         match listener.accept().await {
+            // Nobody is left to tell it why.
+            Ok(_) if hub.shared.is_overrun() => {
+                let full = Ending::Refused(Refusal::Full);
+                hub.shared.counters.refused(full);
+            }
             Ok(transport) => {
                 let drive = hub.drive(transport, Some(shard.clone()));
                 hub.shared.runtime.spawn(Box::pin(async move {
@@ -99,7 +109,24 @@ async fn accept(hub: Hub, shard: Arc<Shard>, mut listener: Box<dyn Listener>) {
             Err(error) if is_of_one_peer(&error) => {}
             Err(_) => pause(&*hub.shared.runtime, &mut *timer).await,
         }
+        if accepted.is_multiple_of(ACCEPTS_PER_TURN) {
+            others_first().await;
+        }
     }
+}
+
+/// Lets the pump have its turn, however many peers wait to be accepted.
+async fn others_first() {
+    let mut turns = 0;
+    core::future::poll_fn(|cx| {
+        turns += 1;
+        cx.waker().wake_by_ref();
+        match turns {
+            1 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    })
+    .await;
 }
 
 /// Whether an error is about the peer that was to be accepted, and says nothing about the next.

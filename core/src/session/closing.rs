@@ -39,6 +39,11 @@ impl Session {
         }
     }
 
+    /// When the time for closing is over, if this side has begun to close.
+    pub fn closing_until(&self) -> Option<Instant> {
+        self.deadline.filter(|_| self.is_closing())
+    }
+
     /// Ends the session because of what the peer sent.
     pub fn violate<'a>(&mut self, reason: CloseReason, now: Instant) -> Input<'a> {
         self.close(return_now(reason), false, now);
@@ -78,6 +83,8 @@ impl Session {
 
     pub(super) fn end(&mut self, ending: Ending) {
         if !self.is_ended() {
+            // That of a handshake is of no use any more.
+            self.deadline = self.closing_until();
             self.phase = Phase::Ended;
             self.ending = Some(ending);
         }

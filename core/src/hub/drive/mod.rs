@@ -117,9 +117,10 @@ impl Drive {
             if unheard {
                 live.link.session.hold(now);
             }
-            live.link.session.handle_timeout(&mut live.store, now);
         });
+        // Before time passes: what waits to be read may be older than our sleep.
         let reading = self.read(now, cx);
+        self.live(|live| live.link.session.handle_timeout(&mut live.store, now));
         // After reading: a hello that came in is decided about in this turn, or nobody would wake us for it.
         self.decide(now, cx);
         self.unheard = matches!(reading, Reading::Paused);
@@ -141,8 +142,8 @@ impl Drive {
     /// Acts on what the peer said.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Reading {
         let hub = self.hub.shared.clone();
-        let mut frames = hub.limits.turn_frames_max;
-        let mut bytes = hub.limits.turn_bytes_max as usize;
+        let mut frames = hub.limits.turn_frames_max.max(1);
+        let mut bytes = hub.limits.turn_bytes_max.max(1) as usize;
         let mut run = Run::new(&hub);
         let mut scratch = BytesMut::new();
         while self.may_read(now) {
@@ -260,7 +261,10 @@ impl Future for Drive {
                     }
                     Turn::Ended(ending) => {
                         this.leave(ending);
-                        let until = now + this.shared().limits.closing;
+                        let begun = this.live(|live| live.link.session.closing_until());
+                        let until = begun
+                            .flatten()
+                            .unwrap_or(now + this.shared().limits.closing);
                         this.stage = Stage::Goodbye { ending, until };
                     }
                 },

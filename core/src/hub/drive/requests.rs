@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use super::Drive;
 use crate::answers::Place;
+use crate::hub::connection::Live;
 use crate::hub::dispatch::Run;
 use crate::hub::rules::Peer;
 use crate::policy::Policy;
@@ -210,19 +211,23 @@ impl Drive {
                 .checked_sub(first)
                 .is_some_and(|offset| offset < count)
         };
-        let mut numbers = Vec::new();
+        let mine = |live: &mut Live| {
+            let numbers = live.subscriptions.iter().copied().filter(ended);
+            numbers.collect()
+        };
+        let numbers: Vec<_> = self.live(mine).unwrap_or_default();
+        // Out of the registry first: whoever finds one of them gone here, finds its successor there.
+        if let Some(key) = self.key {
+            self.strike(key, &numbers);
+        }
         // In one step: nothing of them stands behind the acknowledgement.
         self.live(|live| {
-            numbers.extend(live.subscriptions.iter().copied().filter(ended));
             live.subscriptions.retain(|number| !ended(number));
             live.store.lane.push_answer(&Frame::Ack(Ack {
                 receipt,
                 outcome: Outcome::Unsubscribed,
             }));
         });
-        if let Some(key) = self.key {
-            self.strike(key, &numbers);
-        }
     }
 
     fn strike(&self, key: Key, numbers: &[u32]) {
