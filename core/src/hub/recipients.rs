@@ -215,7 +215,7 @@ impl Remote {
         RemoteCall {
             remote: self.clone(),
             method: method.into(),
-            arguments: arguments,
+            arguments,
             within: CALL_WITHIN,
             place: None,
             result: PhantomData,
