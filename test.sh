@@ -60,8 +60,12 @@ lints() {
 }
 
 docs() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --all-features --no-deps
-    RUSTDOCFLAGS="-D warnings" cargo doc --quiet -p lapwing --no-default-features --no-deps
+    local one
+    export RUSTDOCFLAGS="-D warnings"
+    cargo doc --quiet --workspace --all-features --no-deps
+    for one in "" alloc std; do
+        cargo doc --quiet -p lapwing --no-default-features --features "$one" --no-deps
+    done
 }
 
 # Present means more, never different: every pair of features builds.

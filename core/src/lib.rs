@@ -19,12 +19,11 @@
 //!
 //! let sim = Virtual::new(7);
 //! sim.run(async {
-//!     let runtime = sim.runtime();
-//!     let network = Network::new(&runtime);
-//!     let hub = Hub::builder(runtime.clone()).topic("room/**", Rule::open()).build()?;
+//!     let network = Network::new(&sim);
+//!     let hub = Hub::builder(sim.runtime()).topic("room/**", Rule::open()).build()?;
 //!     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
 //!
-//!     let client = Client::builder(runtime, network.connector("hub")).spawned();
+//!     let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
 //!     let mut room = client.subscribe("room/*").await?;
 //!     hub.publish("room/7", "hello")?;
 //!     let Some(Delivery::Event(event)) = room.next().await else { panic!("an event") };
@@ -57,6 +56,11 @@
 //! | `smol`, `tokio` | the runtimes of these names; both may be on at once |
 //! | `tracing` | an event for each connection that comes and goes; nothing per message |
 #![no_std]
+// Docs may link to what a feature adds; where it is off, there is nothing to link to.
+#![cfg_attr(
+    not(all(feature = "smol", feature = "tokio")),
+    allow(rustdoc::broken_intra_doc_links)
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

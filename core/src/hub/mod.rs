@@ -213,7 +213,7 @@ impl Hub {
     ///
     /// # When full
     ///
-    /// Never waits. A subscriber without room is treated by its [`Policy`](crate::Policy), and counted in [`Published::dropped`].
+    /// Never waits. A subscriber without room is treated by its [`Policy`], and counted in [`Published::dropped`].
     pub fn publish(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
         let topic = Topic::new(topic)?;
         let audience = self.shared.audience(topic);
