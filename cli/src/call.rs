@@ -7,7 +7,7 @@ use lapwing::client::CallError;
 use lapwing::runtime::Smol;
 use lexopt::prelude::*;
 
-use crate::connect::Connect;
+use crate::connect::{self, Connect};
 use crate::failure::{Failure, chain};
 use crate::line::Style;
 use crate::options;
@@ -33,24 +33,24 @@ struct Options {
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
-        let (mut connect, mut method, mut arguments) = (Connect::default(), None, None);
+        let (mut url, mut promise) = (None, connect::PROMISE);
+        let (mut method, mut arguments) = (None, None);
         let (mut within, mut hex) = (lapwing::hub::CALL_WITHIN, false);
         while let Some(argument) = parser.next()? {
             match argument {
-                Value(url) if connect.url.is_none() => {
-                    connect.url = Some(Url::parse(&url.string()?)?)
-                }
+                Value(text) if url.is_none() => url = Some(Url::parse(&text.string()?)?),
                 Value(name) if method.is_none() => method = Some(name.string()?),
                 Value(text) if arguments.is_none() => arguments = Some(text.string()?),
                 Long("within") => within = options::seconds(&parser.value()?)?,
-                Long("promise") => connect.promise = options::seconds(&parser.value()?)?,
+                Long("promise") => promise = options::seconds(&parser.value()?)?,
                 Long("hex") => hex = true,
                 other => return Err(other.unexpected().into()),
             }
         }
+        let url = options::required(url, "URL")?;
         let arguments = arguments.unwrap_or_default().into_bytes();
         Ok(Self {
-            connect,
+            connect: Connect { url, promise },
             method: options::required(method, "METHOD")?,
             arguments: match hex {
                 true => Raw::hex(&arguments)?,

@@ -11,29 +11,20 @@ use crate::failure::{Failure, chain};
 use crate::url::Url;
 
 /// How often a client of this program speaks at least: its hub finds out soon when it was stopped or cut off.
-const PROMISE: Duration = Duration::from_secs(2);
+pub(crate) const PROMISE: Duration = Duration::from_secs(2);
 
 /// How to connect.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Connect {
-    pub(crate) url: Option<Url>,
+    pub(crate) url: Url,
     pub(crate) promise: Duration,
-}
-
-impl Default for Connect {
-    fn default() -> Self {
-        Self {
-            url: None,
-            promise: PROMISE,
-        }
-    }
 }
 
 impl Connect {
     /// A client that is online. It connects again by itself later on, but not before it was online once: a wrong URL is
     /// better told than tried for ever.
     pub(crate) async fn client(self, smol: &Smol) -> Result<Client, Failure> {
-        let url = crate::options::required(self.url, "URL")?;
+        let url = self.url;
         let limits = Limits {
             promise: self.promise,
             // Nobody waits long for a program to end.

@@ -20,14 +20,14 @@ pub(crate) const USAGE: &str = "\
 lapwing hub [--tcp ADDR]… [--stats SECS] [LIMITS]
   Serves until SIGINT or SIGTERM; then it tells everybody, sends what waits for 3 seconds at most, and ends. Anyone may
   publish and subscribe on any topic. Prints `listening on tcp://127.0.0.1:7000` for each address when it is ready.
-  --tcp ADDR       where to listen (127.0.0.1:7000); port 0 takes a free one
-  --stats SECS     prints the counters every SECS seconds, and at the end, as a JSON line on standard output
+  --tcp ADDR           where to listen (127.0.0.1:7000); port 0 takes a free one
+  --stats SECS         prints the counters every SECS seconds, and at the end, as a JSON line on standard output
   --max-message BYTES  largest message that is taken (1048576)
-  --promise SECS   how often the hub speaks at least (25); clients make a promise of their own
-  --grace SECS     how late a client may be with its promise before it counts as dead (20)
-  --connections N  how many clients at most (10000)
+  --promise SECS       how often the hub speaks at least (25); clients make a promise of their own
+  --grace SECS         how late a client may be with its promise before it counts as dead (20)
+  --connections N      how many clients at most (10000)
   --lane-bytes BYTES   what may wait for one client, in bytes (1048576)
-  --lane-frames N  what may wait for one client, in events (1024); then the subscription's policy decides
+  --lane-frames N      what may wait for one client, in events (1024); then the subscription's policy decides
 ";
 
 const ADDRESS: &str = "127.0.0.1:7000";

@@ -7,7 +7,7 @@ use lapwing::runtime::Smol;
 use lexopt::prelude::*;
 use smol::Timer;
 
-use crate::connect::Connect;
+use crate::connect::{self, Connect};
 use crate::failure::Failure;
 use crate::options;
 use crate::pace::Pace;
@@ -38,25 +38,25 @@ struct Options {
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
-        let (mut connect, mut topic, mut payload) = (Connect::default(), None, None);
+        let (mut url, mut promise) = (None, connect::PROMISE);
+        let (mut topic, mut payload) = (None, None);
         let (mut rate, mut hex) = (None, false);
         while let Some(argument) = parser.next()? {
             match argument {
-                Value(url) if connect.url.is_none() => {
-                    connect.url = Some(Url::parse(&url.string()?)?)
-                }
+                Value(text) if url.is_none() => url = Some(Url::parse(&text.string()?)?),
                 Value(name) if topic.is_none() => topic = Some(name.string()?),
                 Value(text) if payload.is_none() => payload = Some(text.string()?),
                 Long("rate") => rate = Some(options::rate(&parser.value()?)?),
-                Long("promise") => connect.promise = options::seconds(&parser.value()?)?,
+                Long("promise") => promise = options::seconds(&parser.value()?)?,
                 Long("hex") => hex = true,
                 other => return Err(other.unexpected().into()),
             }
         }
+        let url = options::required(url, "URL")?;
         let topic = options::required(topic, "TOPIC")?;
         Topic::new(&topic).map_err(Failure::usage)?;
         Ok(Self {
-            connect,
+            connect: Connect { url, promise },
             topic,
             payload,
             rate,

@@ -43,26 +43,26 @@ struct Options {
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
-        let (mut connect, mut filter, mut count) = (Connect::default(), None, None);
+        let (mut url, mut promise) = (None, connect::PROMISE);
+        let (mut filter, mut count) = (None, None);
         let (mut policy, mut style) = (Policy::DropOldest, Style::default());
         while let Some(argument) = parser.next()? {
             match argument {
-                Value(url) if connect.url.is_none() => {
-                    connect.url = Some(Url::parse(&url.string()?)?)
-                }
+                Value(text) if url.is_none() => url = Some(Url::parse(&text.string()?)?),
                 Value(text) if filter.is_none() => filter = Some(text.string()?),
                 Long("count") => count = Some(parser.value()?.parse()?),
                 Long("policy") => policy = options::policy(&parser.value()?)?,
-                Long("promise") => connect.promise = options::seconds(&parser.value()?)?,
+                Long("promise") => promise = options::seconds(&parser.value()?)?,
                 Long("json") => style.json = true,
                 Long("hex") => style.hex = true,
                 other => return Err(other.unexpected().into()),
             }
         }
+        let url = options::required(url, "URL")?;
         let filter = options::required(filter, "FILTER")?;
         TopicFilter::new(&filter).map_err(Failure::usage)?;
         Ok(Self {
-            connect,
+            connect: Connect { url, promise },
             filter,
             count,
             policy,

@@ -18,6 +18,7 @@ use smol::Timer;
 use self::peers::Peers;
 use self::tally::Tally;
 use self::view::{Scene, View};
+use crate::connect::{self, Connect};
 use crate::failure::Failure;
 use crate::hub;
 use crate::options;
@@ -79,7 +80,10 @@ async fn show(smol: &Smol, options: &Options) -> Result<(), Failure> {
     let url = hub::listen(smol, &hub, &Url::parse("127.0.0.1:0")?).await?;
     let peers = Peers {
         smol: smol.clone(),
-        url: Url::parse(&url)?,
+        connect: Connect {
+            url: Url::parse(&url)?,
+            promise: connect::PROMISE,
+        },
         start: Instant::now(),
         tally: Arc::default(),
     };

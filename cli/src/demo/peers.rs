@@ -13,7 +13,6 @@ use super::reading::{self, Reading};
 use super::tally::Tally;
 use crate::connect::Connect;
 use crate::failure::{Failure, chain};
-use crate::url::Url;
 
 /// The slow reader takes one event in this time.
 const SLOW_PACE: Duration = Duration::from_millis(4);
@@ -22,7 +21,7 @@ const SLOW_PACE: Duration = Duration::from_millis(4);
 #[derive(Clone)]
 pub(super) struct Peers {
     pub(super) smol: Smol,
-    pub(super) url: Url,
+    pub(super) connect: Connect,
     pub(super) start: Instant,
     pub(super) tally: Arc<Mutex<Tally>>,
 }
@@ -39,11 +38,7 @@ impl Peers {
     }
 
     async fn client(&self) -> Result<Client, Failure> {
-        let connect = Connect {
-            url: Some(self.url.clone()),
-            ..Connect::default()
-        };
-        connect.client(&self.smol).await
+        self.connect.clone().client(&self.smol).await
     }
 
     async fn subscribe(&self, options: SubscribeOptions) -> Result<Subscription, Failure> {

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod calls;
+mod demo;
 mod liveness;
 mod process;
 mod proxy;

@@ -83,3 +83,17 @@ fn who_reads_no_more_ends_the_subscriber_quietly() {
     let ended = sub.ended();
     assert_eq!((ended.code, ended.err.len()), (Some(0), 0), "{ended:?}");
 }
+
+#[test]
+fn a_hub_listens_on_several_addresses() {
+    let mut hub = Hub::start(&["--tcp", "localhost:0", "--tcp", "127.0.0.1:0"]);
+    let more = [(); 2].map(|()| hub.program.out.next().expect("a line for each"));
+    let urls = more
+        .each_ref()
+        .map(|line| line.strip_prefix("listening on ").expect(line));
+    let sub = Program::subscriber(&[&hub.url, "a", "--count", "2"]);
+    for url in urls {
+        publish(url, "a", "x", &[]);
+    }
+    assert_eq!(sub.ended().out, ["a x", "a x"]);
+}
