@@ -16,7 +16,7 @@ use crate::sync::lock;
 /// A segment is closed when the next event would take it beyond this: what one write should carry at most.
 const SEGMENT_BYTES_MAX: usize = 64 * 1024;
 
-/// Segments that may be opened after one before what still waits in it is copied out, so that a slow reader
+/// Segments that may be opened after one before what still waits in it may be copied out, so that a slow reader
 /// of a few bytes does not keep all of it.
 pub(crate) const GENERATIONS_KEPT: u64 = 8;
 
@@ -208,9 +208,13 @@ impl Segments {
         }
     }
 
-    /// Whether so many segments came after that of `slice` that it should let go of it.
-    pub(crate) fn is_old(&self, slice: &Slice) -> bool {
-        self.newest() - slice.segment.generation >= GENERATIONS_KEPT
+    /// Whether a lane should let go of the segment of `slice`: many came after it, and copies of all that is still
+    /// needed of it take less than half of its room. What many lanes wait for is best kept once.
+    pub(crate) fn is_wasted_on(&self, slice: &Slice) -> bool {
+        let segment = &slice.segment;
+        let needed = Arc::strong_count(segment) * slice.len();
+        self.newest() - segment.generation >= GENERATIONS_KEPT
+            && needed < segment.taken.load(Ordering::Relaxed) / 2
     }
 
     /// The generation of the newest segment: how many there have been.

@@ -250,7 +250,7 @@ impl HubLane {
         self.looked_at = newest;
         for entry in &mut self.entries {
             if let Piece::Shared(slice) = &entry.piece
-                && self.segments.is_old(slice)
+                && self.segments.is_wasted_on(slice)
             {
                 let copy = Bytes::copy_from_slice(&self.segments.bytes(slice));
                 entry.piece = Piece::Own(self.segments.own(copy));
