@@ -90,6 +90,11 @@ tests() {
     cargo test --workspace --all-features
 }
 
+# 200,000 events past a subscriber that stands still for five seconds.
+slow_reader() {
+    SLOW_READER=full cargo test --release -p lapwing-cli --test program slow_reader -- --test-threads 1
+}
+
 fuzz_corpora() {
     cargo test --manifest-path fuzz/Cargo.toml
 }
@@ -134,6 +139,7 @@ block "lints" lints
 block "docs" docs
 block "features in pairs" features
 block "tests" tests
+block "a slow reader" slow_reader
 block "fuzz corpora" fuzz_corpora
 block "licences and bans" licences
 block "the main job" demo

@@ -106,10 +106,6 @@ fn publish_end(hub: &Hub, count: u64) {
     }
 }
 
-fn until_it_lags(hub: &mut Hub) {
-    hub.counters(|counters| counters["dropped"]["drop-oldest"].as_u64() > Some(0));
-}
-
 fn as_fast_as_it_goes(count: u64) {
     let hub = Hub::start(&[]);
     let followers = [Follower::new(&hub.url), Follower::new(&hub.url)];
@@ -130,24 +126,44 @@ fn as_fast_as_it_goes(count: u64) {
     }
 }
 
+/// How much is published, how fast, and how long the stopped one stands still at least.
+struct Size {
+    count: u64,
+    rate: &'static str,
+    standstill: Duration,
+}
+
+/// In full size where `SLOW_READER=full` says that the machine has time for it. Otherwise slower than it could be: a
+/// machine that is busy elsewhere must not make the running one lag.
+fn size() -> Size {
+    match std::env::var_os("SLOW_READER").is_some_and(|size| size == "full") {
+        true => Size {
+            count: 200_000,
+            rate: "20000",
+            standstill: Duration::from_secs(5),
+        },
+        false => Size {
+            count: 20_000,
+            rate: "8000",
+            standstill: Duration::ZERO,
+        },
+    }
+}
+
 #[test]
 fn the_running_one_gets_all_and_the_stopped_one_knows_what_it_missed() {
-    // Slower than it could be: a test machine that is busy elsewhere must not make the running one lag.
-    one_of_two_stops(20_000, "8000", until_it_lags);
+    let Size {
+        count,
+        rate,
+        standstill,
+    } = size();
+    one_of_two_stops(count, rate, |hub| {
+        thread::sleep(standstill);
+        hub.counters(|counters| counters["dropped"]["drop-oldest"].as_u64() > Some(0));
+    });
 }
 
 #[test]
 fn as_fast_as_it_goes_nothing_is_lost_without_a_word() {
-    as_fast_as_it_goes(20_000);
-}
-
-/// In full size; needs a machine with time for it: `cargo test --release -p lapwing-cli -- --ignored`.
-#[test]
-#[ignore = "takes 20 seconds of two cores"]
-fn in_full_size() {
-    one_of_two_stops(200_000, "20000", |hub| {
-        thread::sleep(Duration::from_secs(5));
-        until_it_lags(hub);
-    });
-    as_fast_as_it_goes(200_000);
+    as_fast_as_it_goes(size().count);
 }
