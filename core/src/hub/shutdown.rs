@@ -187,20 +187,14 @@ impl Shared {
         }
     }
 
-    /// A connection that was let in has left the registry.
-    pub(crate) fn gone(&self, ending: Ending, undelivered_frames: u64) {
+    /// A connection that was let in has left the registry, with a goodbye of its peer or without.
+    pub(crate) fn gone(&self, ending: Ending, parted: bool, undelivered_frames: u64) {
         self.counters.disconnected(ending);
         if self.is_stopping() {
             let report = &mut lock(&self.farewell).report;
-            let polite = matches!(
-                ending,
-                Ending::ByUs(Close {
-                    reason: CloseReason::Shutdown,
-                    ..
-                }) | Ending::ByPeer(_)
-            );
-            report.closed += u64::from(polite && undelivered_frames == 0);
-            report.cut += u64::from(!polite || undelivered_frames > 0);
+            let polite = parted && undelivered_frames == 0;
+            report.closed += u64::from(polite);
+            report.cut += u64::from(!polite);
             report.undelivered_frames += undelivered_frames;
         }
     }

@@ -71,6 +71,7 @@ impl Session {
     }
 
     pub(super) fn handle_close<'a>(&mut self, close: Close) -> Input<'a> {
+        self.parted = true;
         if self.phase == Phase::Closing {
             self.end_alone();
         } else {

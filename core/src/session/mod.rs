@@ -103,6 +103,8 @@ pub struct Session {
     last_words: Option<LastWords>,
     /// Whether the owner knows that the session has ended.
     told: bool,
+    /// Whether the peer has said its last words.
+    parted: bool,
 }
 
 /// What a session keeps of its [`Config`], small because a hub has very many of them.
@@ -224,6 +226,7 @@ impl Session {
             ending: None,
             last_words: None,
             told: false,
+            parted: false,
         }
     }
 
@@ -240,6 +243,11 @@ impl Session {
     /// Whether this side has begun to end, or the session is over.
     pub fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Flushing | Phase::Closing | Phase::Ended)
+    }
+
+    /// Whether the peer has said its last words, so that it knows of the end.
+    pub fn has_parted(&self) -> bool {
+        self.parted
     }
 
     /// What the peer told about itself; our own terms before the handshake.

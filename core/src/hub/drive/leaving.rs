@@ -16,12 +16,12 @@ impl Drive {
     pub(super) fn leave(&mut self, ending: Ending) {
         self.answers = Answers::new(1, 0);
         self.admission = None;
-        let undelivered = self.live(|live| {
+        let left = self.live(|live| {
             live.left = true;
             live.abandon_calls();
             let undelivered = live.store.lane.frames() as u64;
             live.store.lane.clear();
-            undelivered
+            (live.link.session.has_parted(), undelivered)
         });
         let shared = self.hub.shared.clone();
         log::ended(&self.connection, ending, self.key.is_some());
@@ -34,7 +34,8 @@ impl Drive {
         registry.remove(key);
         shared.changed(&registry);
         drop(registry);
-        shared.gone(ending, undelivered.unwrap_or(0));
+        let (parted, undelivered) = left.unwrap_or_default();
+        shared.gone(ending, parted, undelivered);
         if let Some(hook) = &shared.on_disconnect {
             let gone = Gone {
                 connection: self.connection.id,
