@@ -1,0 +1,383 @@
+//! A hub ends politely and completely, and so does a client.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::{poll_once, zip};
+use lapwing::client::{Backoff, ClientEnd, Outage, State};
+use lapwing::hub::{Admission, HubBuilder, Shutdown, ShutdownReport};
+use lapwing::session::Ending;
+use lapwing::wire::{CloseReason, Refusal};
+use lapwing::{Client, Hub, Typed};
+use lapwing_memory::{Path, pair};
+
+use crate::ground::{Ground, online};
+use crate::reading::{number, trouble};
+use crate::world::{HUB, World};
+
+everywhere![
+    what_waits_is_delivered_before_the_end_and_counted,
+    a_client_that_closes_delivers_what_waits,
+    dropping_all_handles_of_a_client_ends_it_politely,
+];
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn polite() -> Shutdown {
+    Shutdown {
+        within: 5 * SECOND,
+        return_over: 10 * SECOND..20 * SECOND,
+    }
+}
+
+/// How many connections said goodbye, were cut, and the frames that were not delivered.
+fn numbers(report: ShutdownReport) -> (u64, u64, u64) {
+    (report.closed, report.cut, report.undelivered_frames)
+}
+
+fn is_empty(hub: &Hub) -> bool {
+    let counters = hub.counters();
+    let now = [
+        counters.connections,
+        counters.handshakes,
+        counters.users,
+        counters.groups,
+        counters.subscriptions,
+        counters.waiting_frames,
+        counters.waiting_bytes,
+        counters.held_bytes,
+    ];
+    now == [0; 8] && hub.connections().is_empty()
+}
+
+async fn what_waits_is_delivered_before_the_end_and_counted(ground: Ground) {
+    let (hub, url) = ground.open_hub().await;
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        let client = ground.online(&url).await;
+        let numbers = client.subscribe("numbers").await.expect("allowed");
+        readers.push(numbers);
+    }
+    for number in 0..500_u32 {
+        hub.publish("numbers", Typed(number)).expect("a topic");
+    }
+    let read = async {
+        for reader in &mut readers {
+            for expected in 0..500 {
+                assert_eq!(number(reader).await, expected);
+            }
+        }
+    };
+    let (report, ()) = zip(hub.shutdown(polite()), read).await;
+    assert_eq!(numbers(report), (3, 0, 0));
+    assert!(is_empty(&hub), "{:?}", hub.counters());
+}
+
+async fn a_client_that_closes_delivers_what_waits(ground: Ground) {
+    let (hub, url) = ground.open_hub().await;
+    let reader = ground.online(&url).await;
+    let mut numbers = reader.subscribe("numbers").await.expect("allowed");
+    let publisher = ground.online(&url).await;
+    for number in 0..500_u32 {
+        publisher.publish("numbers", Typed(number)).expect("room");
+    }
+    assert_eq!(publisher.close().await, ClientEnd::Closed { unsent: 0 });
+    for expected in 0..500 {
+        assert_eq!(number(&mut numbers).await, expected);
+    }
+    ground.until(|| hub.counters().connections == 1).await;
+}
+
+async fn dropping_all_handles_of_a_client_ends_it_politely(ground: Ground) {
+    let (hub, url) = ground.open_hub().await;
+    let client = ground.online(&url).await;
+    let news = client.subscribe("news").await.expect("allowed");
+    let other = client.clone();
+    drop((client, other));
+    assert_eq!(
+        hub.counters().connections,
+        1,
+        "the subscription is a handle"
+    );
+    drop(news);
+    let gone = || hub.counters().disconnected.get("peer-closed") == Some(&1);
+    ground.until(gone).await;
+    ground.until(|| is_empty(&hub)).await;
+}
+
+#[test]
+fn clients_are_told_to_come_back_at_a_time_of_their_own() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let mut clients = Vec::new();
+        for number in 0..50 {
+            let client = world.client(&format!("client {number}"));
+            clients.push(online(client.backoff(Backoff {
+                first: Duration::ZERO,
+                max: Duration::ZERO,
+            })));
+        }
+        let mut online = Vec::new();
+        for client in clients {
+            online.push(client.await);
+        }
+        let mut streams: Vec<_> = online.iter().map(Client::states).collect();
+        let told_at = world.sim.now();
+        let report = hub.shutdown(polite()).await;
+        assert_eq!(numbers(report), (50, 0, 0));
+        let mut returns = Vec::new();
+        for states in &mut streams {
+            let State::Waiting { until, outage } = trouble(states).await else {
+                panic!("not waiting");
+            };
+            assert_eq!(outage, Outage::Closed(CloseReason::Shutdown));
+            returns.push(until.since(told_at));
+        }
+        returns.sort();
+        let (first, last) = (returns[0], returns[49]);
+        assert!(first >= 10 * SECOND && last <= 20 * SECOND, "{returns:?}");
+        assert!(last - first > 5 * SECOND, "spread out: {returns:?}");
+
+        // Who wants to come in meanwhile hears the same.
+        let late = world.client("late").spawned();
+        let State::Waiting { outage, .. } = trouble(&mut late.states()).await else {
+            panic!("not waiting");
+        };
+        assert!(matches!(outage, Outage::Unreachable { .. }), "{outage:?}");
+    });
+}
+
+#[test]
+fn who_comes_during_a_shutdown_is_told_when_to_come_back() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let slow = world.online("slow").await;
+        let (client, _) = (slow, world.network.stall("slow"));
+        // Waits for the one that does not answer.
+        let mut shutdown = Box::pin(hub.shutdown(polite()));
+        assert!(poll_once(&mut shutdown).await.is_none());
+        let (near, far) = pair(&world.sim.runtime());
+        let late = Client::builder(world.sim.runtime(), Once(Some(near))).spawned();
+        let attached = hub.attach(far);
+        let waiting = async {
+            let State::Waiting { until, outage } = trouble(&mut late.states()).await else {
+                panic!("not waiting");
+            };
+            assert_eq!(outage, Outage::Refused(Refusal::Shutdown));
+            assert!(until.since(world.sim.now()) >= 10 * SECOND);
+        };
+        let (ending, ()) = zip(attached, waiting).await;
+        assert_eq!(ending, Ending::Refused(Refusal::Shutdown));
+        let (took, report) = world.timed(shutdown).await;
+        assert!(took <= 5 * SECOND, "{took:?}");
+        assert_eq!(report.cut, 1);
+        drop(client);
+    });
+}
+
+/// Connects once, by a transport that is there already.
+struct Once(Option<lapwing_memory::Memory>);
+
+#[async_trait::async_trait]
+impl lapwing::transport::Connector for Once {
+    async fn connect(&mut self) -> std::io::Result<Box<dyn lapwing::transport::Transport>> {
+        match self.0.take() {
+            Some(transport) => Ok(Box::new(transport)),
+            None => Err(std::io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn url(&self) -> String {
+        "memory://once".into()
+    }
+}
+
+#[test]
+fn who_does_not_read_is_cut_when_the_time_is_over() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let (fast, slow) = (world.online("fast").await, world.online("slow").await);
+        let mut heard = fast.subscribe("numbers").await.expect("allowed");
+        let _unheard = slow.subscribe("numbers").await.expect("allowed");
+        world.network.stall(Path::to_client("slow"));
+        for number in 0..100_u32 {
+            hub.publish("numbers", Typed(number)).expect("a topic");
+        }
+        let (took, report) = world.timed(hub.shutdown(polite())).await;
+        assert_eq!(took, 5 * SECOND);
+        assert_eq!((report.closed, report.cut), (1, 1));
+        assert!(
+            (98..=100).contains(&report.undelivered_frames),
+            "{report:?}"
+        );
+        for expected in 0..100 {
+            assert_eq!(number(&mut heard).await, expected);
+        }
+        assert!(is_empty(&hub), "{:?}", hub.counters());
+    });
+}
+
+/// A hub whose handlers hold something, which lives as long as any part of the hub.
+fn held(hub: HubBuilder) -> (HubBuilder, std::sync::Weak<()>) {
+    let something = Arc::new(());
+    let weak = Arc::downgrade(&something);
+    let hub = hub.on_connect(move |_| {
+        let _held = &something;
+        async { Ok(Admission::user("somebody").join("group")) }
+    });
+    (hub, weak)
+}
+
+#[test]
+fn nothing_is_left_after_a_shutdown() {
+    World::check(async |world| {
+        let (hub, held) = held(world.hub());
+        let hub = world.serve(hub);
+        let mut clients = Vec::new();
+        for number in 0..5 {
+            let client = world.online(&format!("client {number}")).await;
+            let subscription = client.subscribe("news").await.expect("allowed");
+            clients.push((client, subscription));
+        }
+        let (near, far) = pair(&world.sim.runtime());
+        let attached = hub.attach(far);
+        let client = Client::builder(world.sim.runtime(), Once(Some(near))).spawned();
+        let during = async {
+            client.online().await.expect("the hub lets it in");
+            hub.publish("news", "x").expect("a topic");
+            hub.shutdown(polite()).await
+        };
+        let (ending, report) = zip(attached, during).await;
+        assert!(matches!(ending, Ending::ByUs(close) if close.reason == CloseReason::Shutdown));
+        assert_eq!(numbers(report), (6, 0, 0));
+        assert!(is_empty(&hub), "{:?}", hub.counters());
+        assert_eq!(hub.counters().disconnected.get("shutdown"), Some(&6));
+        world.sim.settle().await;
+        assert_eq!(world.sim.tasks(), 6, "the drivers of the clients");
+        drop((clients, client));
+        world.sim.settle().await;
+        assert_eq!(world.sim.tasks(), 0);
+        drop(hub);
+        assert!(held.upgrade().is_none());
+    });
+}
+
+#[test]
+fn dropping_serve_ends_its_connections() {
+    World::check(async |world| {
+        let (hub, held) = held(world.hub());
+        let hub = hub.build().expect("good filters");
+        let listener = world.network.listen(HUB).expect("the name is free");
+        let mut serve = Box::pin(hub.serve(listener));
+        let client = world.client("phone").spawned();
+        let connect = async {
+            client.online().await.expect("the hub lets it in");
+            client.subscribe("news").await.expect("allowed")
+        };
+        let news = futures_lite::future::or(async { Some(connect.await) }, async {
+            serve.as_mut().await;
+            None
+        });
+        let news = news.await.expect("connected");
+        assert!(!is_empty(&hub));
+        let mut states = client.states();
+        drop(serve);
+        let State::Waiting { outage, .. } = trouble(&mut states).await else {
+            panic!("not waiting");
+        };
+        assert_eq!(outage, Outage::Broken);
+        world.sim.settle().await;
+        assert!(is_empty(&hub), "{:?}", hub.counters());
+        assert_eq!(hub.counters().disconnected.get("lost"), Some(&1));
+        drop((client, news));
+        world.sim.settle().await;
+        assert_eq!(world.sim.tasks(), 0);
+        drop(hub);
+        assert!(held.upgrade().is_none());
+    });
+}
+
+#[test]
+fn dropping_attach_ends_its_connection() {
+    World::check(async |world| {
+        let (hub, held) = held(world.hub());
+        let hub = hub.build().expect("good filters");
+        let (near, far) = pair(&world.sim.runtime());
+        let mut attached = Box::pin(hub.attach(far));
+        let client = Client::builder(world.sim.runtime(), Once(Some(near))).spawned();
+        let connected = async {
+            client.online().await.expect("the hub lets it in");
+            None
+        };
+        let early = async { Some((&mut attached).await) };
+        assert_eq!(futures_lite::future::or(connected, early).await, None);
+        assert!(!is_empty(&hub));
+        drop(attached);
+        assert!(is_empty(&hub), "{:?}", hub.counters());
+        let State::Waiting { outage, .. } = trouble(&mut client.states()).await else {
+            panic!("not waiting");
+        };
+        assert_eq!(outage, Outage::Broken);
+        drop((client, hub));
+        world.sim.settle().await;
+        assert_eq!(world.sim.tasks(), 0);
+        assert!(held.upgrade().is_none());
+    });
+}
+
+#[test]
+fn dropping_the_driver_of_a_client_ends_all_who_wait_for_it() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let (client, driver) = world.client("phone").build();
+        let driven = async {
+            client.online().await.expect("the hub lets it in");
+            client.subscribe("news").await.expect("allowed")
+        };
+        let news = futures_lite::future::or(async { Some(driven.await) }, async {
+            driver.await;
+            None
+        });
+        let mut news = news.await.expect("connected");
+        assert_eq!(news.next().await, None);
+        assert_eq!(client.online().await, Err(ClientEnd::Dropped));
+        assert!(client.publish("news", "x").is_err());
+        assert!(client.call::<()>("any", ()).await.is_err());
+        world.sim.settle().await;
+        assert!(is_empty(&hub), "{:?}", hub.counters());
+    });
+}
+
+#[test]
+fn a_shutdown_that_nobody_waits_for_goes_on() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let client = world.online("phone").await;
+        let shutdown = poll_once(hub.shutdown(polite())).await;
+        assert!(shutdown.is_none());
+        let State::Waiting { outage, .. } = trouble(&mut client.states()).await else {
+            panic!("not waiting");
+        };
+        assert_eq!(outage, Outage::Closed(CloseReason::Shutdown));
+        world.sim.settle().await;
+        assert!(is_empty(&hub), "{:?}", hub.counters());
+    });
+}
+
+#[test]
+fn a_close_takes_no_longer_than_its_limit_says() {
+    World::check(async |world| {
+        let _hub = world.serve(world.hub());
+        let client = world.online("phone").await;
+        world.network.stall("phone");
+        for number in 0..10_u32 {
+            client.publish("numbers", Typed(number)).expect("room");
+        }
+        let (took, end) = world.timed(client.close()).await;
+        let ClientEnd::Closed { unsent } = end else {
+            panic!("{end:?}");
+        };
+        assert!((8..=10).contains(&unsent), "{unsent}");
+        assert!(took <= 3 * lapwing::Limits::default().closing, "{took:?}");
+    });
+}
