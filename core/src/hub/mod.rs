@@ -12,6 +12,8 @@ mod drive;
 mod lane;
 mod log;
 mod recipients;
+mod remote;
+mod remote_call;
 mod rules;
 mod segment;
 mod serve;
@@ -34,9 +36,9 @@ pub use self::admission::{Admission, Ask, Gone, Refuse};
 pub use self::builder::HubBuilder;
 pub use self::counters::Counters;
 pub use self::dispatch::Published;
-pub use self::recipients::{
-    CALL_WITHIN, Caller, MembershipError, Recipients, Remote, RemoteCall, RemoteCallError,
-};
+pub use self::recipients::Recipients;
+pub use self::remote::{Caller, MembershipError, Remote};
+pub use self::remote_call::{CALL_WITHIN, RemoteCall, RemoteCallError};
 pub use self::rules::{Peer, Rule};
 pub use self::shutdown::{Shutdown, ShutdownReport};
 

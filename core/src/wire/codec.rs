@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Frame, HelloHead, SubscribeHead, WelcomeHead};
+use super::event::SubscribeHead;
+use super::frame::Frame;
+use super::handshake::{HelloHead, WelcomeHead};
 use super::list::List;
 
 /// Frames of kinds from here on may be skipped by who does not know them.

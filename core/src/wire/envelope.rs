@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use bytes::Bytes;
 
-use super::frame::{Encoding, Payload};
+use super::payload::{Encoding, Payload};
 use crate::topic::Topic;
 
 /// An event as whoever hears it gets it: topic, and a payload with its encoding.

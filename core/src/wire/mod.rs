@@ -28,26 +28,33 @@
 //!
 //! `Subscribe` to `End`, without `Credit` and `Cancel`, are *data frames*: they travel in the data lane, in order, and are counted by both sides.
 
+mod call;
 mod codec;
+mod control;
 #[cfg(feature = "alloc")]
 mod envelope;
+mod event;
 mod frame;
+mod handshake;
 mod list;
+mod payload;
 
+pub use self::call::{Call, Cancel, Credit, End, Failure, FailureCode, Item, Reply};
 #[cfg(feature = "alloc")]
 pub use self::codec::append;
 #[cfg(feature = "std")]
 pub(crate) use self::codec::append_to;
 pub use self::codec::{DecodeError, NoRoom, decode, encode};
+pub use self::control::{Close, CloseReason, Ping, Pong, Received, Return};
 #[cfg(feature = "alloc")]
 pub use self::envelope::Envelope;
-pub use self::frame::{
-    Ack, Call, Cancel, Close, CloseReason, Credit, Denied, Encoding, Encodings, End, Event,
-    Failure, FailureCode, Frame, Hello, Item, Lagged, Name, Outcome, Payload, Ping, Pong, Position,
-    Publish, Received, Refusal, Refused, Reply, Return, Start, Subscribe, Terms, Unsubscribe,
-    Verdict, Welcome,
+pub use self::event::{
+    Ack, Denied, Event, Lagged, Name, Outcome, Publish, Start, Subscribe, Unsubscribe,
 };
+pub use self::frame::Frame;
+pub use self::handshake::{Hello, Position, Refusal, Refused, Terms, Verdict, Welcome};
 pub use self::list::List;
+pub use self::payload::{Encoding, Encodings, Payload};
 
 #[cfg(test)]
 pub(crate) mod draw;

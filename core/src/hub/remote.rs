@@ -1,0 +1,183 @@
+//! One connection of a hub, seen from the program.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::connection::Connection;
+use super::dispatch::Published;
+use super::remote_call::RemoteCall;
+use super::{Hub, PublishError};
+use crate::answers::Place;
+use crate::id::{ConnectionId, Group, UserId};
+use crate::payload::{Decode, Encode};
+use crate::registry::JoinError;
+use crate::sync::{read, write};
+use crate::wire::{Close, CloseReason, Return};
+
+/// One connection of a hub, to be sent to, called, put into groups or ended; it may be gone meanwhile.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    pub(super) hub: Hub,
+    id: ConnectionId,
+}
+
+/// Why a connection could not be put into a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembershipError {
+    /// The connection is gone.
+    #[error("the connection is gone")]
+    Gone,
+    /// It is in as many groups as [`Limits::groups_max`](crate::Limits::groups_max) allows.
+    #[error("the connection is in {max} groups, more are not allowed")]
+    TooMany {
+        /// What is allowed.
+        max: usize,
+    },
+}
+
+impl Remote {
+    pub(crate) fn new(hub: Hub, id: ConnectionId) -> Self {
+        Self { hub, id }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// Whether it is still there.
+    pub fn is_connected(&self) -> bool {
+        self.hub.find(self.id).is_some()
+    }
+
+    /// Its user, if it has one and is still there.
+    pub fn user(&self) -> Option<UserId> {
+        let registry = read(&self.hub.shared.registry);
+        registry.user(registry.key(self.id)?).cloned()
+    }
+
+    /// The groups it is in.
+    pub fn groups(&self) -> Vec<Group> {
+        let registry = read(&self.hub.shared.registry);
+        registry
+            .key(self.id)
+            .map(|key| registry.groups_of(key).cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Sends it an event, whether it subscribes to the topic or not. A connection that is gone is nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] when `topic` is none, or the payload cannot be written.
+    ///
+    /// # When full
+    ///
+    /// Never waits: the hub's [`direct_policy`](super::HubBuilder::direct_policy) decides.
+    pub fn send(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
+        self.hub.send_direct(
+            topic,
+            &payload,
+            self.hub.find(self.id).into_iter().collect(),
+        )
+    }
+
+    /// Puts it into a group: when this returns, everything that is sent to the group from then on reaches it. False when it was in it.
+    ///
+    /// # Errors
+    ///
+    /// [`MembershipError`], and nothing has changed.
+    pub fn join(&self, group: impl Into<Group>) -> Result<bool, MembershipError> {
+        let shared = &self.hub.shared;
+        let mut registry = write(&shared.registry);
+        let key = registry.key(self.id).ok_or(MembershipError::Gone)?;
+        let joined = registry.join(key, &group.into(), shared.limits.groups_max as usize);
+        shared.changed(&registry);
+        joined.map_err(|error| match error {
+            JoinError::TooMany { max } => MembershipError::TooMany { max },
+            _ => MembershipError::Gone,
+        })
+    }
+
+    /// Takes it out of a group: when this returns, nothing that is sent to the group from then on reaches it. False when it was not in it.
+    pub fn leave(&self, group: &str) -> bool {
+        let shared = &self.hub.shared;
+        let mut registry = write(&shared.registry);
+        let left = registry
+            .key(self.id)
+            .is_some_and(|key| registry.leave(key, group));
+        shared.changed(&registry);
+        left
+    }
+
+    /// Calls one of its methods and waits for the answer, for [`CALL_WITHIN`](super::CALL_WITHIN) unless told otherwise.
+    pub fn call<R: Decode>(
+        &self,
+        method: impl Into<String>,
+        arguments: impl Encode,
+    ) -> RemoteCall<R> {
+        RemoteCall::new(self.clone(), method.into(), arguments)
+    }
+
+    /// Ends it, after what waits for it has been sent.
+    pub fn close(&self) {
+        if let Some(connection) = self.hub.find(self.id) {
+            connection.close(
+                Close {
+                    reason: CloseReason::Kicked,
+                    verdict: Return::Never,
+                },
+                self.hub.shared.runtime.now(),
+            );
+        }
+    }
+}
+
+/// Whoever made the call, or published the event, that a handler takes care of.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    remote: Remote,
+    place: Place,
+}
+
+impl Caller {
+    pub(crate) fn new(hub: Hub, connection: Arc<Connection>, place: Place) -> Self {
+        Self {
+            remote: Remote::new(hub, connection.id),
+            place,
+        }
+    }
+
+    /// The hub that this happens in.
+    pub fn hub(&self) -> &Hub {
+        &self.remote.hub
+    }
+
+    /// The connection, for everything but calls that its own handler waits for.
+    pub fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// The connection's name.
+    pub fn id(&self) -> ConnectionId {
+        self.remote.id
+    }
+
+    /// The connection's user, if it has one.
+    pub fn user(&self) -> Option<UserId> {
+        self.remote.user()
+    }
+
+    /// Calls back: while the handler waits for the answer, the connection's next call may run, so that it can give one.
+    pub fn call<R: Decode>(
+        &self,
+        method: impl Into<String>,
+        arguments: impl Encode,
+    ) -> RemoteCall<R> {
+        self.remote
+            .call(method, arguments)
+            .lending(self.place.clone())
+    }
+}

@@ -1,0 +1,196 @@
+//! The first words of both sides: who they are, and what they can take.
+//!
+//! Fields and variants are written in this order: never move one, append only.
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::list::List;
+use super::payload::Encodings;
+use crate::id::ConnectionId;
+
+/// What one side lets the other know about itself in the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The encodings of payloads that this side understands.
+    pub encodings: Encodings,
+    /// How often this side will speak at least, in milliseconds.
+    pub promise_ms: u32,
+    /// The largest message this side takes, in bytes.
+    pub message_bytes_max: u32,
+    /// How many subscriptions this side can hold.
+    pub subscriptions_max: u32,
+}
+
+/// A client's first words. Its layout never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Hello<'a> {
+    /// The oldest version that the client speaks.
+    pub oldest: u16,
+    /// The newest version that the client speaks.
+    pub newest: u16,
+    /// What the client tells about itself.
+    pub terms: Terms,
+    /// Whether the client would like to resume later.
+    pub resumable: bool,
+    /// What the application wants to see before it lets the client in.
+    #[serde(serialize_with = "optional_bytes")]
+    pub token: Option<&'a [u8]>,
+    /// The session to resume: the token of its `Welcome` and the data frames received in it.
+    pub resume: Option<([u8; 16], u64)>,
+    /// The subscriptions to resume.
+    pub positions: List<'a, Position<'a>>,
+}
+
+/// The part of [`Hello`] in front of its list.
+#[derive(Deserialize)]
+pub(super) struct HelloHead<'a> {
+    oldest: u16,
+    newest: u16,
+    terms: Terms,
+    resumable: bool,
+    #[serde(borrow)]
+    token: Option<&'a [u8]>,
+    resume: Option<([u8; 16], u64)>,
+}
+
+impl<'a> HelloHead<'a> {
+    pub(super) fn with(self, positions: List<'a, Position<'a>>) -> Hello<'a> {
+        let Self {
+            oldest,
+            newest,
+            terms,
+            resumable,
+            token,
+            resume,
+        } = self;
+        Hello {
+            oldest,
+            newest,
+            terms,
+            resumable,
+            token,
+            resume,
+            positions,
+        }
+    }
+}
+
+/// How far a client has come with one subscription of a session that it wants to resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position<'a> {
+    /// The filter of the subscription.
+    pub filter: &'a str,
+    /// Events heard, and losses told, so far.
+    pub accounted: u64,
+}
+
+/// A hub's answer to a [`Hello`] that it accepts. Its layout never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Welcome<'a> {
+    /// The version that both will speak.
+    pub version: u16,
+    /// The name of this connection.
+    pub connection: ConnectionId,
+    /// What the hub tells about itself.
+    pub terms: Terms,
+    /// What to show to resume this session; none when that is not possible.
+    pub resume_token: Option<[u8; 16]>,
+    /// What became of each position in the hello, in its order.
+    pub verdicts: List<'a, Verdict>,
+}
+
+/// The part of [`Welcome`] in front of its list.
+#[derive(Deserialize)]
+pub(super) struct WelcomeHead {
+    version: u16,
+    connection: ConnectionId,
+    terms: Terms,
+    resume_token: Option<[u8; 16]>,
+}
+
+impl WelcomeHead {
+    pub(super) fn with(self, verdicts: List<'_, Verdict>) -> Welcome<'_> {
+        let Self {
+            version,
+            connection,
+            terms,
+            resume_token,
+        } = self;
+        Welcome {
+            version,
+            connection,
+            terms,
+            resume_token,
+            verdicts,
+        }
+    }
+}
+
+/// What a returning client hears about one subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// Nothing is missing.
+    Resumed,
+    /// Nothing is missing: the topic's history from one offset to another follows.
+    Replayed {
+        /// The first offset that follows.
+        from: u64,
+        /// The last offset that follows.
+        to: u64,
+    },
+    /// Events are missing; `None`: the hub does not know how many.
+    Gap {
+        /// How many.
+        missed: Option<u64>,
+    },
+}
+
+/// A hub's answer to a [`Hello`] that it does not accept; the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused<'a> {
+    /// Why.
+    pub reason: Refusal,
+    /// When to try again, in milliseconds from now; `None`: not with this hello.
+    pub retry_after_ms: Option<u32>,
+    /// What the application adds for people to read.
+    pub message: &'a str,
+}
+
+/// Why a hub does not let a client in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// None of the client's versions is one of these.
+    Version {
+        /// The oldest version that the hub speaks.
+        oldest: u16,
+        /// The newest version that the hub speaks.
+        newest: u16,
+    },
+    /// The application said no.
+    Unauthorized,
+    /// The hub has as many connections or handshakes as it may have, or its memory is full.
+    Full,
+    /// The hub is about to end.
+    Shutdown,
+    /// The first message was not a hello.
+    Malformed,
+    /// The hello did not come in time.
+    Late,
+    /// The client wants to be silent for longer than the hub allows.
+    Promise {
+        /// What is allowed, in milliseconds.
+        max_ms: u32,
+    },
+}
+
+fn optional_bytes<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {
+    struct AsBytes<'a>(&'a [u8]);
+    impl Serialize for AsBytes<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_bytes(self.0)
+        }
+    }
+    bytes.map(AsBytes).serialize(serializer)
+}
