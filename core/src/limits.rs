@@ -107,8 +107,8 @@ pub struct Limits {
     pub calls_running_max: u32,
     /// Answers (`Ack`, `Reply`) that wait in the lane of one connection. Reached: the peer is not read.
     pub answers_waiting_max: u32,
-    /// All queues of a hub together, live segments included, in bytes. Reached: new connections are
-    /// refused, and policies act as soon as a lane is not empty.
+    /// All queues of a hub together, live segments included, in bytes. From seven eighths of it on, new connections are
+    /// refused. Reached: policies act as soon as a lane is not empty.
     pub hub_bytes_max: u64,
 }
 

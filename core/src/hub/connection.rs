@@ -211,6 +211,8 @@ impl Connection {
                 verdict: Return::Now,
             };
             live.link.session.close(close, false, now);
+            // Nothing of it leaves any more, and somebody may need the memory.
+            live.store.lane.clear();
         }
         drop(guard);
         match taken.overflow {

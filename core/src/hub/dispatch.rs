@@ -164,10 +164,10 @@ impl Shared {
             topic: hash,
         };
         for listener in audience {
-            let taken = listener
-                .offer(&offer, tight, now)
-                .or_else(|| self.successor(topic, listener)?.offer(&offer, tight, now))
-                .unwrap_or_default();
+            let taken = match listener.offer(&offer, tight, now) {
+                Some(taken) => taken,
+                None => self.offer_to_successor(topic, listener, &offer, tight, now),
+            };
             published.queued += taken.queued;
             published.dropped += taken.dropped;
             self.counters.dropped(listener.policy, taken.dropped);
@@ -176,7 +176,30 @@ impl Shared {
         published
     }
 
-    /// Through which other subscription a listener hears `topic`, if it ended the one it heard it through meanwhile.
+    /// Offers to a listener that has ended its subscription since it was looked up: it may have another one that selects
+    /// the topic, and no event of that one may be lost.
+    fn offer_to_successor(
+        &self,
+        topic: &str,
+        listener: &Listener,
+        offer: &Offer<'_>,
+        tight: bool,
+        now: Instant,
+    ) -> Taken {
+        let mut tried = listener.subscription;
+        // The same one again is one that begins with a later event.
+        while let Some(successor) = self
+            .successor(topic, listener)
+            .filter(|successor| successor.subscription != tried)
+        {
+            if let Some(taken) = successor.offer(offer, tight, now) {
+                return taken;
+            }
+            tried = successor.subscription;
+        }
+        Taken::default()
+    }
+
     fn successor(&self, topic: &str, listener: &Listener) -> Option<Listener> {
         let mut found = Vec::new();
         let registry = read(&self.registry);

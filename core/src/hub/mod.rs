@@ -322,7 +322,7 @@ impl Shared {
             self.handshakes.load(Ordering::Relaxed) >= u64::from(self.limits.handshakes_max);
         match self.is_stopping() {
             true => Some(Refusal::Shutdown),
-            false => (handshakes || self.budget.is_over()).then_some(Refusal::Full),
+            false => (handshakes || self.budget.is_nearly_over()).then_some(Refusal::Full),
         }
     }
 

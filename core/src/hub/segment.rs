@@ -47,6 +47,11 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Whether the hub is so close to its bound that the rest is for those who are here.
+    pub(crate) fn is_nearly_over(&self) -> bool {
+        self.used() > self.max - self.max / 8
+    }
+
     /// Whether the hub holds more than it may.
     pub(crate) fn is_over(&self) -> bool {
         self.used() > self.max
