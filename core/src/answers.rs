@@ -10,13 +10,16 @@ use core::future::Future;
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::panic::catch_unwind;
 
-use crate::hub::{MembershipError, PublishError, RemoteCallError};
 use crate::payload::{Decode, Encode, encoded};
 use crate::runtime::BoxFuture;
 use crate::time::Instant;
 use crate::wire::{Encoding, Failure, FailureCode, Payload};
+
+/// How long a call waits for its answer when nothing else is said.
+pub const CALL_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a call has no result, as its handler says it and its caller hears it.
 ///
@@ -62,25 +65,6 @@ impl From<&str> for CallFailure {
 impl From<String> for CallFailure {
     fn from(message: String) -> Self {
         Self::new(FailureCode::Failed, message)
-    }
-}
-
-impl From<PublishError> for CallFailure {
-    fn from(error: PublishError) -> Self {
-        Self::from(error.to_string())
-    }
-}
-
-impl From<MembershipError> for CallFailure {
-    fn from(error: MembershipError) -> Self {
-        Self::from(error.to_string())
-    }
-}
-
-/// Always [`FailureCode::Failed`]: what the connection that was called answered is not the answer to the caller.
-impl From<RemoteCallError> for CallFailure {
-    fn from(error: RemoteCallError) -> Self {
-        Self::from(error.to_string())
     }
 }
 

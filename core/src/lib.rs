@@ -93,6 +93,8 @@ pub mod payload;
 #[cfg(feature = "std")]
 pub mod protocol;
 #[cfg(feature = "std")]
+mod published;
+#[cfg(feature = "std")]
 pub mod runtime;
 #[cfg(feature = "std")]
 mod sync;

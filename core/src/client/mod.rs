@@ -42,8 +42,9 @@ pub use self::state::{ClientEnd, Outage, State, States};
 pub use self::subscription::{
     Delivery, SubscribeError, SubscribeOptions, Subscription, SubscriptionEnd,
 };
-pub use crate::hub::{CALL_WITHIN, Published};
+pub use crate::answers::CALL_WITHIN;
 use crate::id::ConnectionId;
+pub use crate::published::Published;
 use crate::runtime::{self, Runtime};
 use crate::transport::Connector;
 

@@ -12,8 +12,8 @@ use futures_channel::oneshot;
 use super::Client;
 use super::outbox::Fate;
 use super::shared::{Inner, Receipt, Shared, Waiter};
-use crate::hub::Published;
 use crate::payload::{Encode, EncodeError, encoded};
+use crate::published::Published;
 use crate::topic::{Topic, TopicError};
 use crate::wire::{Denied, Encoding, Envelope, Frame, Name, Outcome, Payload, Publish};
 

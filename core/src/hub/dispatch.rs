@@ -18,6 +18,7 @@ use super::lane::{Offer, Taken, append_framed};
 use crate::payload::{Encode, EncodeError, encoded};
 use crate::policy::Policy;
 use crate::protocol::Protocol;
+use crate::published::Published;
 use crate::sync::{lock, read};
 use crate::time::Instant;
 use crate::topic::Topic;
@@ -25,15 +26,6 @@ use crate::wire::{Event, Frame, Payload};
 
 /// Topics whose audience is remembered: it is looked up again after any change in the registry.
 const AUDIENCES_MAX: usize = 1_024;
-
-/// What became of an event: how many subscribers have it, and how many do not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Published {
-    /// Subscribers that have it in their lane.
-    pub queued: u32,
-    /// Events that subscribers miss because of it: this one, or older ones in its place; or they were ended for being full.
-    pub dropped: u32,
-}
 
 /// One of those who hear a topic.
 pub(crate) struct Listener {

@@ -22,7 +22,7 @@ mod shutdown;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
@@ -35,12 +35,13 @@ use std::sync::{Mutex, RwLock};
 pub use self::admission::{Admission, Ask, Gone, Refuse};
 pub use self::builder::HubBuilder;
 pub use self::counters::Counters;
-pub use self::dispatch::Published;
 pub use self::recipients::Recipients;
 pub use self::remote::{Caller, MembershipError, Remote};
-pub use self::remote_call::{CALL_WITHIN, RemoteCall, RemoteCallError};
+pub use self::remote_call::{RemoteCall, RemoteCallError};
 pub use self::rules::{Peer, Rule};
 pub use self::shutdown::{Shutdown, ShutdownReport};
+pub use crate::answers::CALL_WITHIN;
+pub use crate::published::Published;
 
 use self::builder::{Listener as EventListener, OnConnect, OnDisconnect};
 use self::connection::{Connection, Live};
@@ -51,7 +52,7 @@ use self::lane::{HubLane, HubStore};
 use self::rules::Rules;
 use self::segment::{Budget, Segments};
 use self::shard::Shard;
-use crate::answers::Handler;
+use crate::answers::{CallFailure, Handler};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::limits::Limits;
 use crate::link::{Link, Traffic};
@@ -124,6 +125,12 @@ pub enum PublishError {
     /// The payload cannot be written.
     #[error(transparent)]
     Payload(#[from] EncodeError),
+}
+
+impl From<PublishError> for CallFailure {
+    fn from(error: PublishError) -> Self {
+        Self::from(error.to_string())
+    }
 }
 
 impl Hub {

@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::connection::Connection;
-use super::dispatch::{Listener, Published};
+use super::dispatch::Listener;
 use super::{Hub, PublishError};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::payload::Encode;
+use crate::published::Published;
 use crate::sync::read;
 use crate::topic::Topic;
 

@@ -1,16 +1,16 @@
 //! One connection of a hub, seen from the program.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::connection::Connection;
-use super::dispatch::Published;
 use super::remote_call::RemoteCall;
 use super::{Hub, PublishError};
-use crate::answers::Place;
+use crate::answers::{CallFailure, Place};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::payload::{Decode, Encode};
+use crate::published::Published;
 use crate::registry::JoinError;
 use crate::sync::{read, write};
 use crate::wire::{Close, CloseReason, Return};
@@ -35,6 +35,12 @@ pub enum MembershipError {
         /// What is allowed.
         max: usize,
     },
+}
+
+impl From<MembershipError> for CallFailure {
+    fn from(error: MembershipError) -> Self {
+        Self::from(error.to_string())
+    }
 }
 
 impl Remote {

@@ -1,7 +1,7 @@
 //! Calling a connection and waiting for its answer.
 
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::{Future, IntoFuture};
@@ -14,13 +14,10 @@ use futures_channel::oneshot;
 
 use super::connection::{Connection, PeerAnswer, PeerCallError};
 use super::remote::Remote;
-use crate::answers::{CallFailure, Place};
+use crate::answers::{CALL_WITHIN, CallFailure, Place};
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::runtime::BoxFuture;
 use crate::wire::{Encoding, Payload};
-
-/// How long a call waits for its answer when nothing else is said.
-pub const CALL_WITHIN: Duration = Duration::from_secs(30);
 
 /// Why a call of a connection has no result.
 #[derive(Debug, thiserror::Error)]
@@ -143,6 +140,13 @@ impl<R: Decode + Send + 'static> IntoFuture for RemoteCall<R> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())
+    }
+}
+
+/// Always [`FailureCode::Failed`](crate::wire::FailureCode::Failed): what the connection that was called answered is not the answer to the caller.
+impl From<RemoteCallError> for CallFailure {
+    fn from(error: RemoteCallError) -> Self {
+        Self::from(error.to_string())
     }
 }
 
