@@ -1,0 +1,13 @@
+//! Clients that are played by hand, frame by frame, against a real hub in virtual time: every bound of the hub is
+//! reached, every kind of bad input ends as its table says, and nobody else notices.
+
+mod bad_input;
+mod calls;
+mod door;
+mod lanes;
+mod misbehaviour;
+mod peer;
+mod race;
+mod requests;
+mod time;
+mod world;
