@@ -1,6 +1,7 @@
 //! Where a test runs: a runtime, and a wire between hub and clients.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,16 +162,28 @@ impl Ground {
     pub(crate) async fn serve_at(&self, hub: &Hub, url: &str) -> String {
         match &self.wire {
             Wire::Memory(network) => {
-                let listener = network.listen(name(url)).expect("the name is free");
-                self.spawn_serve(hub, listener)
+                let listen = async || network.listen(name(url));
+                self.spawn_serve(hub, self.free(listen).await)
             }
             Wire::Smol => {
-                let listener = lapwing_tcp::smol::listen(url).await;
-                self.spawn_serve(hub, listener.expect("a free port"))
+                let listen = async || lapwing_tcp::smol::listen(url).await;
+                self.spawn_serve(hub, self.free(listen).await)
             }
             Wire::Tokio(tokio) => {
-                let listener = lapwing_tcp::tokio::listen(tokio, url).await;
-                self.spawn_serve(hub, listener.expect("a free port"))
+                let listen = async || lapwing_tcp::tokio::listen(tokio, url).await;
+                self.spawn_serve(hub, self.free(listen).await)
+            }
+        }
+    }
+
+    /// Listens as soon as the place is free: a hub that has shut down leaves it when its `serve` has a turn.
+    async fn free<L>(&self, listen: impl AsyncFn() -> io::Result<L>) -> L {
+        loop {
+            match listen().await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    sleep(&*self.runtime, LOOK_AGAIN).await;
+                }
+                listening => return listening.expect("a place to listen"),
             }
         }
     }

@@ -203,8 +203,12 @@ fn who_does_not_read_is_cut_when_the_time_is_over() {
         for number in 0..100_u32 {
             hub.publish("numbers", Typed(number)).expect("a topic");
         }
-        let (took, report) = world.timed(hub.shutdown(polite())).await;
-        assert_eq!(took, 5 * SECOND);
+        let hurried = Shutdown {
+            within: 2 * SECOND,
+            ..polite()
+        };
+        let (took, report) = world.timed(hub.shutdown(hurried)).await;
+        assert_eq!(took, 2 * SECOND);
         assert_eq!((report.closed, report.cut), (1, 1));
         assert!(
             (98..=100).contains(&report.undelivered_frames),
