@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use crate::sync::lock;
 
@@ -70,7 +70,34 @@ pub(crate) struct Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        self.budget.give_back(*self.taken.get_mut());
+        if self.bytes.get().is_none() {
+            self.budget.give_back(*self.taken.get_mut());
+        }
+    }
+}
+
+/// Bytes that the budget gets back when nobody has them any more: no lane, and no transport that was given them.
+struct Charged {
+    bytes: Bytes,
+    budget: Arc<Budget>,
+}
+
+impl Charged {
+    fn bytes(bytes: impl Into<Bytes>, budget: &Arc<Budget>) -> Bytes {
+        let (bytes, budget) = (bytes.into(), budget.clone());
+        Bytes::from_owner(Self { bytes, budget })
+    }
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Charged {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes.len());
     }
 }
 
@@ -99,31 +126,6 @@ impl Slice {
             start: self.start + start,
             end: self.start + end,
         }
-    }
-}
-
-/// Framed messages that belong to one lane alone.
-#[derive(Debug)]
-pub(crate) struct Owned {
-    bytes: Bytes,
-    budget: Arc<Budget>,
-}
-
-impl Owned {
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// Lets go of the first bytes.
-    pub(crate) fn advance(&mut self, bytes: usize) {
-        self.budget.give_back(bytes);
-        self.bytes.advance(bytes);
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        self.budget.give_back(self.bytes.len());
     }
 }
 
@@ -205,12 +207,9 @@ impl Segments {
     }
 
     /// Messages of one lane, counted in the hub's budget like all others.
-    pub(crate) fn own(&self, bytes: Bytes) -> Owned {
+    pub(crate) fn own(&self, bytes: Bytes) -> Bytes {
         self.budget.take(bytes.len());
-        Owned {
-            bytes,
-            budget: self.budget.clone(),
-        }
+        Charged::bytes(bytes, &self.budget)
     }
 
     /// Whether a lane should let go of the segment of `slice`: many came after it, and copies of all that is still
@@ -235,7 +234,7 @@ impl Open {
             let bytes = core::mem::take(&mut self.buffer).into_boxed_slice();
             segment
                 .bytes
-                .set(bytes.into())
+                .set(Charged::bytes(bytes, &segment.budget))
                 .expect("a segment is frozen once");
         }
     }

@@ -2,8 +2,10 @@
 
 use core::ops::{Add, AddAssign, Sub, SubAssign};
 
+use bytes::{Buf, Bytes};
+
 use super::framed_length;
-use crate::hub::segment::{Owned, Segments, Slice};
+use crate::hub::segment::{Segments, Slice};
 
 /// Whole messages of one owner, or a note that some are missing.
 pub(super) struct Entry {
@@ -15,7 +17,7 @@ pub(super) struct Entry {
 pub(super) enum Piece {
     Shared(Slice),
     /// Framed as in a segment.
-    Own(Owned),
+    Own(Bytes),
     /// Here so many events of a subscription are missing.
     Hole(u64),
 }
@@ -62,7 +64,7 @@ impl Piece {
     fn len(&self) -> usize {
         match self {
             Self::Shared(slice) => slice.len(),
-            Self::Own(own) => own.bytes().len(),
+            Self::Own(own) => own.len(),
             Self::Hole(_) => 0,
         }
     }
@@ -76,7 +78,7 @@ impl Piece {
                 length
             }
             Self::Own(own) => {
-                let length = framed_length(own.bytes());
+                let length = framed_length(own);
                 own.advance(length);
                 length
             }

@@ -184,7 +184,7 @@ impl HubLane {
         let mut entries = self.entries.iter();
         let first = entries.next()?;
         let mut whole = match &first.piece {
-            Piece::Own(own) => return Some((own.bytes().clone(), first.frames)),
+            Piece::Own(own) => return Some((own.clone(), first.frames)),
             Piece::Shared(slice) => slice.clone(),
             Piece::Hole(_) => return None,
         };

@@ -530,6 +530,23 @@ fn the_budget_is_whole_again_when_nothing_waits() {
 }
 
 #[test]
+fn what_the_transport_has_is_in_the_budget() {
+    for framing in [Framing::None, Framing::LengthPrefix] {
+        let mut bench = Bench::with_framing(framing, 1_000, 100);
+        bench.offer(FIXED, 'a', 50);
+        bench.answer();
+        let mut handed_over = Vec::new();
+        while let Some((chunk, frames)) = bench.lane.peek() {
+            handed_over.push(chunk);
+            bench.lane.sent(frames);
+        }
+        assert!(bench.budget.used() > 50);
+        drop(handed_over);
+        assert_eq!(bench.budget.used(), 0);
+    }
+}
+
+#[test]
 fn an_empty_lane_keeps_no_memory() {
     let mut bench = Bench::new(10_000, 100);
     for _ in 0..50 {
