@@ -22,7 +22,7 @@ use crate::answers::{CallFailure, GivenAway, Place};
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::session::{TooManyCalls, millis};
 use crate::time::Instant;
-use crate::wire::{self, Encoding, Frame, Payload};
+use crate::wire::{self, Encoding, FailureCode, Frame, Payload};
 
 /// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -130,6 +130,10 @@ impl<R: Decode> Call<R> {
             CallAnswer::Result(encoding, bytes) => {
                 let bytes = &bytes[..];
                 R::decode(Payload { encoding, bytes }).map_err(CallError::Payload)
+            }
+            // Its clock was a moment ahead of ours.
+            CallAnswer::Failure(failure) if failure.code == FailureCode::TimedOut => {
+                Err(CallError::TimedOut)
             }
             CallAnswer::Failure(failure) => Err(CallError::Failed(failure)),
             CallAnswer::TimedOut => Err(CallError::TimedOut),

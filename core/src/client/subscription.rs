@@ -94,7 +94,8 @@ pub enum SubscriptionEnd {
 /// no event of other subscriptions, no answer to a call, no confirmation. So the hub's lane fills, and the policy of the
 /// subscription that an event belongs to decides there. Whoever awaits a call or a subscribe between two
 /// reads of a busy subscription should do so in another task. The client stays alive meanwhile: it goes on to speak to the
-/// hub, and does not take the silence for death.
+/// hub, and does not take the silence for death. But the hub ends a connection whose transport has taken nothing for
+/// [`Limits::stall`](crate::Limits::stall), whatever the policy: then the client connects again, and is told of the gap.
 #[must_use = "dropping a subscription ends it"]
 pub struct Subscription {
     client: Client,

@@ -17,7 +17,7 @@ use super::remote::Remote;
 use crate::answers::{CALL_WITHIN, CallFailure, Place};
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::runtime::BoxFuture;
-use crate::wire::{Encoding, Payload};
+use crate::wire::{Encoding, FailureCode, Payload};
 
 /// Why a call of a connection has no result.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,7 @@ impl<R: Decode + Send + 'static> IntoFuture for RemoteCall<R> {
     }
 }
 
-/// Always [`FailureCode::Failed`](crate::wire::FailureCode::Failed): what the connection that was called answered is not the answer to the caller.
+/// Always [`FailureCode::Failed`]: what the connection that was called answered is not the answer to the caller.
 impl From<RemoteCallError> for CallFailure {
     fn from(error: RemoteCallError) -> Self {
         Self::from(error.to_string())
@@ -153,6 +153,10 @@ impl From<RemoteCallError> for CallFailure {
 impl From<PeerCallError> for RemoteCallError {
     fn from(error: PeerCallError) -> Self {
         match error {
+            // Its clock was a moment ahead of ours.
+            PeerCallError::Failed(failure) if failure.code == FailureCode::TimedOut => {
+                Self::TimedOut
+            }
             PeerCallError::Failed(failure) => Self::Failed(failure),
             PeerCallError::TimedOut => Self::TimedOut,
             PeerCallError::Full => Self::Full,

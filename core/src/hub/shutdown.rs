@@ -56,7 +56,8 @@ pub(crate) struct Farewell {
 
 impl Hub {
     /// Ends the hub politely: refuses new connections, tells the others to come back later, sends what waits for
-    /// them, and reports what could not be done. Every `serve` ends after it, every `attach` too.
+    /// them, and reports what could not be done. Every `attach` has ended then; every `serve` ends after it,
+    /// and gives its address back when it does: await it before another hub binds the same.
     ///
     /// # Cancel safety
     ///
