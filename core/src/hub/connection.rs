@@ -23,7 +23,7 @@ use crate::session::CallSlot;
 use crate::sync::lock;
 use crate::time::Instant;
 use crate::transport::Info;
-use crate::wire::{Call, Close, CloseReason, Encoding, Frame, Return};
+use crate::wire::{Call, Close, Encoding, Frame, Return};
 
 /// An answer of the peer: its payload, or why there is none.
 pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
@@ -205,9 +205,9 @@ impl Connection {
             return None;
         }
         let taken = live.store.lane.offer(offer, subscription, policy, tight);
-        if taken.overflow {
+        if let Some(reason) = taken.overflow {
             let close = Close {
-                reason: CloseReason::TooSlow,
+                reason,
                 verdict: Return::Now,
             };
             live.link.session.close(close, false, now);
@@ -216,8 +216,8 @@ impl Connection {
         }
         drop(guard);
         match taken.overflow {
-            true => self.wake_task(),
-            false => self.has_output(),
+            Some(_) => self.wake_task(),
+            None => self.has_output(),
         }
         Some(taken)
     }

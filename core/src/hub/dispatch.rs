@@ -150,9 +150,12 @@ impl Shared {
         let _order = lock(&self.order[hash as usize % self.order.len()]);
         let slice = self.segments.append(framed);
         let tight = self.budget.is_over();
+        let starts = core::iter::once(&0).chain(ends);
+        let sizes = ends.iter().zip(starts).map(|(end, start)| end - start);
         let offer = Offer {
             slice: &slice,
             ends,
+            largest: sizes.max().unwrap_or(0) as usize,
             topic: hash,
         };
         for listener in audience {

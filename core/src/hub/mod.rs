@@ -344,6 +344,16 @@ impl Shared {
         lock(&self.tasks).len() >= max
     }
 
+    /// Why no further connection is let in, if none is.
+    fn has_no_place(&self) -> Option<Refuse> {
+        let full = read(&self.registry).len() >= self.limits.connections_max as usize;
+        let reason = match self.is_stopping() {
+            true => Some(Refusal::Shutdown),
+            false => full.then_some(Refusal::Full),
+        };
+        reason.map(|reason| Refuse::new(reason, Some(self.return_after())))
+    }
+
     /// The topic that a peer means, within this hub's limits.
     fn topic<'a>(&self, text: &'a str) -> Result<Topic<'a>, Denied> {
         self.within(text)?;

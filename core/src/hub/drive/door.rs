@@ -15,6 +15,10 @@ use crate::wire::{Frame, Hello, Refusal};
 
 impl Drive {
     pub(super) fn hello(&mut self, hello: Hello<'_>, now: Instant) {
+        // Before the application is asked: it may take its time, and it may keep books.
+        if let Some(refuse) = self.shared().has_no_place() {
+            return self.refuse(&refuse);
+        }
         let ask = Ask {
             connection: self.connection.id,
             token: hello.token.map(Bytes::copy_from_slice),
@@ -57,6 +61,8 @@ impl Drive {
                 self.shared().settle();
                 log::connected(&self.connection);
                 self.live(|live| {
+                    let max = live.link.session.peer().message_bytes_max;
+                    live.store.lane.set_message_bytes_max(max);
                     if let Some(welcome) = live.link.session.welcome(self.connection.id, now) {
                         live.link.send_first(&Frame::Welcome(welcome));
                     }
@@ -81,16 +87,19 @@ impl Drive {
     fn enter(&mut self, admission: Admission) -> Result<Key, Refuse> {
         let Admission { user, groups } = admission;
         let shared = self.hub.shared.clone();
+        let full = Refuse::new(Refusal::Full, Some(shared.return_after()));
         if shared.is_stopping() {
-            return Err(Refuse::new(Refusal::Shutdown, Some(shared.return_after())));
+            return Err(Refuse {
+                reason: Refusal::Shutdown,
+                ..full
+            });
         }
         let mut registry = write(&shared.registry);
         if registry.len() >= shared.limits.connections_max as usize {
-            return Err(Refuse::new(Refusal::Full, Some(shared.return_after())));
+            return Err(full);
         }
-        let key = registry
-            .insert(self.connection.id, user.clone(), self.connection.clone())
-            .ok_or_else(|| Refuse::new(Refusal::Full, Some(shared.return_after())))?;
+        let inserted = registry.insert(self.connection.id, user.clone(), self.connection.clone());
+        let key = inserted.ok_or(full)?;
         let groups_max = shared.limits.groups_max as usize;
         let joined = groups
             .iter()

@@ -37,6 +37,8 @@ pub(crate) struct HubLane {
     answers: usize,
     bytes_max: usize,
     frames_max: usize,
+    /// The largest message that the peer takes.
+    message_bytes_max: usize,
     framing: Framing,
     protocol: Arc<dyn Protocol>,
     segments: Arc<Segments>,
@@ -58,11 +60,17 @@ impl HubLane {
             answers: 0,
             bytes_max: limits.lane_bytes_max as usize,
             frames_max: limits.lane_frames_max as usize,
+            message_bytes_max: usize::MAX,
             framing,
             protocol,
             segments,
             looked_at: 0,
         }
+    }
+
+    /// Offers no larger events to the peer from now on: it would end the connection.
+    pub(crate) fn set_message_bytes_max(&mut self, bytes: u32) {
+        self.message_bytes_max = bytes as usize;
     }
 
     /// Frames that wait, without notes about missing ones.

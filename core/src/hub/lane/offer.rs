@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
-use super::HubLane;
 use super::entry::{Entry, Load, Owner, Piece};
+use super::{HubLane, PREFIX};
 use crate::hub::segment::{GENERATIONS_KEPT, Slice};
 use crate::policy::Policy;
+use crate::wire::CloseReason;
 
 /// Consecutive events of one topic, framed, as they are offered to each lane.
 pub(crate) struct Offer<'a> {
@@ -13,6 +14,8 @@ pub(crate) struct Offer<'a> {
     pub(crate) slice: &'a Slice,
     /// Where each of them ends, from the start of the slice.
     pub(crate) ends: &'a [u32],
+    /// The largest of them, in bytes and framed.
+    pub(crate) largest: usize,
     /// Stands for the topic.
     pub(crate) topic: u64,
 }
@@ -24,8 +27,8 @@ pub(crate) struct Taken {
     pub(crate) queued: u32,
     /// Events that the subscriber will miss: these, or older ones in their place.
     pub(crate) dropped: u32,
-    /// There was no room, and the policy is to end the connection.
-    pub(crate) overflow: bool,
+    /// There was no room, and the policy is to end the connection, for this reason.
+    pub(crate) overflow: Option<CloseReason>,
 }
 
 impl HubLane {
@@ -51,6 +54,10 @@ impl HubLane {
             let slice = offer.slice.part(start, *end);
             start = *end;
             let (queued, dropped) = match policy {
+                _ if self.is_too_large(slice.len()) => {
+                    self.miss_newest(subscription);
+                    (0, 1)
+                }
                 Policy::KeepLatest => self.offer_latest(slice, owner, subscription, tight),
                 _ => self.offer_one(slice, owner, subscription, policy, tight),
             };
@@ -63,10 +70,21 @@ impl HubLane {
     /// All of the events, or none: without one of them the connection ends.
     fn offer_fixed(&mut self, offer: &Offer<'_>, tight: bool) -> Taken {
         let count = offer.ends.len() as u32;
-        if tight && !self.is_idle() || !self.fits(offer.slice.len(), offer.ends.len()) {
+        let overflow = if self.is_too_large(offer.largest) {
+            let (size, max) = (offer.largest - PREFIX, self.message_bytes_max);
+            Some(CloseReason::MessageTooLarge {
+                size: size as u64,
+                max: max as u64,
+            })
+        } else if tight && !self.is_idle() || !self.fits(offer.slice.len(), offer.ends.len()) {
+            Some(CloseReason::TooSlow)
+        } else {
+            None
+        };
+        if overflow.is_some() {
             return Taken {
                 dropped: count,
-                overflow: true,
+                overflow,
                 ..Taken::default()
             };
         }
@@ -75,6 +93,11 @@ impl HubLane {
             queued: count,
             ..Taken::default()
         }
+    }
+
+    /// Whether the peer would not take a message of this size, framed.
+    fn is_too_large(&self, framed: usize) -> bool {
+        framed > self.message_bytes_max.saturating_add(PREFIX)
     }
 
     /// Appends a slice; a neighbour of the last entry becomes part of it.

@@ -10,7 +10,7 @@ use super::*;
 use crate::hub::segment::{Budget, GENERATIONS_KEPT};
 use crate::policy::Policy;
 use crate::protocol::Postcard;
-use crate::wire::{self, Ack, Call, Event, Outcome, Payload};
+use crate::wire::{self, Ack, Call, CloseReason, Event, Outcome, Payload};
 
 /// One message, as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +70,7 @@ impl Bench {
         let offer = Offer {
             slice: &slice,
             ends: &ends,
+            largest: sizes.iter().copied().max().unwrap_or(0),
             topic: topic.into(),
         };
         self.lane.offer(&offer, subscription, policy, tight)
@@ -250,12 +251,28 @@ fn without_framing_messages_leave_one_by_one() {
 // ── who yields ──
 
 #[test]
+fn an_event_that_the_peer_would_not_take_is_missed_or_ends_it() {
+    let mut bench = Bench::new(1_000, 100);
+    bench.lane.set_message_bytes_max(50);
+    for size in [50 + PREFIX, 51 + PREFIX, 50] {
+        bench.offer(OLDEST, 'a', size);
+    }
+    assert_eq!(
+        bench.drain(),
+        [event("a", 1), H::Lagged(OLDEST.0, 1), event("a", 3)]
+    );
+    let too_large = CloseReason::MessageTooLarge { size: 51, max: 50 };
+    let taken = bench.offer(FIXED, 'a', 51 + PREFIX);
+    assert_eq!(taken.overflow, Some(too_large));
+}
+
+#[test]
 fn disconnect_takes_as_many_bytes_as_allowed_and_not_one_more() {
     let mut bench = Bench::new(200, 100);
     bench.offer(FIXED, 'a', 150);
     let overflow = Taken {
         dropped: 1,
-        overflow: true,
+        overflow: Some(CloseReason::TooSlow),
         ..Taken::default()
     };
     assert_eq!(bench.offer(FIXED, 'a', 51), overflow);
@@ -270,10 +287,11 @@ fn disconnect_takes_as_many_frames_as_allowed_and_not_one_more() {
         bench
             .offer_run(FIXED, 'a', &[50, 50, 50, 50], false)
             .overflow
+            .is_some()
     );
     assert_eq!(bench.lane.frames(), 0, "all of them, or none");
     assert_eq!(bench.offer_run(FIXED, 'a', &[50, 50, 50], false).queued, 3);
-    assert!(bench.offer(FIXED, 'a', 50).overflow);
+    assert!(bench.offer(FIXED, 'a', 50).overflow.is_some());
 }
 
 #[test]
@@ -451,7 +469,7 @@ fn answers_are_never_dropped_and_counted() {
         assert_eq!(bench.lane.answers(), count);
         bench.check();
     }
-    assert!(bench.offer(FIXED, 'f', 50).overflow);
+    assert!(bench.offer(FIXED, 'f', 50).overflow.is_some());
     bench.offer(OLDEST, 'a', 50);
     assert_eq!(bench.drain()[1..6], [const { H::Answer }; 5]);
     assert_eq!(bench.lane.answers(), 0);
@@ -475,7 +493,7 @@ fn without_memory_for_more_only_an_older_event_makes_room() {
         1,
         "nothing waits"
     );
-    assert!(bench.offer_run(FIXED, 'f', &[50], true).overflow);
+    assert!(bench.offer_run(FIXED, 'f', &[50], true).overflow.is_some());
     assert_eq!(bench.offer_run(NEWEST, 'n', &[50], true).dropped, 1);
     assert_eq!(bench.offer_run(OLDEST, 'a', &[50], true).dropped, 1);
     bench.offer(OLDEST, 'a', 50);
@@ -646,13 +664,13 @@ proptest! {
                     let first = bench.next + 1;
                     let taken = bench.offer_run((subscription, policy), topic, &sizes, tight);
                     let reader = readers.entry(subscription).or_default();
-                    if !taken.overflow {
+                    if taken.overflow.is_none() {
                         let numbers = first..first + sizes.len() as u32;
                         reader.offered.extend(numbers.clone().map(|number| (topic.into(), number)));
                         reader.dropped += u64::from(taken.dropped);
                         owner_of.extend(numbers.map(|number| (number, subscription)));
                     }
-                    prop_assert!(!taken.overflow || (policy == Policy::Disconnect && taken.queued == 0));
+                    prop_assert!(taken.overflow.is_none() || (policy == Policy::Disconnect && taken.queued == 0));
                     Vec::new()
                 }
                 Step::Answer => { bench.answer(); answers += 1; Vec::new() }
