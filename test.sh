@@ -15,13 +15,18 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 
 times=()
 block() {
-    local name=$1 start=$SECONDS
+    local name=$1 start=$SECONDS status
     shift
     printf '\n── %s\n' "$name"
-    "$@" || {
+    # Not `"$@" || …`: there, a function goes on after its first command that fails, and only its last one counts.
+    set +e
+    (set -e; "$@")
+    status=$?
+    set -e
+    if ((status)); then
         printf '\nfailed: %s\n' "$name" >&2
         exit 1
-    }
+    fi
     times+=("$(printf '%6d s  %s' $((SECONDS - start)) "$name")")
 }
 
@@ -70,7 +75,7 @@ docs() {
 
 # Present means more, never different: every pair of features builds.
 features() {
-    local one other all=(alloc std smol tokio tracing)
+    local one other tree all=(alloc std smol tokio tracing)
     cargo check --quiet -p lapwing --no-default-features
     for one in "${all[@]}"; do
         for other in "${all[@]}"; do
@@ -80,7 +85,8 @@ features() {
     for one in "" smol tokio smol,tokio; do
         cargo check --quiet -p lapwing-tcp --features "$one"
     done
-    if cargo tree -p lapwing-tcp --features smol -e normal | grep -w tokio; then
+    tree=$(cargo tree -p lapwing-tcp --features smol -e normal)
+    if grep -w tokio <<<"$tree"; then
         echo "lapwing-tcp with smol alone depends on tokio" >&2
         return 1
     fi
