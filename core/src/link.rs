@@ -195,9 +195,7 @@ impl Link {
         }
         for _ in 0..READS_PER_TURN {
             match ready!(self.transport.poll_recv(cx)) {
-                Ok(Incoming::End) | Err(TransportError::Stalled | TransportError::Io(_)) => {
-                    return Poll::Ready(());
-                }
+                Ok(Incoming::End) | Err(TransportError::Io(_)) => return Poll::Ready(()),
                 Ok(_) | Err(_) => {}
             }
         }

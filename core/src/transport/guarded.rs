@@ -2,13 +2,16 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
 use super::{Incoming, Info, Outgoing, Progress, Transport, TransportError};
 use crate::limits::Limits;
 use crate::runtime::{Runtime, Timer};
 use crate::time::Instant;
+
+/// Messages of a stalled peer that are thrown away before others have their turn.
+const THROWN_AWAY_PER_TURN: usize = 64;
 
 /// A transport whose peer may not stop half-way: ends it after [`Limits::stall`] without progress.
 ///
@@ -48,6 +51,20 @@ impl<T: Transport> Guarded<T> {
         let halfway = half_received.then_some(received_bytes);
         self.reading
             .poll_stalled(halfway, &*self.runtime, self.stall, cx)
+    }
+
+    /// Reads for nobody until the peer has finished: its late bytes would destroy our last words.
+    fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
+        for _ in 0..THROWN_AWAY_PER_TURN {
+            match ready!(self.transport.poll_recv(cx)) {
+                Ok(Incoming::End) | Err(TransportError::Io(_)) => {
+                    return Poll::Ready(Ok(Incoming::End));
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Watches a write that is pending.
@@ -91,7 +108,7 @@ impl<T: Transport> Transport for Guarded<T> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         if self.reading.has_stalled() {
-            return Poll::Ready(Err(TransportError::Stalled));
+            return self.poll_throw_away(cx);
         }
         let received = self.transport.poll_recv(cx);
         if received.is_pending() {
@@ -293,6 +310,7 @@ mod tests {
     struct FakeTransport {
         progress: Progress,
         arrived: Option<Message>,
+        ended: bool,
     }
 
     impl FakeTransport {
@@ -310,6 +328,7 @@ mod tests {
         fn poll_recv(&mut self, _: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
             match self.arrived.take() {
                 Some(message) => Poll::Ready(Ok(Incoming::Message(message))),
+                None if self.ended => Poll::Ready(Ok(Incoming::End)),
                 None => Poll::Pending,
             }
         }
@@ -409,8 +428,23 @@ mod tests {
         assert!(case.at(3).receive(4).recv().is_pending());
         assert!(case.at(3 + STALL - 1).recv().is_pending());
         assert!(is_stalled(case.at(3 + STALL).recv()));
-        assert!(is_stalled(case.recv()), "and stays so");
         assert_eq!(case.timers(), 0);
+    }
+
+    #[test]
+    fn what_comes_after_a_stall_is_thrown_away_up_to_the_end() {
+        let mut case = Case::new();
+        assert!(case.at(0).receive(4).recv().is_pending());
+        assert!(is_stalled(case.at(STALL).recv()));
+        assert!(case.at(9 * STALL).recv().is_pending(), "told once");
+        assert!(case.complete().recv().is_pending());
+        assert!(
+            case.guarded.transport.arrived.is_none(),
+            "read, and for nobody"
+        );
+        case.guarded.transport.ended = true;
+        let end = case.complete().recv();
+        assert!(matches!(end, Poll::Ready(Ok(Incoming::End))));
     }
 
     #[test]

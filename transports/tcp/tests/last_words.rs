@@ -1,9 +1,10 @@
 //! What a hub says last arrives, also at a peer that does not listen yet.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use futures_lite::future::race;
 use lapwing::runtime::{Runtime, Smol, Tokio};
@@ -50,6 +51,28 @@ fn play(url: &str) -> io::Result<Vec<Vec<u8>>> {
     Ok(messages(&heard))
 }
 
+/// Says hello and half a message, and the rest when it has heard that this took too long.
+fn dawdle(url: &str) -> io::Result<Vec<Vec<u8>>> {
+    let mut stream = TcpStream::connect(url.trim_start_matches("tcp://"))?;
+    say(&mut stream, &HELLO)?;
+    stream.write_all(&MAX.to_be_bytes())?;
+    let heard = vec![hear(&mut stream)?, hear(&mut stream)?];
+    stream.write_all(&vec![0; TOO_MUCH])?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest)?;
+    assert_eq!(rest, [], "it was the last word");
+    Ok(heard)
+}
+
+fn hear(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let mut head = [0; 4];
+    stream.read_exact(&mut head)?;
+    let mut message = vec![0; u32::from_be_bytes(head) as usize];
+    stream.read_exact(&mut message)?;
+    Ok(message)
+}
+
 fn say(stream: &mut TcpStream, frame: &Frame<'_>) -> io::Result<()> {
     let mut message = Vec::new();
     wire::append(frame, &mut message);
@@ -67,9 +90,13 @@ fn messages(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-async fn the_peer_hears_why(runtime: Arc<dyn Runtime>, listener: impl Listener + 'static) {
+/// How a peer misbehaves, and what it hears of the hub.
+type Play = fn(&str) -> io::Result<Vec<Vec<u8>>>;
+
+async fn the_peers_hear_why(runtime: Arc<dyn Runtime>, listener: impl Listener + 'static) {
     let limits = Limits {
         message_bytes_max: MAX,
+        stall: Duration::from_millis(500),
         ..Limits::default()
     };
     let hub = Hub::builder(runtime)
@@ -78,8 +105,9 @@ async fn the_peer_hears_why(runtime: Arc<dyn Runtime>, listener: impl Listener +
         .expect("no rule is wrong");
     let url = listener.url();
     let (done, is_done) = oneshot::channel::<()>();
-    let peer = thread::spawn(move || {
-        let heard = play(&url);
+    let peers = thread::spawn(move || {
+        let plays: [Play; 2] = [play, dawdle];
+        let heard = plays.map(|play| play(&url));
         drop(done);
         heard
     });
@@ -87,22 +115,25 @@ async fn the_peer_hears_why(runtime: Arc<dyn Runtime>, listener: impl Listener +
         let _ = is_done.await;
     };
     race(hub.serve(listener), until_done).await;
-    let heard = peer
-        .join()
-        .expect("the peer does not panic")
-        .expect("the connection is not reset");
+    let heard = peers.join().expect("the peers do not panic");
+    let (size, max) = (TOO_MUCH as u64, MAX.into());
+    let reasons = [
+        CloseReason::MessageTooLarge { size, max },
+        CloseReason::Stalled,
+    ];
+    assert_eq!(heard.map(last_words), reasons);
+}
+
+fn last_words(heard: io::Result<Vec<Vec<u8>>>) -> CloseReason {
+    let heard = heard.expect("the connection is not reset");
     let frames: Vec<_> = heard.iter().map(|bytes| wire::decode(bytes)).collect();
-    let Ok(
+    match frames[..] {
         [
             Ok(Some(Frame::Welcome(_))),
             Ok(Some(Frame::Close(Close { reason, .. }))),
-        ],
-    ) = <[_; 2]>::try_from(frames)
-    else {
-        panic!("{heard:?}");
-    };
-    let (size, max) = (TOO_MUCH as u64, MAX.into());
-    assert_eq!(reason, CloseReason::MessageTooLarge { size, max });
+        ] => reason,
+        _ => panic!("{heard:?}"),
+    }
 }
 
 #[test]
@@ -112,7 +143,7 @@ fn on_smol() {
         let listener = lapwing_tcp::smol::listen("127.0.0.1:0")
             .await
             .expect("loopback has a free port");
-        the_peer_hears_why(Arc::new(smol.clone()), listener).await;
+        the_peers_hear_why(Arc::new(smol.clone()), listener).await;
     });
 }
 
@@ -127,6 +158,6 @@ fn on_tokio() {
         let listener = lapwing_tcp::tokio::listen(&handle, "127.0.0.1:0")
             .await
             .expect("loopback has a free port");
-        the_peer_hears_why(Arc::new(handle.clone()), listener).await;
+        the_peers_hear_why(Arc::new(handle.clone()), listener).await;
     });
 }
