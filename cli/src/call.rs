@@ -77,15 +77,14 @@ pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
 
 async fn call(smol: &Smol, options: Options) -> Result<Raw, Failure> {
     let client = options.connect.client(smol).await?;
-    let method = options.method;
     let call = client
-        .call::<Raw>(&*method, options.arguments)
+        .call::<Raw>(options.method, options.arguments)
         .within(options.within);
-    let result = call.await.map_err(|error| match error {
-        // What the hub says is the news.
-        CallError::Failed(failure) => Failure::failed(format_args!("{method}: {failure}")),
-        other => Failure::failed(format_args!("{method}: {}", chain(&other))),
-    })?;
+    let result = call.await;
     client.close().await;
-    Ok(result)
+    result.map_err(|error| match error {
+        // What the hub says is the news.
+        CallError::Failed(failure) => Failure::failed(failure),
+        other => Failure::failed(chain(&other)),
+    })
 }

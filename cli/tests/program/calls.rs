@@ -35,8 +35,11 @@ fn an_unknown_method_fails() {
     let hub = Hub::start(&[]);
     let ended = Program::run(&["call", &hub.url, "dance"], b"");
     assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.err, ["lapwing: nobody answers to this method: dance"]);
+    let counters: Value = serde_json::from_str(&call(&hub, &["counters"])).expect("JSON");
     assert_eq!(
-        ended.err,
-        ["lapwing: dance: nobody answers to this method: dance"]
+        counters["disconnected"]["lost"],
+        Value::Null,
+        "it said goodbye"
     );
 }
