@@ -9,6 +9,8 @@ pub const TOPIC_BYTES_MAX: usize = 256;
 pub const TOPIC_SEGMENTS_MAX: usize = 16;
 
 /// How deep a payload may nest before decoding it fails: bounds the stack that a peer can make us use.
+///
+/// The same for everybody, as [`TOPIC_BYTES_MAX`] is: whoever decodes a payload has no hub or client at hand.
 pub const NESTING_MAX: usize = 32;
 
 /// A budget that refills steadily: `per_second` on average, `burst` at once.
@@ -66,8 +68,12 @@ pub struct Limits {
     /// 1,024: bounds what small frames cost beyond their bytes.
     pub lane_frames_max: u32,
     /// Frames read from one peer before every waiting connection had one try to write. Reached: reading pauses for a turn.
+    ///
+    /// 256: some hundred microseconds of work, which is how long a burst of one peer may delay another.
     pub turn_frames_max: u32,
     /// Bytes read from one peer before every waiting connection had one try to write. Reached: reading pauses for a turn.
+    ///
+    /// 64 KiB: one read of a transport, and one write to each subscriber.
     pub turn_bytes_max: u32,
     /// A write, or a message half received, without progress. Reached: the connection ends, slow peer.
     ///
@@ -82,33 +88,57 @@ pub struct Limits {
     /// 1 h: a sleeping sensor's, and a bound on how long a dead one holds a slot.
     pub promise_max: Duration,
     /// How long a peer may be late with its promise. Reached: the connection ends, dead peer.
+    ///
+    /// 20 s: a lost packet is sent again several times within it.
     pub grace: Duration,
     /// Pings, pongs and empty messages of one peer. Reached: the connection ends, flood.
+    ///
+    /// 100/s, 400 at once: far beyond any promise, also for what a stalled path delivers in one piece.
     pub pings: Rate,
     /// Subscribes and other cheap requests of one peer. Reached: reading pauses until the budget has refilled.
+    ///
+    /// 100/s, 400 at once: a client that comes back asks for everything in a few messages; each makes the hub look up again who hears what.
     pub requests: Rate,
     /// From our `Close` to the peer's, and to the end of its bytes. Reached: the connection is dropped.
+    ///
+    /// 5 s: some round trips of a slow link, and still short for whoever waits for a shutdown.
     pub closing: Duration,
     /// Subscriptions of one connection. Reached: the request is refused.
+    ///
+    /// 1,024: more than a program reads with care; a filter with wildcards stands for any number of topics.
     pub subscriptions_max: u32,
     /// Groups of one connection. Reached: `join` is refused.
+    ///
+    /// 1,024: bounds the work of leaving all of them at the end.
     pub groups_max: u32,
     /// Longest topic or filter that a peer may use, in bytes; never more than [`TOPIC_BYTES_MAX`]. Reached: the request is refused.
+    ///
+    /// 256: a path of names; smaller where memory for names is scarce.
     pub topic_bytes_max: u16,
     /// Deepest topic or filter that a peer may use, in segments; never more than [`TOPIC_SEGMENTS_MAX`]. Reached: the request is refused.
+    ///
+    /// 16: bounds the work of one match.
     pub topic_segments_max: u16,
     /// Names that a peer may give a number to. Reached: the publish is refused.
+    ///
+    /// 64: a device with more topics than that has memory for their names.
     pub aliases_max: u16,
     /// Calls of one connection that wait for their turn, and calls that wait for an answer of the peer. Reached: error reply, or an error to the caller.
+    ///
+    /// 64: who waits behind more than that is better told at once that it is too much.
     pub calls_waiting_max: u32,
     /// Handlers of one connection that run at the same time. Reached: the next call waits.
     ///
     /// 1: calls of one peer happen in the order in which it made them.
     pub calls_running_max: u32,
     /// Answers (`Ack`, `Reply`) that wait in the lane of one connection. Reached: the peer is not read.
+    ///
+    /// 64: they are never dropped, so whoever makes us write them has to take them before it asks for more.
     pub answers_waiting_max: u32,
     /// All queues of a hub together, live segments included, in bytes. From seven eighths of it on, new connections are
     /// refused. Reached: policies act as soon as a lane is not empty.
+    ///
+    /// 256 MiB: a full lane for 256 slow connections, in a process that has other things to do.
     pub hub_bytes_max: u64,
 }
 
