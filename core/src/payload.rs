@@ -28,6 +28,10 @@ use crate::wire::{Encoding, Envelope, Payload};
 /// assert_eq!(bytes, b"warm\x2a\x01C");
 /// # Ok::<(), lapwing::payload::EncodeError>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no payload",
+    note = "text and bytes are payloads; wrap any other value that implements `serde::Serialize` in `lapwing::Typed`"
+)]
 pub trait Encode {
     /// Appends the value's bytes, as `wanted` if it has no encoding of its own, and says which encoding it took.
     ///
@@ -38,6 +42,10 @@ pub trait Encode {
 }
 
 /// What a payload can be read as: text, bytes, the payload itself, and with [`Typed`] every type that serde knows.
+#[diagnostic::on_unimplemented(
+    message = "a payload cannot be read as `{Self}`",
+    note = "text and bytes are read as they are; wrap any other type that implements `serde::Deserialize` in `lapwing::Typed`"
+)]
 pub trait Decode: Sized {
     /// The value of `payload`.
     ///
