@@ -80,8 +80,7 @@ impl<'a> Topic<'a> {
     ///
     /// [`TopicError`] says which rule `name` breaks.
     pub fn new(name: &'a str) -> Result<Self, TopicError> {
-        check(name)?;
-        match name.contains('*') {
+        match check(name)? {
             true => Err(TopicError::Wildcard),
             false => Ok(Self(name)),
         }
@@ -105,7 +104,9 @@ impl<'a> TopicFilter<'a> {
     ///
     /// [`TopicError`] says which rule `pattern` breaks.
     pub fn new(pattern: &'a str) -> Result<Self, TopicError> {
-        check(pattern)?;
+        if !check(pattern)? {
+            return Ok(Self(pattern));
+        }
         let mut segments = pattern.split('/').peekable();
         while let Some(segment) = segments.next() {
             let last = segments.peek().is_none();
@@ -203,18 +204,27 @@ impl fmt::Display for TopicFilter<'_> {
     }
 }
 
-/// The rules that topics and filters share.
-fn check(text: &str) -> Result<(), TopicError> {
+/// The rules that topics and filters share, in one pass; says whether there is a `*`.
+fn check(text: &str) -> Result<bool, TopicError> {
     if text.is_empty() {
         return Err(TopicError::Empty);
     }
     within(text, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX)?;
-    if text.split('/').any(str::is_empty) {
-        return Err(TopicError::EmptySegment);
+    let (mut star, mut before) = (false, b'/');
+    for byte in text.bytes() {
+        match byte {
+            b'/' if before == b'/' => return Err(TopicError::EmptySegment),
+            0x00..0x20 | 0x7f => return Err(TopicError::ControlCharacter),
+            // U+0080 to U+009F, the other control characters.
+            0x80..0xa0 if before == 0xc2 => return Err(TopicError::ControlCharacter),
+            _ => {}
+        }
+        star |= byte == b'*';
+        before = byte;
     }
-    match text.chars().any(char::is_control) {
-        true => Err(TopicError::ControlCharacter),
-        false => Ok(()),
+    match before {
+        b'/' => Err(TopicError::EmptySegment),
+        _ => Ok(star),
     }
 }
 
@@ -275,7 +285,16 @@ mod tests {
         for name in ["/a", "a/", "a//b", "/"] {
             assert_eq!(Topic::new(name), Err(TopicError::EmptySegment), "{name}");
         }
-        assert_eq!(Topic::new("a\nb"), Err(TopicError::ControlCharacter));
+        for name in ["a\nb", "a\u{7f}", "\u{80}", "ä\u{9f}"] {
+            assert_eq!(
+                Topic::new(name),
+                Err(TopicError::ControlCharacter),
+                "{name:?}"
+            );
+        }
+        for name in ["\u{a0}", "é", "日本/語"] {
+            assert!(Topic::new(name).is_ok(), "{name:?}");
+        }
         for name in ["*", "a/*", "a*b", "**"] {
             assert_eq!(Topic::new(name), Err(TopicError::Wildcard), "{name}");
         }
