@@ -7,10 +7,10 @@ use alloc::vec::Vec;
 use core::future::Future;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 use std::collections::HashMap;
-use std::hash::RandomState;
 use std::sync::{Mutex, RwLock};
 
 use super::admission::{Admission, Ask, Gone, Refuse};
+use super::audiences::Audiences;
 use super::counters::Sums;
 use super::rules::{Rule, Rules};
 use super::segment::{Budget, Segments};
@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::payload::Decode;
 use crate::policy::Policy;
 use crate::protocol::Postcard;
-use crate::registry::Registry;
+use crate::registry::{Registry, Seed};
 use crate::runtime::{BoxFuture, Runtime};
 use crate::topic::{Topic, TopicError};
 use crate::wire::{Encoding, Payload};
@@ -129,7 +129,7 @@ impl HubBuilder {
     /// Hears the events that peers publish on the topics of `filter`, beside their subscribers: the function gets
     /// who published, the topic, and the payload.
     ///
-    /// Events of one connection are handled in order, in turn with its calls. A payload of another type than `A` is passed over.
+    /// Events of one connection are handled in order, in turn with its calls. A payload of another type than `A` is passed over: take `Bytes` to see every one.
     ///
     /// # When full
     ///
@@ -153,7 +153,7 @@ impl HubBuilder {
         self
     }
 
-    /// The hub.
+    /// Builds the hub; it serves nobody before [`Hub::serve`] or [`Hub::attach`].
     ///
     /// # Errors
     ///
@@ -181,9 +181,9 @@ impl HubBuilder {
             listeners: self.listeners,
             registry: RwLock::new(Registry::new(seed)),
             epoch: AtomicU64::new(0),
-            audiences: Mutex::default(),
+            audiences: Mutex::new(Audiences::new(0, Seed(seed))),
             order: core::array::from_fn::<_, ORDERS, _>(|_| Mutex::new(())),
-            hashes: RandomState::new(),
+            hashes: Seed(seed),
             segments: Arc::new(Segments::new(budget.clone())),
             budget,
             counters: Sums::default(),

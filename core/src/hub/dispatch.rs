@@ -8,14 +8,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
 use core::sync::atomic::Ordering;
-use std::collections::HashMap;
 
 use bytes::BytesMut;
 
-use super::Shared;
+use super::audiences::Audiences;
 use super::connection::Connection;
 use super::lane::{Offer, Taken, append_framed};
-use crate::payload::{Encode, EncodeError, encoded};
+use super::{PublishError, Shared};
+use crate::payload::{Encode, encoded};
 use crate::policy::Policy;
 use crate::protocol::Protocol;
 use crate::published::Published;
@@ -24,8 +24,8 @@ use crate::time::Instant;
 use crate::topic::Topic;
 use crate::wire::{Event, Frame, Payload};
 
-/// Topics whose audience is remembered: it is looked up again after any change in the registry.
-const AUDIENCES_MAX: usize = 1_024;
+/// The largest event that a program may publish: segments count their bytes in 32 bits.
+const EVENT_BYTES_MAX: u64 = 1 << 30;
 
 /// One of those who hear a topic.
 pub(crate) struct Listener {
@@ -43,13 +43,6 @@ impl Listener {
 
 /// Everybody who hears a topic, each once.
 pub(crate) type Audience = Arc<[Listener]>;
-
-/// Audiences as of one state of the registry.
-#[derive(Default)]
-pub(crate) struct Audiences {
-    epoch: u64,
-    by_topic: HashMap<String, Audience>,
-}
 
 /// Events on their way to one audience.
 pub(crate) struct Run<'h> {
@@ -121,11 +114,15 @@ impl Shared {
         direct: bool,
         payload: &dyn Encode,
         audience: &[Listener],
-    ) -> Result<Published, EncodeError> {
+    ) -> Result<Published, PublishError> {
         if audience.is_empty() {
             return Ok(Published::default());
         }
         let (encoding, bytes) = encoded(payload, self.protocol.encoding())?;
+        let (size, max) = (bytes.len() as u64, self.event_bytes_max());
+        if size > max {
+            return Err(PublishError::TooLarge { size, max });
+        }
         let mut framed = BytesMut::new();
         append_event(
             &*self.protocol,
@@ -139,6 +136,11 @@ impl Shared {
         );
         let end = framed.len() as u32;
         Ok(self.offer(topic.as_str(), &framed, &[end], audience))
+    }
+
+    /// The largest payload of an event.
+    pub(crate) fn event_bytes_max(&self) -> u64 {
+        self.limits.hub_bytes_max.min(EVENT_BYTES_MAX)
     }
 
     /// Offers framed events of one topic to each of the audience.
@@ -211,24 +213,22 @@ impl Shared {
     /// Who hears `topic` now.
     pub(crate) fn audience(&self, topic: Topic<'_>) -> Audience {
         let epoch = self.epoch();
-        let mut audiences = lock(&self.audiences);
-        if audiences.epoch != epoch || audiences.by_topic.len() >= AUDIENCES_MAX {
-            *audiences = Audiences {
-                epoch,
-                by_topic: HashMap::new(),
-            };
-        }
-        if let Some(audience) = audiences.by_topic.get(topic.as_str()) {
-            return audience.clone();
+        let audiences = lock(&self.audiences);
+        if let Some(audience) = audiences.get(topic, epoch) {
+            return audience;
         }
         drop(audiences);
         let (epoch, audience) = self.find_audience(topic);
         let mut audiences = lock(&self.audiences);
-        if audiences.epoch == epoch {
-            audiences
-                .by_topic
-                .insert(topic.as_str().into(), audience.clone());
-        }
+        let outdated = (audiences.epoch < epoch).then(|| {
+            let fresh = Audiences::new(epoch, self.hashes.clone());
+            core::mem::replace(&mut *audiences, fresh)
+        });
+        let current = audiences.epoch == epoch;
+        let forgotten = current.then(|| audiences.insert(topic, &audience));
+        drop(audiences);
+        // Not under the lock: there may be very many.
+        drop((outdated, forgotten));
         audience
     }
 
@@ -278,4 +278,38 @@ fn append_event(
         }),
         into,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+
+    use crate::Hub;
+    use crate::runtime::{BoxFuture, Runtime, Timer};
+    use crate::time::Instant;
+
+    /// A runtime that does nothing, with the dice of one seed.
+    struct Still;
+
+    impl Runtime for Still {
+        fn now(&self) -> Instant {
+            Instant::default()
+        }
+
+        fn timer(&self) -> Box<dyn Timer> {
+            unreachable!("nobody connects")
+        }
+
+        fn spawn(&self, _: BoxFuture<'static, ()>) {}
+
+        fn random(&self, bytes: &mut [u8]) {
+            bytes.fill(7);
+        }
+    }
+
+    #[test]
+    fn the_seed_of_hashes_is_the_runtimes() {
+        let hub = || Hub::builder(Still).build().expect("no filters");
+        assert_eq!(hub().shared.hash("news"), hub().shared.hash("news"));
+    }
 }

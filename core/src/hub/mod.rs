@@ -4,6 +4,7 @@
 //! called from any thread at any time.
 
 mod admission;
+mod audiences;
 mod builder;
 mod connection;
 mod counters;
@@ -29,7 +30,6 @@ use core::fmt;
 use core::future::Future;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::HashMap;
-use std::hash::RandomState;
 use std::sync::{Mutex, RwLock};
 
 pub use self::admission::{Admission, Ask, Gone, Refuse};
@@ -43,10 +43,10 @@ pub use self::shutdown::{Shutdown, ShutdownReport};
 pub use crate::answers::CALL_WITHIN;
 pub use crate::published::Published;
 
+use self::audiences::Audiences;
 use self::builder::{Listener as EventListener, OnConnect, OnDisconnect};
 use self::connection::{Connection, Live};
 use self::counters::Sums;
-use self::dispatch::Audiences;
 use self::drive::Drive;
 use self::lane::{HubLane, HubStore};
 use self::rules::Rules;
@@ -59,7 +59,7 @@ use crate::link::{Link, Traffic};
 use crate::payload::{Encode, EncodeError};
 use crate::policy::Policy;
 use crate::protocol::Protocol;
-use crate::registry::Registry;
+use crate::registry::{Registry, Seed};
 use crate::runtime::{self, Runtime};
 use crate::session::{Ending, Role};
 use crate::sync::{lock, read};
@@ -102,7 +102,7 @@ pub(crate) struct Shared {
     audiences: Mutex<Audiences>,
     /// By hash of the topic.
     order: [Mutex<()>; 16],
-    hashes: RandomState,
+    hashes: Seed,
     segments: Arc<Segments>,
     budget: Arc<Budget>,
     counters: Sums,
@@ -125,6 +125,14 @@ pub enum PublishError {
     /// The payload cannot be written.
     #[error(transparent)]
     Payload(#[from] EncodeError),
+    /// The event is larger than everything that this hub may hold, or than 1 GiB.
+    #[error("event of {size} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// What it has, in bytes.
+        size: u64,
+        /// What is allowed, in bytes.
+        max: u64,
+    },
 }
 
 impl From<PublishError> for CallFailure {
@@ -218,7 +226,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`PublishError`] when `topic` is none, or the payload cannot be written.
+    /// [`PublishError`] when `topic` is none, or the payload cannot be written or is too large.
     ///
     /// # When full
     ///
@@ -226,25 +234,25 @@ impl Hub {
     pub fn publish(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
         let topic = Topic::new(topic)?;
         let audience = self.shared.audience(topic);
-        Ok(self.shared.send(topic, false, &payload, &audience)?)
+        self.shared.send(topic, false, &payload, &audience)
     }
 
-    /// One connection, whether it is still there or not.
+    /// One connection, to be sent to, called, put into groups or ended, whether it is still there or not.
     pub fn connection(&self, id: ConnectionId) -> Remote {
         Remote::new(self.clone(), id)
     }
 
-    /// All connections of a user.
+    /// All connections of a user, to be sent to at once.
     pub fn user(&self, user: impl Into<UserId>) -> Recipients {
         Recipients::user(self.clone(), user.into())
     }
 
-    /// All members of a group.
+    /// All members of a group, to be sent to at once.
     pub fn group(&self, group: impl Into<Group>) -> Recipients {
         Recipients::group(self.clone(), group.into())
     }
 
-    /// Everybody.
+    /// All connections, to be sent to at once.
     pub fn all(&self) -> Recipients {
         Recipients::all(self.clone())
     }

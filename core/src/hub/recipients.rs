@@ -58,7 +58,7 @@ impl Recipients {
     ///
     /// # Errors
     ///
-    /// [`PublishError`] when `topic` is none, or the payload cannot be written.
+    /// [`PublishError`] when `topic` is none, or the payload cannot be written or is too large.
     ///
     /// # When full
     ///
@@ -108,6 +108,6 @@ impl Hub {
             policy,
         };
         let audience: Vec<_> = connections.into_iter().map(listener).collect();
-        Ok(self.shared.send(topic, true, payload, &audience)?)
+        self.shared.send(topic, true, payload, &audience)
     }
 }

@@ -48,7 +48,7 @@ impl Remote {
         Self { hub, id }
     }
 
-    /// Its name.
+    /// The name under which it can be addressed later.
     pub fn id(&self) -> ConnectionId {
         self.id
     }
@@ -58,13 +58,13 @@ impl Remote {
         self.hub.find(self.id).is_some()
     }
 
-    /// Its user, if it has one and is still there.
+    /// On whose behalf it is here, if it has a user and is still there.
     pub fn user(&self) -> Option<UserId> {
         let registry = read(&self.hub.shared.registry);
         registry.user(registry.key(self.id)?).cloned()
     }
 
-    /// The groups it is in.
+    /// The groups through which it can be reached; none when it is gone.
     pub fn groups(&self) -> Vec<Group> {
         let registry = read(&self.hub.shared.registry);
         registry
@@ -77,7 +77,7 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// [`PublishError`] when `topic` is none, or the payload cannot be written.
+    /// [`PublishError`] when `topic` is none, or the payload cannot be written or is too large.
     ///
     /// # When full
     ///
@@ -119,6 +119,8 @@ impl Remote {
     }
 
     /// Calls one of its methods and waits for the answer, for [`CALL_WITHIN`](super::CALL_WITHIN) unless told otherwise.
+    ///
+    /// Errors, what a dropped call means, and what happens when the connection is full: see [`RemoteCall`].
     pub fn call<R: Decode>(
         &self,
         method: impl Into<String>,
@@ -127,7 +129,9 @@ impl Remote {
         RemoteCall::new(self.clone(), method.into(), arguments)
     }
 
-    /// Ends it, after what waits for it has been sent.
+    /// Ends it for good, after what waits for it has been sent; its client is told not to come back.
+    ///
+    /// Returns at once. What it has not taken after [`Limits::closing`](crate::Limits::closing) is given up.
     pub fn close(&self) {
         if let Some(connection) = self.hub.find(self.id) {
             connection.close(
@@ -177,6 +181,8 @@ impl Caller {
     }
 
     /// Calls back: while the handler waits for the answer, the connection's next call may run, so that it can give one.
+    ///
+    /// Otherwise as [`Remote::call`].
     pub fn call<R: Decode>(
         &self,
         method: impl Into<String>,

@@ -53,9 +53,18 @@ pub enum RemoteCallError {
 
 /// A call of a connection, made when it is awaited; see [`Remote::call`].
 ///
+/// # Errors
+///
+/// Awaited, it gives the result or a [`RemoteCallError`].
+///
 /// # Cancel safety
 ///
 /// Dropping the future forgets the call and tells the other side to stop.
+///
+/// # When full
+///
+/// It waits for an answer, never for room: [`RemoteCallError::Full`] while as many calls as
+/// [`Limits::calls_waiting_max`](crate::Limits::calls_waiting_max) wait for an answer of this connection, or its lane is full.
 #[must_use = "a call is made when it is awaited"]
 pub struct RemoteCall<R> {
     remote: Remote,

@@ -14,6 +14,7 @@ use atomic_waker::AtomicWaker;
 use super::Hub;
 use super::connection::Connection;
 use super::shard::{Pump, Shard};
+use super::shutdown::Waiter;
 use crate::runtime::{BoxFuture, Runtime, Timer};
 use crate::session::Ending;
 use crate::transport::Listener;
@@ -29,6 +30,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[must_use = "nobody is served unless the future is polled"]
 pub(crate) struct Serve {
     hub: Hub,
+    waiter: Waiter,
     shard: Arc<Shard>,
     pump: Pump,
     /// `None` once the hub stops.
@@ -45,6 +47,7 @@ impl Serve {
             listener,
         ))));
         Self {
+            waiter: Waiter::new(&hub),
             hub,
             shard,
             pump,
@@ -59,7 +62,7 @@ impl Future for Serve {
     /// Ready when the hub has shut down and every connection of this listener is gone.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let stopping = this.hub.shared.is_stopping_or_tell(cx.waker());
+        let stopping = this.waiter.is_stopping(cx.waker());
         match &mut this.accept {
             Some(_) if stopping => this.accept = None,
             Some(accept) => accept.poll(cx),

@@ -1,10 +1,10 @@
 //! The end of a hub: nobody comes in, everybody is told when to return, what waits is sent.
 
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
+use core::future::poll_fn;
 use core::ops::Range;
-use core::pin::pin;
 use core::sync::atomic::Ordering;
 use core::task::{Poll, Waker};
 use core::time::Duration;
@@ -25,7 +25,7 @@ pub struct Shutdown {
 }
 
 impl Default for Shutdown {
-    /// 5 s for goodbyes, and clients come back over the following 10 s.
+    /// 5 s for goodbyes; clients come back between 1 s and 10 s from now.
     fn default() -> Self {
         Self {
             within: Duration::from_secs(5),
@@ -51,7 +51,14 @@ pub struct ShutdownReport {
 pub(crate) struct Farewell {
     report: ShutdownReport,
     window: Range<Duration>,
-    wakers: Vec<Waker>,
+    /// Who waits for the end, by ticket.
+    waiting: BTreeMap<u64, Waker>,
+}
+
+/// A place among those who wait for the hub to stop, and for its last connection to be gone.
+pub(crate) struct Waiter {
+    hub: Hub,
+    ticket: u64,
 }
 
 impl Hub {
@@ -70,10 +77,10 @@ impl Hub {
         shared.stopping.store(true, Ordering::Release);
         shared.wake_farewell();
         self.tell_everybody();
-        let mut departed = pin!(poll_fn(|cx| shared.poll_departed(cx.waker())));
+        let waiter = Waiter::new(self);
         let mut cut = false;
         poll_fn(|cx| {
-            if departed.as_mut().poll(cx).is_ready() {
+            if waiter.is_everybody_gone(cx.waker()) {
                 return Poll::Ready(());
             }
             if !cut && timer.poll_fired(cx).is_ready() {
@@ -110,6 +117,48 @@ impl Hub {
     }
 }
 
+impl Waiter {
+    pub(crate) fn new(hub: &Hub) -> Self {
+        Self {
+            hub: hub.clone(),
+            ticket: hub.shared.numbers.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether the hub stops; `waker` is woken when it does.
+    pub(crate) fn is_stopping(&self, waker: &Waker) -> bool {
+        let shared = &self.hub.shared;
+        if !shared.is_stopping() {
+            self.enlist(waker);
+        }
+        shared.is_stopping()
+    }
+
+    /// Whether no connection has a task; `waker` is woken when that is so.
+    fn is_everybody_gone(&self, waker: &Waker) -> bool {
+        self.enlist(waker);
+        lock(&self.hub.shared.tasks).is_empty()
+    }
+
+    fn enlist(&self, waker: &Waker) {
+        let mut farewell = lock(&self.hub.shared.farewell);
+        let known = farewell.waiting.get(&self.ticket);
+        if known.is_some_and(|known| known.will_wake(waker)) {
+            return;
+        }
+        let older = farewell.waiting.insert(self.ticket, waker.clone());
+        drop(farewell);
+        drop(older);
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        let waker = lock(&self.hub.shared.farewell).waiting.remove(&self.ticket);
+        drop(waker);
+    }
+}
+
 impl Shared {
     /// When a client that cannot stay shall come back: a time of its own.
     pub(crate) fn return_after(&self) -> Duration {
@@ -127,32 +176,9 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Whether the hub stops; `waker` is woken when it does, and when the last connection is gone.
-    pub(crate) fn is_stopping_or_tell(&self, waker: &Waker) -> bool {
-        if !self.is_stopping() {
-            self.enlist_waker(waker);
-        }
-        self.is_stopping()
-    }
-
-    fn poll_departed(&self, waker: &Waker) -> Poll<()> {
-        self.enlist_waker(waker);
-        match lock(&self.tasks).is_empty() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
-
-    fn enlist_waker(&self, waker: &Waker) {
-        let wakers = &mut lock(&self.farewell).wakers;
-        if !wakers.iter().any(|known| known.will_wake(waker)) {
-            wakers.push(waker.clone());
-        }
-    }
-
     fn wake_farewell(&self) {
-        let wakers = core::mem::take(&mut lock(&self.farewell).wakers);
-        wakers.into_iter().for_each(Waker::wake);
+        let waiting = core::mem::take(&mut lock(&self.farewell).waiting);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     /// Whether connections shall end without last words.

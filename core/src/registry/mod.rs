@@ -298,7 +298,7 @@ impl<C> Registry<C> {
 
 /// Keys the hash maps, because peers choose the names in them.
 #[derive(Clone)]
-struct Seed([u8; 16]);
+pub(crate) struct Seed(pub(crate) [u8; 16]);
 
 impl BuildHasher for Seed {
     type Hasher = SipHasher13;

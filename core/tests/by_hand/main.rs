@@ -10,4 +10,5 @@ mod peer;
 mod race;
 mod requests;
 mod time;
+mod wakers;
 mod world;

@@ -1,5 +1,6 @@
 //! What a client may ask for, and how much of it.
 
+use lapwing::hub::PublishError;
 use lapwing::wire::{Denied, Encoding, Frame, Name, Outcome, Payload, Publish, Unsubscribe};
 use lapwing::{Limits, Policy};
 
@@ -277,4 +278,27 @@ fn who_does_not_take_its_answers_is_not_read() {
             assert_eq!(peer.outcome().await, NOBODY, "all of them are answered");
         });
     }
+}
+
+#[test]
+fn the_program_may_not_publish_more_than_the_hub_may_hold() {
+    let limits = Limits {
+        hub_bytes_max: 1_000,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let mut peer = world.peer("peer").await;
+        peer.subscribe(1, Policy::Disconnect, &["news"]).await;
+        let publish = |size| world.hub.publish("news", "x".repeat(size));
+        assert!(publish(1_000).is_ok());
+        let refused = publish(1_001);
+        let (size, max) = (1_001, 1_000);
+        assert!(
+            matches!(refused, Err(PublishError::TooLarge { size: s, max: m }) if (s, m) == (size, max)),
+            "{refused:?}"
+        );
+        peer.account(1).await;
+        peer.publish("news", &"x".repeat(1_001)).await;
+        assert_eq!(peer.denied().await, Denied::TooLarge { size, max });
+    });
 }

@@ -76,14 +76,11 @@ impl Drive {
             .rules
             .publish(self.peer(), topic)
             .ok_or(Denied::Forbidden)?;
-        if let Some(max) = rule
-            .payload_bytes_max
-            .filter(|max| payload.bytes.len() > *max)
-        {
-            return Err(Denied::TooLarge {
-                size: payload.bytes.len() as u64,
-                max: max as u64,
-            });
+        let size = payload.bytes.len() as u64;
+        let rule_max = rule.payload_bytes_max.map_or(u64::MAX, |max| max as u64);
+        let max = rule_max.min(hub.event_bytes_max());
+        if size > max {
+            return Err(Denied::TooLarge { size, max });
         }
         if !crate::payload::is_sound(payload) {
             return Err(Denied::Payload);
