@@ -53,7 +53,7 @@ impl Options {
             connect: Connect { url, promise },
             method: options::required(method, "METHOD")?,
             arguments: match hex {
-                true => Raw::hex(&arguments)?,
+                true => Raw::hex(&arguments).map_err(Failure::usage)?,
                 false => Raw::typed(arguments),
             },
             within,

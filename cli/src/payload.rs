@@ -4,7 +4,6 @@ use bytes::Bytes;
 use lapwing::payload::{Decode, Encode, EncodeError, PayloadError};
 use lapwing::wire::{Encoding, Payload};
 
-use crate::failure::Failure;
 use crate::hex;
 
 /// A payload of any encoding.
@@ -27,11 +26,10 @@ impl Raw {
         }
     }
 
-    /// The bytes that the user typed as hexadecimal digits.
-    pub(crate) fn hex(digits: &[u8]) -> Result<Self, Failure> {
-        let bytes = hex::decode(digits).ok_or_else(|| {
-            Failure::failed("not bytes: --hex takes two hexadecimal digits for each byte")
-        })?;
+    /// The bytes that the user typed as hexadecimal digits; otherwise what is wrong with them.
+    pub(crate) fn hex(digits: &[u8]) -> Result<Self, &'static str> {
+        let bytes = hex::decode(digits)
+            .ok_or("not bytes: --hex takes two hexadecimal digits for each byte")?;
         Ok(Self {
             encoding: Encoding::Bytes,
             bytes: bytes.into(),

@@ -91,9 +91,12 @@ async fn publish_all(
     mut pace: Option<Pace>,
     hex: bool,
 ) -> Result<(), Failure> {
+    let mut number = 0_u64;
     while let Some(payload) = window.beside(source.next()).await?? {
+        number += 1;
         let payload = match hex {
-            true => Raw::hex(&payload)?,
+            true => Raw::hex(&payload)
+                .map_err(|wrong| Failure::failed(format_args!("event {number}: {wrong}")))?,
             false => Raw::typed(payload),
         };
         if let Some(pace) = &mut pace {

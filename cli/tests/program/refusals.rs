@@ -40,6 +40,12 @@ fn of_many_lines_the_message_says_which() {
     let message = refused(Program::run(&["pub", &hub.url, "a"], lines.as_bytes()), 1);
     assert!(message.contains("event 3"), "{message}");
     assert_eq!(sub.ended().out, ["a one", "a two"]);
+
+    let message = refused(
+        Program::run(&["pub", &hub.url, "a", "--hex"], b"00\nff\n0\n"),
+        1,
+    );
+    assert!(message.contains("event 3: not bytes"), "{message}");
 }
 
 #[test]
@@ -81,6 +87,7 @@ fn wrong_usage_has_a_code_of_its_own() {
         &["sub", "127.0.0.1", "a", "--policy", "hope"],
         &["sub", "127.0.0.1", "a", "--count", "-1"],
         &["call", "127.0.0.1"],
+        &["call", "127.0.0.1", "echo", "0", "--hex"],
         &["hub", "--max-message", "1"],
         &["hub", "--promise", "nan"],
         &["demo", "--sensors", "0"],
