@@ -131,6 +131,10 @@ impl Virtual {
     }
 
     /// Ready after `duration` of virtual time, counted from this call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost: time goes on as it would.
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
         let mut timer = VirtualTimer::new(&self.scheduler);
         timer.arm(self.now() + duration);
@@ -140,6 +144,10 @@ impl Virtual {
     /// Ready when no other task is ready: everything that can happen now has happened.
     ///
     /// Time does not move meanwhile. Of several that wait for this, one is ready at a time, first come, first served.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it gives up its place in that line; nothing else changes.
     pub fn settle(&self) -> impl Future<Output = ()> + Send + use<> {
         Settle::new(&self.scheduler)
     }
