@@ -87,6 +87,9 @@ fn describe_refusal(refusal: Refusal) -> String {
         Refusal::Promise { max_ms } => {
             format!("a client must speak every {max_ms} ms, see --promise")
         }
+        Refusal::MessageTooLarge { size, max } => {
+            format!("first message of {size} bytes, it takes at most {max}")
+        }
         _ => "for a reason that this program does not know".into(),
     }
 }

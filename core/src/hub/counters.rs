@@ -172,5 +172,6 @@ fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::Malformed => "malformed",
         Refusal::Late => "late",
         Refusal::Promise { .. } => "promise",
+        Refusal::MessageTooLarge { .. } => "message-too-large",
     }
 }

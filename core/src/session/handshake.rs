@@ -147,9 +147,8 @@ pub(super) fn refusal(close: Close) -> (Refusal, Option<u32>) {
         R::Silent | R::Stalled | R::TooSlow => (Refusal::Late, retry_after_ms),
         R::Done | R::Shutdown => (Refusal::Shutdown, retry_after_ms),
         R::Kicked => (Refusal::Unauthorized, retry_after_ms),
-        R::MessageTooLarge { .. } | R::Flood | R::Malformed | R::Unexpected | R::Count => {
-            (Refusal::Malformed, None)
-        }
+        R::MessageTooLarge { size, max } => (Refusal::MessageTooLarge { size, max }, None),
+        R::Flood | R::Malformed | R::Unexpected | R::Count => (Refusal::Malformed, None),
     }
 }
 

@@ -187,6 +187,7 @@ impl<'a> Draw<'a> {
         let promise = Refusal::Promise {
             max_ms: self.word(),
         };
+        let (size, max) = (self.word().into(), self.word().into());
         self.one_of([
             version,
             Refusal::Unauthorized,
@@ -195,6 +196,7 @@ impl<'a> Draw<'a> {
             Refusal::Malformed,
             Refusal::Late,
             promise,
+            Refusal::MessageTooLarge { size, max },
         ])
     }
 

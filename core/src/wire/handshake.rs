@@ -183,6 +183,13 @@ pub enum Refusal {
         /// What is allowed, in milliseconds.
         max_ms: u32,
     },
+    /// The first message is larger than the hub takes: the token in the hello, most likely.
+    MessageTooLarge {
+        /// What it has, in bytes.
+        size: u64,
+        /// What is allowed, in bytes.
+        max: u64,
+    },
 }
 
 fn optional_bytes<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -68,6 +68,7 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "03 04 00 00"           Refused { reason: Refusal::Malformed, retry_after_ms: None, message: "" }
     "03 05 00 00"           Refused { reason: Refusal::Late, retry_after_ms: None, message: "" }
     "03 06c0cf24 00 00"     Refused { reason: Refusal::Promise { max_ms: 600_000 }, retry_after_ms: None, message: "" }
+    "03 07ac0264 00 00"     Refused { reason: Refusal::MessageTooLarge { size: 300, max: 100 }, retry_after_ms: None, message: "" }
 
     // receipt, first, policy, start, filters
     "04 01 02 00 00 00"         Subscribe { receipt: 1, first: 2, policy: None, start: Start::Now, filters: List::new(&[]) }

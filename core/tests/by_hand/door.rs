@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use lapwing::hub::{Admission, HubBuilder, MembershipError, Refuse};
 use lapwing::session::Ending;
-use lapwing::wire::{Refusal, Terms};
+use lapwing::wire::{Frame, Hello, Refusal, Terms};
 use lapwing::{Limits, Policy};
 use lapwing_memory::{Path, Virtual};
 
-use crate::peer::TERMS;
+use crate::peer::{TERMS, bytes, hello};
 use crate::world::{check, check_with};
 
 #[test]
@@ -177,6 +177,34 @@ fn who_wants_to_be_silent_for_too_long_is_refused() {
         let max_ms = 60_000;
         assert_eq!(sleepy.refusal().await, (Refusal::Promise { max_ms }, None));
         world.connect("awake").await.welcome(terms(60_000)).await;
+    });
+}
+
+#[test]
+fn who_shows_too_large_a_token_is_told_so() {
+    let limits = Limits {
+        message_bytes_max: 1_000,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let hello = |token_bytes| {
+            let token = vec![7; token_bytes];
+            let Frame::Hello(hello) = hello(TERMS) else {
+                unreachable!("it is one");
+            };
+            let token = Some(&*token);
+            bytes(&Frame::Hello(Hello { token, ..hello }))
+        };
+        let rest = hello(900).len() - 900;
+        let mut modest = world.connect("modest").await;
+        modest.say_bytes(&hello(1_000 - rest)).await;
+        assert!(matches!(modest.hear().await.frame(), Frame::Welcome(_)));
+
+        let mut greedy = world.connect("greedy").await;
+        greedy.say_bytes(&hello(1_001 - rest)).await;
+        let (size, max) = (1_001, 1_000);
+        let too_large = Refusal::MessageTooLarge { size, max };
+        assert_eq!(greedy.refusal().await, (too_large, None));
     });
 }
 
