@@ -83,8 +83,10 @@ impl<'a> Connection<'a> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         let now = self.shared.runtime.now();
         self.shared.register_driver(cx);
-        self.pass_time(now);
+        self.hold(now);
+        // Before time passes: what waits to be read may be older than our sleep.
         let more = self.read(now, cx);
+        self.with_link(|link, store| link.session.handle_timeout(store, now));
         let blocked = self.answer_calls(now, cx);
         // Before: the hub is told to stop calls whose time is over. After: writing may have ended the session.
         let mut ending = self.handle_events();
@@ -114,21 +116,18 @@ impl<'a> Connection<'a> {
             .with(|inner| inner.store.outbox.answers() >= answers_max)
     }
 
-    fn pass_time(&mut self, now: Instant) {
-        let held = self.held;
-        self.with_link(|link, store| {
-            if held {
-                link.session.hold(now);
-            }
-            link.session.handle_timeout(store, now);
-        });
+    /// Takes note that nothing was read, if so.
+    fn hold(&self, now: Instant) {
+        if self.held {
+            self.with_link(|link, _| link.session.hold(now));
+        }
     }
 
     /// Reads what has arrived, within one turn's budget; whether there may be more.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let limits = &self.shared.limits;
         let mut bytes = 0;
-        for _ in 0..limits.turn_frames_max {
+        for _ in 0..limits.turn_frames_max.max(1) {
             let Poll::Ready(Some(message)) = self.poll_message(now, cx) else {
                 return false;
             };
@@ -208,7 +207,7 @@ impl<'a> Connection<'a> {
         let mut told = Told::default();
         let hearing = self.shared.with(|inner| {
             match event.direct {
-                true => inner.accounted += 1,
+                true => inner.account(1),
                 false => inner.subscriptions.hear(topic, &envelope, &mut told),
             }
             inner.handlers.hearing(Some(topic))
@@ -225,7 +224,7 @@ impl<'a> Connection<'a> {
         } = lagged;
         if subscription == 0 {
             let hearing = self.shared.with(|inner| {
-                inner.accounted += missed;
+                inner.account(missed);
                 inner.handlers.hearing(None)
             });
             let lagged = Delivery::Lagged(missed);

@@ -102,7 +102,8 @@ impl Client {
     /// hears [`Delivery::Lagged`].
     ///
     /// Handlers run one after another in the driver, before the next message is read, so they must not block. One
-    /// that panics is never called again. A handler that holds a [`Client`] keeps it alive until it is taken [`off`](Self::off).
+    /// that panics is never called again. A handler that holds a [`Client`] keeps it alive until it is taken [`off`](Self::off)
+    /// or the client has ended.
     ///
     /// # Errors
     ///
@@ -114,9 +115,13 @@ impl Client {
     ) -> Result<HandlerId, TopicError> {
         let filter = filter.try_into().map_err(Into::into)?;
         let handler = Box::new(handler);
-        Ok(self
-            .shared()
-            .with(|inner| inner.handlers.insert(filter, handler)))
+        let (id, never) = self.shared().with(|inner| {
+            let id = inner.handlers.insert(filter, handler);
+            let over = inner.end().is_some();
+            (id, over.then(|| inner.handlers.remove(id)))
+        });
+        drop(never);
+        Ok(id)
     }
 
     /// Takes a handler off: it is not called any more, but may be running now. Says whether it was there.

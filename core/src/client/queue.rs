@@ -55,7 +55,10 @@ impl Queue {
     pub(super) fn is_full(&self, cx: &mut Context<'_>) -> bool {
         let mut state = lock(&self.0);
         let full = state.is_full();
-        state.driver = full.then(|| cx.waker().clone());
+        let waker = full.then(|| cx.waker().clone());
+        let older = core::mem::replace(&mut state.driver, waker);
+        drop(state);
+        drop(older);
         full
     }
 
@@ -65,7 +68,9 @@ impl Queue {
             if state.end.is_some() {
                 return Poll::Ready(None);
             }
-            state.reader = Some(cx.waker().clone());
+            let older = state.reader.replace(cx.waker().clone());
+            drop(state);
+            drop(older);
             return Poll::Pending;
         };
         let driver = match state.is_full() {
@@ -104,7 +109,8 @@ impl Queue {
     }
 
     pub(super) fn account(&self, events: u64) {
-        lock(&self.0).accounted += events;
+        let mut state = lock(&self.0);
+        state.accounted = state.accounted.saturating_add(events);
     }
 
     /// The hub counts anew.

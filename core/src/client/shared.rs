@@ -307,6 +307,11 @@ impl Inner {
         }
     }
 
+    /// Counts events that were sent straight to this connection, or are said to be missing of these: the hub may say anything.
+    pub(super) fn account(&mut self, events: u64) {
+        self.accounted = self.accounted.saturating_add(events);
+    }
+
     /// Events that wait to be sent, and those that were given up.
     pub(super) fn unsent(&self) -> usize {
         self.discarded + self.store.outbox.len()
@@ -385,13 +390,16 @@ impl Waiter {
         cx: &mut Context<'_>,
         look: impl FnOnce(&mut Inner) -> Option<T>,
     ) -> Poll<T> {
-        self.shared.with(|inner| match look(inner) {
-            Some(found) => Poll::Ready(found),
+        let (found, older) = self.shared.with(|inner| match look(inner) {
+            Some(found) => (Poll::Ready(found), None),
             None => {
-                inner.waiting.insert(self.ticket, cx.waker().clone());
-                Poll::Pending
+                let older = inner.waiting.insert(self.ticket, cx.waker().clone());
+                (Poll::Pending, older)
             }
-        })
+        });
+        // Not under the lock: a task may end with its last waker.
+        drop(older);
+        found
     }
 
     /// What `look` finds, now or after some change.
