@@ -62,6 +62,8 @@ lints() {
     cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
     cargo clippy --quiet -p lapwing --no-default-features -- -D warnings
     cargo clippy --quiet -p lapwing --no-default-features --features alloc -- -D warnings
+    cargo clippy --quiet --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
+    cargo clippy --quiet --manifest-path examples/embedded/Cargo.toml -- -D warnings
 }
 
 docs() {
