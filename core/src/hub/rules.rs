@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::id::{ConnectionId, UserId};
 use crate::policy::Policy;
@@ -32,7 +33,10 @@ impl Access {
         match self {
             Self::Nobody => false,
             Self::Anyone => true,
-            Self::If(check) => check(peer, name),
+            // One that panics has not said yes.
+            Self::If(check) => {
+                catch_unwind(AssertUnwindSafe(|| check(peer, name))).unwrap_or(false)
+            }
         }
     }
 }
@@ -86,7 +90,7 @@ impl Rule {
         self
     }
 
-    /// Those may publish for whom `check` says so; it gets the topic, must not block and must not panic.
+    /// Those may publish for whom `check` says so; it gets the topic, must not block. A panic is a no.
     pub fn publish_if(
         mut self,
         check: impl Fn(Peer<'_>, &str) -> bool + Send + Sync + 'static,
@@ -101,7 +105,7 @@ impl Rule {
         self
     }
 
-    /// Those may subscribe for whom `check` says so; it gets the filter, must not block and must not panic.
+    /// Those may subscribe for whom `check` says so; it gets the filter, must not block. A panic is a no.
     pub fn subscribe_if(
         mut self,
         check: impl Fn(Peer<'_>, &str) -> bool + Send + Sync + 'static,
@@ -198,6 +202,22 @@ mod tests {
         assert_eq!(ask("secret/plan"), None);
         assert_eq!(ask("**"), None);
         assert_eq!(ask("*/plan"), None);
+    }
+
+    #[test]
+    fn a_check_that_panics_has_not_said_yes() {
+        let mut rules = Rules::default();
+        let rule = Rule::closed()
+            .publish_if(|_, _| panic!("a fault of the application"))
+            .subscribe_if(|_, _| panic!("a fault of the application"));
+        rules.add("a", rule).expect("a good filter");
+        let peer = Peer {
+            connection: ConnectionId::from_bytes([0; 16]),
+            user: None,
+        };
+        let topic = Topic::new("a").expect("a good topic");
+        assert!(rules.publish(peer, topic).is_none());
+        assert!(rules.subscribe(peer, topic.into()).is_none());
     }
 
     #[test]

@@ -372,6 +372,21 @@ fn what_is_sent_straight_to_somebody_has_a_policy_too() {
 }
 
 #[test]
+fn what_a_program_keeps_of_what_it_heard_is_not_the_hubs_to_pay() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let client = world.online("keeper").await;
+        let mut all = subscribe(&client, "**", Policy::Disconnect).await;
+        let mut kept = Vec::new();
+        for _ in 0..20 {
+            hub.publish("large", vec![7; 100_000]).expect("a topic");
+            kept.push(all.next().await.expect("an event"));
+        }
+        assert_eq!(hub.counters().held_bytes, 0);
+    });
+}
+
+#[test]
 fn all_queues_together_stay_within_their_bound_and_go_back_to_nothing() {
     World::check(async |world| {
         let hub_bytes_max = 256 * 1024;

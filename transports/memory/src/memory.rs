@@ -5,7 +5,9 @@ use std::io;
 use std::sync::Arc;
 
 use lapwing::runtime::{Runtime, Timer};
-use lapwing::transport::{Framing, Incoming, Info, Outgoing, Progress, Transport, TransportError};
+use lapwing::transport::{
+    Framing, Incoming, Info, Message, Outgoing, Progress, Transport, TransportError,
+};
 use lapwing::{Instant, Limits};
 
 use crate::direction::{Direction, Taken};
@@ -80,7 +82,7 @@ impl Memory {
     }
 
     fn receive(&mut self, incoming: Incoming) -> Result<Incoming, TransportError> {
-        let Incoming::Message(message) = &incoming else {
+        let Incoming::Message(message) = incoming else {
             return Ok(incoming);
         };
         let size = message.bytes.len() as u64;
@@ -92,7 +94,9 @@ impl Memory {
             });
         }
         handed_over(&message.bytes);
-        Ok(incoming)
+        // Whoever keeps what it got shall not keep what the sender pays for.
+        let bytes = message.bytes.to_vec().into();
+        Ok(Incoming::Message(Message { bytes, ..message }))
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
