@@ -21,6 +21,9 @@ use crate::wire::{Encoding, Failure, FailureCode, Payload};
 /// How long a call waits for its answer when nothing else is said.
 pub const CALL_WITHIN: Duration = Duration::from_secs(30);
 
+/// How much of a name the peer is told again: a method may be as long as a message.
+const NAME_BYTES_MAX: usize = 256;
+
 /// Why a call has no result, as its handler says it and its caller hears it.
 ///
 /// A handler that fails for a reason of its own makes one from a text; only that text leaves the process. What the hub refuses
@@ -40,6 +43,11 @@ impl CallFailure {
             code,
             message: message.into(),
         }
+    }
+
+    /// A failure that names what the peer named, as far as that is fit to be read.
+    pub(crate) fn about(code: FailureCode, name: &str) -> Self {
+        Self::new(code, shortened(name, NAME_BYTES_MAX))
     }
 
     pub(crate) fn as_wire(&self) -> Failure<'_> {
@@ -88,6 +96,11 @@ impl fmt::Display for CallFailure {
 }
 
 impl core::error::Error for CallFailure {}
+
+/// The text, or as much of its beginning as there is room for.
+pub(crate) fn shortened(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
 
 /// What became of a call.
 pub(crate) type Answer = Result<(Encoding, Vec<u8>), CallFailure>;

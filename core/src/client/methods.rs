@@ -27,7 +27,7 @@ impl Methods {
         answers: &mut Answers,
         now: Instant,
     ) -> Result<(), CallFailure> {
-        let failure = |code| CallFailure::new(code, call.method);
+        let failure = |code| CallFailure::about(code, call.method);
         let handler = self.by_name.get(call.method);
         let handler = handler.ok_or_else(|| failure(FailureCode::UnknownMethod))?;
         if answers.is_full() {

@@ -28,6 +28,12 @@ use crate::wire::{Call, Close, Encoding, Frame, Return};
 /// An answer of the peer: its payload, or why there is none.
 pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
 
+/// Waits for an answer of the peer.
+pub(crate) type Waiter = oneshot::Sender<PeerAnswer>;
+
+/// Room for what stands around method and arguments of a call.
+const CALL_BYTES: usize = 24;
+
 /// Why a peer's answer will not come.
 #[derive(Debug)]
 pub(crate) enum PeerCallError {
@@ -62,37 +68,30 @@ pub(crate) struct Live {
     /// Numbers of the subscriptions that may be offered events, in order. The registry knows of them too, but
     /// not at the same instant: this is what counts.
     pub(crate) subscriptions: Vec<u32>,
-    waiters: Vec<(u32, oneshot::Sender<PeerAnswer>)>,
+    waiters: Vec<(u32, Waiter)>,
     calls_max: usize,
-    /// Reading has stopped until answers have left.
-    pub(crate) answers_max: usize,
     /// Nothing is offered any more: it has left the registry.
     pub(crate) left: bool,
 }
 
 impl Live {
-    pub(crate) fn new(link: Link, store: HubStore, calls_max: u32, answers_max: u32) -> Self {
+    pub(crate) fn new(link: Link, store: HubStore, calls_max: u32) -> Self {
         Self {
             link,
             store,
             subscriptions: Vec::new(),
             waiters: Vec::new(),
             calls_max: calls_max as usize,
-            answers_max: answers_max.max(1) as usize,
             left: false,
         }
-    }
-
-    /// Whether so many answers wait that the peer should take some before it asks for more.
-    pub(crate) fn is_answering_enough(&self) -> bool {
-        self.store.lane.answers() >= self.answers_max
     }
 
     fn takes_events(&self) -> bool {
         !self.left && self.link.session.is_ready()
     }
 
-    fn waiter(&mut self, id: u32) -> Option<oneshot::Sender<PeerAnswer>> {
+    /// Whoever waits for this answer. Tell it without the lock: it may act at once.
+    pub(crate) fn waiter(&mut self, id: u32) -> Option<Waiter> {
         let index = self
             .waiters
             .iter()
@@ -100,16 +99,9 @@ impl Live {
         Some(self.waiters.swap_remove(index).1)
     }
 
-    /// Hands an answer to whoever waits for it.
-    pub(crate) fn answer(&mut self, id: u32, answer: PeerAnswer) {
-        if let Some(waiter) = self.waiter(id) {
-            let _ = waiter.send(answer);
-        }
-    }
-
-    /// Forgets everybody who waits for an answer; they learn that it will not come.
-    pub(crate) fn abandon_calls(&mut self) {
-        self.waiters = Vec::new();
+    /// Everybody who waits for an answer that will not come. Dropping them, without the lock, tells them.
+    pub(crate) fn take_waiters(&mut self) -> Vec<(u32, Waiter)> {
+        core::mem::take(&mut self.waiters)
     }
 
     fn call(
@@ -119,7 +111,7 @@ impl Live {
         deadline: Option<Instant>,
         deadline_ms: Option<u32>,
     ) -> Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError> {
-        let size = (method.len() + arguments.bytes.len()) as u64;
+        let size = (method.len() + arguments.bytes.len() + CALL_BYTES) as u64;
         let max = u64::from(self.link.session.peer().message_bytes_max);
         if size > max {
             return Err(PeerCallError::TooLarge { size, max });
@@ -241,11 +233,14 @@ impl Connection {
 
     /// Forgets a call that nobody waits for any more.
     pub(crate) fn cancel(self: &Arc<Self>, id: u32) {
-        if let Some(live) = self.live().as_mut()
-            && live.waiter(id).is_some()
-        {
+        let mut guard = self.live();
+        let waiter = guard.as_mut().and_then(|live| {
+            let waiter = live.waiter(id)?;
             live.link.session.cancel(&mut live.store, id);
-        }
+            Some(waiter)
+        });
+        drop(guard);
+        drop(waiter);
         self.has_output();
     }
 
@@ -287,9 +282,9 @@ impl Connection {
         let Some(live) = guard.as_mut().filter(|live| !live.left) else {
             return;
         };
-        let was_enough = live.is_answering_enough();
+        let was_enough = live.store.lane.is_answering_enough();
         let written = self.write(live, now);
-        let reads_again = was_enough && !live.is_answering_enough();
+        let reads_again = was_enough && !live.store.lane.is_answering_enough();
         drop(guard);
         if reads_again || matches!(written, Poll::Ready(Err(()))) {
             self.wake_task();

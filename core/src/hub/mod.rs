@@ -202,12 +202,7 @@ impl Hub {
             lane,
             slots: Vec::new(),
         };
-        let live = Live::new(
-            link,
-            store,
-            shared.limits.calls_waiting_max,
-            shared.limits.answers_waiting_max,
-        );
+        let live = Live::new(link, store, shared.limits.calls_waiting_max);
         let number = shared.numbers.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection::new(
             ConnectionId::from_bytes(id),

@@ -216,7 +216,7 @@ impl Segments {
     /// needed of it take less than half of its room. What many lanes wait for is best kept once.
     pub(crate) fn is_wasted_on(&self, slice: &Slice) -> bool {
         let segment = &slice.segment;
-        let needed = Arc::strong_count(segment) * slice.len();
+        let needed = Arc::strong_count(segment).saturating_mul(slice.len());
         self.newest() - segment.generation >= GENERATIONS_KEPT
             && needed < segment.taken.load(Ordering::Relaxed) / 2
     }

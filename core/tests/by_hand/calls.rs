@@ -7,7 +7,7 @@ use std::time::Duration;
 use lapwing::hub::{Caller, HubBuilder, RemoteCallError};
 use lapwing::wire::{Call, Cancel, FailureCode, Frame, Payload, Reply, Terms};
 use lapwing::{Limits, Typed};
-use lapwing_memory::Virtual;
+use lapwing_memory::{Path, Virtual};
 
 use crate::peer::{Peer, TERMS, ping, publish};
 use crate::world::{check, check_with};
@@ -293,5 +293,70 @@ fn a_publisher_is_not_read_while_handlers_are_behind_and_is_not_taken_for_dead()
         assert_eq!(world.endings(), []);
         world.pass(Duration::from_secs(45)).await;
         assert_eq!(world.endings().len(), 1, "now it is silent");
+    });
+}
+
+#[test]
+fn a_long_method_that_nobody_answers_to_is_named_in_short() {
+    check(Limits::default(), async |world| {
+        let mut peer = world.peer("peer").await;
+        peer.call(1, &"x".repeat(100_000)).await;
+        let heard = peer.hear().await;
+        assert!(matches!(heard.frame(), Frame::Reply(_)));
+        assert!(heard.len() < 300, "{}", heard.len());
+    });
+}
+
+#[test]
+fn who_does_not_read_large_answers_may_not_ask_for_more() {
+    let limits = Limits {
+        lane_bytes_max: 10_000,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let mut peer = world.peer("peer").await;
+        world.network.stall(Path::to_client("peer"));
+        let text = "x".repeat(5_000);
+        for id in 0..10 {
+            let arguments = Payload::text(&text);
+            let (method, deadline_ms) = ("echo", None);
+            peer.start(&Frame::Call(Call {
+                id,
+                method,
+                deadline_ms,
+                arguments,
+            }));
+            world.sim.settle().await;
+        }
+        let waiting = world.hub.counters().waiting_bytes;
+        assert!(waiting < 20_000, "{waiting}");
+        world.network.resume("peer");
+        for id in 0..10 {
+            assert_eq!(peer.answer().await.0, id);
+        }
+    });
+}
+
+#[test]
+fn a_call_that_is_too_large_with_its_frame_is_refused() {
+    check(Limits::default(), async |world| {
+        let mut peer = world.connect("peer").await;
+        let terms = Terms {
+            message_bytes_max: 1_000,
+            ..TERMS
+        };
+        let id = peer.welcome(terms).await;
+        for size in 900..=1_000 {
+            let call = world.hub.connection(id).call::<()>("m", "x".repeat(size));
+            let call = call.within(Duration::from_millis(1));
+            match call.await {
+                Err(RemoteCallError::TooLarge { .. }) => {}
+                Err(RemoteCallError::TimedOut) => {
+                    assert!(peer.hear().await.len() <= 1_000);
+                    assert!(matches!(peer.hear().await.frame(), Frame::Cancel(_)));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     });
 }

@@ -4,7 +4,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::{Drive, PeerCallError};
-use crate::answers::{Answer, CallFailure, Place};
+use crate::answers::{Answer, CallFailure, Place, shortened};
 use crate::hub::Caller;
 use crate::time::Instant;
 use crate::wire::{Call, Failure, FailureCode, Frame, Payload, Reply};
@@ -17,7 +17,7 @@ impl Drive {
         let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
             return self.reply(
                 call.id,
-                &Err(CallFailure::new(FailureCode::UnknownMethod, call.method)),
+                &Err(CallFailure::about(FailureCode::UnknownMethod, call.method)),
             );
         };
         let place = Place::default();
@@ -78,11 +78,8 @@ impl Drive {
             Ok(payload) => Ok((payload.encoding, payload.bytes.to_vec())),
             Err(failure) => Err(PeerCallError::Failed(failure.into())),
         };
-        self.live(|live| live.answer(reply.id, answer));
+        let waiter = self.live(|live| live.waiter(reply.id)).flatten();
+        // It may have been dropped meanwhile.
+        let _ = waiter.map(|waiter| waiter.send(answer));
     }
-}
-
-/// The text, or as much of its beginning as there is room for.
-fn shortened(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }

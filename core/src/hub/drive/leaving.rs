@@ -18,11 +18,13 @@ impl Drive {
         self.admission = None;
         let left = self.live(|live| {
             live.left = true;
-            live.abandon_calls();
             let undelivered = live.store.lane.frames() as u64;
             live.store.lane.clear();
-            (live.link.session.has_parted(), undelivered)
+            let parted = live.link.session.has_parted();
+            (parted, undelivered, live.take_waiters())
         });
+        let (parted, undelivered, waiters) = left.unwrap_or_default();
+        drop(waiters);
         let shared = self.hub.shared.clone();
         log::ended(&self.connection, ending, self.key.is_some());
         let Some(key) = self.key.take() else {
@@ -34,7 +36,6 @@ impl Drive {
         registry.remove(key);
         shared.changed(&registry);
         drop(registry);
-        let (parted, undelivered) = left.unwrap_or_default();
         shared.gone(ending, parted, undelivered);
         if let Some(hook) = &shared.on_disconnect {
             let gone = Gone {

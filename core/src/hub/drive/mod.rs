@@ -171,7 +171,8 @@ impl Drive {
         let busy = self.admission.is_some()
             || self.answers.is_full() && !self.shared().listeners.is_empty();
         let may = |live: &mut Live| {
-            !live.is_answering_enough() && live.link.session.reading_resumes(now).is_none()
+            !live.store.lane.is_answering_enough()
+                && live.link.session.reading_resumes(now).is_none()
         };
         !busy && self.live(may).unwrap_or(false)
     }
@@ -195,15 +196,22 @@ impl Drive {
 
     /// Takes care of the session's small facts; tells when it is over.
     fn events(&self) -> Option<Ending> {
-        let mut live = self.connection.live();
-        let live = live.as_mut()?;
-        while let Some(event) = live.link.session.poll_event(&mut live.store) {
-            match event {
-                SessionEvent::CallTimedOut(id) => live.answer(id, Err(PeerCallError::TimedOut)),
-                SessionEvent::Ended(ending) => return Some(ending),
+        loop {
+            let next = |live: &mut Live| {
+                let event = live.link.session.poll_event(&mut live.store)?;
+                let waiter = match event {
+                    SessionEvent::CallTimedOut(id) => live.waiter(id),
+                    SessionEvent::Ended(_) => None,
+                };
+                Some((event, waiter))
+            };
+            let (event, waiter) = self.live(next)??;
+            // It may have been dropped meanwhile.
+            let _ = waiter.map(|waiter| waiter.send(Err(PeerCallError::TimedOut)));
+            if let SessionEvent::Ended(ending) = event {
+                return Some(ending);
             }
         }
-        None
     }
 
     /// When this task wants a turn although nothing has happened.

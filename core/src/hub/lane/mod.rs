@@ -34,9 +34,11 @@ pub(crate) struct HubLane {
     all: Load,
     /// Of those that may be dropped.
     droppable: Load,
-    answers: usize,
+    /// Of answers.
+    answers: Load,
     bytes_max: usize,
     frames_max: usize,
+    answers_max: usize,
     /// The largest message that the peer takes.
     message_bytes_max: usize,
     framing: Framing,
@@ -57,9 +59,10 @@ impl HubLane {
             entries: VecDeque::new(),
             all: Load::default(),
             droppable: Load::default(),
-            answers: 0,
+            answers: Load::default(),
             bytes_max: limits.lane_bytes_max as usize,
             frames_max: limits.lane_frames_max as usize,
+            answers_max: limits.answers_waiting_max.max(1) as usize,
             message_bytes_max: usize::MAX,
             framing,
             protocol,
@@ -83,12 +86,12 @@ impl HubLane {
         self.all.bytes
     }
 
-    /// Answers that wait.
-    pub(crate) fn answers(&self) -> usize {
-        self.answers
+    /// Whether so many answers wait, or so large ones, that there should be no more for now.
+    pub(crate) fn is_answering_enough(&self) -> bool {
+        self.answers.frames >= self.answers_max || self.answers.bytes >= self.bytes_max.max(1)
     }
 
-    /// Appends an answer to the peer; its sender looks at [`answers`](Self::answers) before it makes the next one.
+    /// Appends an answer to the peer; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
     pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
         let own = self.segments.own(self.encode(frame));
         self.push(Piece::Own(own), 1, Owner::Answer);
@@ -112,7 +115,7 @@ impl HubLane {
     /// Gives up what waits: the peer will not have it.
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
-        (self.all, self.droppable, self.answers) = (Load::default(), Load::default(), 0);
+        (self.all, self.droppable, self.answers) = Default::default();
     }
 
     /// Whether nothing waits but notes: then anything may come, however large.
@@ -140,7 +143,7 @@ impl HubLane {
         self.all += load;
         match owner {
             Owner::Fixed => {}
-            Owner::Answer => self.answers += 1,
+            Owner::Answer => self.answers += load,
             Owner::Droppable { .. } => self.droppable += load,
         }
     }
@@ -149,7 +152,7 @@ impl HubLane {
         self.all -= load;
         match owner {
             Owner::Fixed => {}
-            Owner::Answer => self.answers -= 1,
+            Owner::Answer => self.answers -= load,
             Owner::Droppable { .. } => self.droppable -= load,
         }
     }
