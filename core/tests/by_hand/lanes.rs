@@ -256,3 +256,38 @@ fn policies_act_early_when_the_hub_has_no_memory() {
         lossy.account(1).await;
     });
 }
+
+#[test]
+fn who_may_miss_the_old_gives_back_the_memory_of_the_hub() {
+    let hub_bytes_max = 20_000;
+    let limits = Limits {
+        hub_bytes_max,
+        ..Limits::default()
+    };
+    for policy in [Policy::DropOldest, Policy::KeepLatest] {
+        check(limits, async |world| {
+            let mut first = world.peer("first").await;
+            first.subscribe(1, Policy::DropNewest, &["news/*"]).await;
+            let mut last = world.peer("last").await;
+            last.subscribe(1, policy, &["news/*"]).await;
+            let mut quick = world.peer("quick").await;
+            quick.subscribe(1, policy, &["news/*"]).await;
+            world.network.stall(Path::to_client("first"));
+            world.network.stall(Path::to_client("last"));
+            for number in 0..100 {
+                let topic = format!("news/{number}");
+                let text = "x".repeat(1_000);
+                world.hub.publish(&topic, text).expect("a good topic");
+                quick.account(1).await;
+                world.sim.settle().await;
+            }
+            // One keeps the beginning. What the other kept of it was given up for nothing.
+            let held = world.hub.counters().held_bytes;
+            assert!(held < hub_bytes_max + 1_100, "{held}");
+            world.network.resume("first");
+            world.network.resume("last");
+            first.account(100).await;
+            last.account(100).await;
+        });
+    }
+}

@@ -32,7 +32,7 @@ pub(crate) struct Taken {
 }
 
 impl HubLane {
-    /// Offers events to this lane. With `tight` there is no memory for more: room is where an older event goes, or nothing waits.
+    /// Offers events to this lane. With `tight` there is no memory for more: room is where older events go, or nothing waits.
     pub(crate) fn offer(
         &mut self,
         offer: &Offer<'_>,
@@ -133,7 +133,7 @@ impl HubLane {
         let yielding = match policy {
             _ if free => Some(0),
             Policy::DropNewest => None,
-            _ => self.yielding(slice.len(), subscription),
+            _ => self.yielding(slice.len(), subscription, tight),
         };
         let Some(yielding) = yielding else {
             self.miss_newest(subscription);
@@ -158,6 +158,11 @@ impl HubLane {
         let Some(index) = self.entries.iter().position(older) else {
             return self.offer_one(slice, owner, subscription, Policy::KeepLatest, tight);
         };
+        if tight && let Some(other) = self.oldest_but(index, subscription) {
+            self.miss(other, subscription);
+            let (queued, dropped) = self.offer_latest(slice, owner, subscription, false);
+            return (queued, dropped + 1);
+        }
         let load = self.entries[index].load();
         if !self.has_room(slice.len(), load) {
             self.miss(index, subscription);
@@ -183,19 +188,30 @@ impl HubLane {
     }
 
     /// How many of its oldest events a subscription has to give for a new one; `None` when all of them are not enough.
-    fn yielding(&self, bytes: usize, subscription: u32) -> Option<u32> {
+    ///
+    /// With `tight` it gives two where it has them: other lanes may keep what this one gives, and then nothing is won.
+    fn yielding(&self, bytes: usize, subscription: u32, tight: bool) -> Option<u32> {
+        let wanted = if tight { 2 } else { 1 };
         let events = self
             .entries
             .iter()
             .filter(|entry| entry.is_event_of(subscription));
-        let mut gone = Load::default();
+        let (mut gone, mut enough) = (Load::default(), None);
         for (count, event) in (1..).zip(events) {
             gone += event.load();
-            if self.has_room(bytes, gone) {
-                return Some(count);
+            enough = self.has_room(bytes, gone).then_some(count).or(enough);
+            if count >= wanted && enough.is_some() {
+                break;
             }
         }
-        None
+        enough
+    }
+
+    /// The oldest event of a subscription that is not the one at `index`.
+    fn oldest_but(&self, index: usize, subscription: u32) -> Option<usize> {
+        let mut entries = self.entries.iter().enumerate();
+        let oldest = entries.find(|(at, entry)| *at != index && entry.is_event_of(subscription))?;
+        Some(oldest.0)
     }
 
     fn drop_oldest(&mut self, subscription: u32) {

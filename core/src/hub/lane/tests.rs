@@ -506,6 +506,22 @@ fn without_memory_for_more_only_an_older_event_makes_room() {
 }
 
 #[test]
+fn without_memory_for_more_two_events_make_room_for_one() {
+    for (to, topic) in [(OLDEST, "aaaa"), (LATEST, "abcd")] {
+        let mut bench = Bench::new(10_000, 100);
+        for topic in topic.chars() {
+            bench.offer(to, topic, 50);
+        }
+        for left in [3, 2, 1, 1] {
+            bench.offer_run(to, 'd', &[50], true);
+            bench.check();
+            assert_eq!(bench.lane.frames(), left);
+        }
+        assert!(bench.drain().contains(&event("d", 8)), "the newest is kept");
+    }
+}
+
+#[test]
 fn what_waits_in_old_segments_is_copied_out_of_them() {
     let mut bench = Bench::new(1_000_000, 1_000);
     // Much that others have had, and a little that waits here.
