@@ -39,6 +39,8 @@ pub(crate) struct HubLane {
     bytes_max: usize,
     frames_max: usize,
     answers_max: usize,
+    /// More than the subscriptions of one moment ever need.
+    entries_max: usize,
     /// The largest message that the peer takes.
     message_bytes_max: usize,
     framing: Framing,
@@ -63,6 +65,10 @@ impl HubLane {
             bytes_max: limits.lane_bytes_max as usize,
             frames_max: limits.lane_frames_max as usize,
             answers_max: limits.answers_waiting_max.max(1) as usize,
+            entries_max: (limits.lane_frames_max as usize)
+                .saturating_mul(2)
+                .saturating_add(limits.answers_waiting_max as usize)
+                .saturating_add(limits.subscriptions_max.max(1) as usize),
             message_bytes_max: usize::MAX,
             framing,
             protocol,
@@ -86,9 +92,12 @@ impl HubLane {
         self.all.bytes
     }
 
-    /// Whether so many answers wait, or so large ones, that there should be no more for now.
+    /// Whether so many answers wait, or so large ones, or notes to subscriptions that have ended since, that the peer may
+    /// ask for no more for now.
     pub(crate) fn is_answering_enough(&self) -> bool {
-        self.answers.frames >= self.answers_max || self.answers.bytes >= self.bytes_max.max(1)
+        self.answers.frames >= self.answers_max
+            || self.answers.bytes >= self.bytes_max.max(1)
+            || self.entries.len() >= self.entries_max
     }
 
     /// Appends an answer to the peer; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.

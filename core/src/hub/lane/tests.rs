@@ -476,6 +476,26 @@ fn answers_are_never_dropped_and_counted() {
 }
 
 #[test]
+fn who_subscribes_ever_anew_has_to_take_its_notes_first() {
+    let mut bench = Bench::new(10_000, 4);
+    let misses = |bench: &mut Bench, numbers: core::ops::Range<u32>| {
+        for subscription in numbers {
+            bench.offer_run((subscription, Policy::DropNewest), 'a', &[50], false);
+        }
+    };
+    let Limits {
+        subscriptions_max, ..
+    } = Limits::default();
+    misses(&mut bench, 1..subscriptions_max);
+    misses(&mut bench, 1..subscriptions_max);
+    assert!(!bench.lane.is_answering_enough(), "so many it may have");
+    misses(&mut bench, subscriptions_max..2 * subscriptions_max);
+    assert!(bench.lane.is_answering_enough());
+    bench.drain();
+    assert!(!bench.lane.is_answering_enough());
+}
+
+#[test]
 fn a_call_needs_room_like_an_event_that_is_not_dropped() {
     let mut bench = Bench::new(10_000, 2);
     assert!(bench.call() && bench.call());
