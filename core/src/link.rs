@@ -253,7 +253,8 @@ fn config(limits: &Limits, role: Role) -> Config {
                 .with(Encoding::Text)
                 .with(Encoding::Bytes)
                 .with(Encoding::Postcard),
-            promise_ms: crate::session::millis(limits.promise),
+            // Who promises to speak at every instant has no time for anything else.
+            promise_ms: crate::session::millis(limits.promise).max(1),
             message_bytes_max: limits.message_bytes_max,
             subscriptions_max: limits.subscriptions_max,
         },

@@ -223,3 +223,19 @@ fn cheap_requests_beyond_their_rate_wait() {
         }
     });
 }
+
+#[test]
+fn a_promise_of_no_time_at_all_leaves_time_for_others() {
+    let limits = Limits {
+        promise: Duration::ZERO,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let mut peer = world.peer("peer").await;
+        for _ in 0..3 {
+            peer.until(|frame| matches!(frame, Frame::Ping(_)).then_some(()))
+                .await;
+        }
+        assert!(world.sim.elapsed() >= Duration::from_millis(2));
+    });
+}
