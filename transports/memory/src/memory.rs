@@ -55,8 +55,8 @@ pub struct Memory {
     side: Side,
     peer: Arc<str>,
     message_bytes_max: u64,
-    /// A message was too large: what follows is thrown away.
-    refused: bool,
+    /// What is wrong was told, once: what follows is thrown away.
+    failed: bool,
     /// Made when the first delayed message is waited for.
     timer: Option<Box<dyn Timer>>,
 }
@@ -76,7 +76,7 @@ impl Memory {
             side,
             peer,
             message_bytes_max: Limits::default().message_bytes_max.into(),
-            refused: false,
+            failed: false,
             timer: None,
         }
     }
@@ -87,7 +87,7 @@ impl Memory {
         };
         let size = message.bytes.len() as u64;
         if size > self.message_bytes_max {
-            self.refused = true;
+            self.failed = true;
             return Err(TransportError::MessageTooLarge {
                 size,
                 max: self.message_bytes_max,
@@ -171,10 +171,14 @@ impl Transport for Memory {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         loop {
-            match (ready!(self.poll_incoming(cx)), self.refused) {
+            match (ready!(self.poll_incoming(cx)), self.failed) {
                 (Ok(Incoming::Message(_)), true) => {}
                 (Err(_), true) => return Poll::Ready(Ok(Incoming::End)),
-                (incoming, _) => return Poll::Ready(incoming.and_then(|it| self.receive(it))),
+                (Ok(incoming), _) => return Poll::Ready(self.receive(incoming)),
+                (Err(error), false) => {
+                    self.failed = true;
+                    return Poll::Ready(Err(error));
+                }
             }
         }
     }
