@@ -13,6 +13,7 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::panic::catch_unwind;
 
+use crate::limits::Limits;
 use crate::payload::{Decode, Encode, encoded};
 use crate::runtime::BoxFuture;
 use crate::time::Instant;
@@ -177,6 +178,8 @@ struct Job {
     id: Option<u32>,
     deadline: Option<Instant>,
     place: Place,
+    /// What its arguments had, in bytes.
+    bytes: usize,
     future: BoxFuture<'static, Answer>,
 }
 
@@ -186,22 +189,25 @@ pub(crate) struct Answers {
     waiting: VecDeque<Job>,
     running_max: usize,
     waiting_max: usize,
+    waiting_bytes_max: usize,
 }
 
 impl Answers {
-    pub(crate) fn new(running_max: u32, waiting_max: u32) -> Self {
-        let (running_max, waiting_max) = (running_max.max(1) as usize, waiting_max as usize);
+    pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             running: Vec::new(),
             waiting: VecDeque::new(),
-            running_max,
-            waiting_max,
+            running_max: limits.calls_running_max.max(1) as usize,
+            waiting_max: limits.calls_waiting_max as usize,
+            waiting_bytes_max: limits.calls_waiting_bytes_max as usize,
         }
     }
 
     /// Whether the next call would be refused.
     pub(crate) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.waiting_max && !self.has_place()
+        let bytes: usize = self.waiting.iter().map(|job| job.bytes).sum();
+        let full = self.waiting.len() >= self.waiting_max || bytes >= self.waiting_bytes_max;
+        full && !self.has_place()
     }
 
     /// Lets a handler run when its turn comes; `poll` has to be called after it.
@@ -215,6 +221,7 @@ impl Answers {
         id: Option<u32>,
         deadline: Option<Instant>,
         place: Place,
+        bytes: usize,
         future: BoxFuture<'static, Answer>,
     ) -> bool {
         if id.is_some() && self.is_full() {
@@ -224,6 +231,7 @@ impl Answers {
             id,
             deadline,
             place,
+            bytes,
             future,
         });
         self.start();

@@ -127,6 +127,11 @@ pub struct Limits {
     ///
     /// 64: who waits behind more than that is better told at once that it is too much.
     pub calls_waiting_max: u32,
+    /// Bytes of arguments of one connection's calls, and of the events that the program handles, that wait for their turn. Reached: error
+    /// reply; events are not read.
+    ///
+    /// 1 MiB: one large call may wait, or many small ones.
+    pub calls_waiting_bytes_max: u32,
     /// Handlers of one connection that run at the same time. Reached: the next call waits.
     ///
     /// 1: calls of one peer happen in the order in which it made them.
@@ -173,6 +178,7 @@ impl Default for Limits {
             topic_segments_max: TOPIC_SEGMENTS_MAX as u16,
             aliases_max: 64,
             calls_waiting_max: 64,
+            calls_waiting_bytes_max: 1024 * 1024,
             calls_running_max: 1,
             answers_waiting_max: 64,
             hub_bytes_max: 256 * 1024 * 1024,
@@ -193,6 +199,7 @@ impl Limits {
             subscriptions_max: 64,
             groups_max: 16,
             calls_waiting_max: 8,
+            calls_waiting_bytes_max: 64 * 1024,
             hub_bytes_max: 4 * 1024 * 1024,
             ..Self::default()
         }

@@ -12,6 +12,9 @@ use super::*;
 use crate::payload::{PayloadError, Typed};
 use crate::sync::lock;
 
+/// What the arguments of each call have.
+const BYTES: usize = 100;
+
 const START: Instant = Instant::from_micros(1_000_000);
 
 /// Handlers of a test, and what they did.
@@ -36,7 +39,12 @@ impl Log {
 impl Stage {
     fn new(running_max: u32, waiting_max: u32) -> Self {
         Self {
-            answers: Answers::new(running_max, waiting_max),
+            answers: Answers::new(&Limits {
+                calls_running_max: running_max,
+                calls_waiting_max: waiting_max,
+                calls_waiting_bytes_max: 1_000,
+                ..Limits::default()
+            }),
             log: Log::default(),
         }
     }
@@ -52,7 +60,8 @@ impl Stage {
         place: Place,
         future: impl Future<Output = Answer> + Send + 'static,
     ) -> bool {
-        self.answers.push(id, deadline, place, Box::pin(future))
+        self.answers
+            .push(id, deadline, place, BYTES, Box::pin(future))
     }
 
     /// A call whose handler runs until the sender says so.
@@ -135,6 +144,19 @@ fn a_call_beyond_those_that_run_and_wait_is_busy() {
         assert!(!stage.push(9, ready(done())));
         assert_eq!(stage.answered(), []);
     }
+}
+
+#[test]
+fn a_call_beyond_the_bytes_that_may_wait_is_busy() {
+    let mut stage = Stage::new(1, 64);
+    // One runs, and ten with 100 bytes each wait.
+    for id in 0..11 {
+        assert!(stage.push(id, pending()), "{id}");
+    }
+    assert!(stage.answers.is_full());
+    assert!(!stage.push(11, pending()));
+    stage.answers.cancel(10);
+    assert!(stage.push(11, pending()));
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl<'a> Connection<'a> {
             shared,
             methods,
             timer,
-            answers: Answers::new(limits.calls_running_max, limits.calls_waiting_max),
+            answers: Answers::new(limits),
             full: Vec::new(),
             held: false,
             scratch: BytesMut::new(),

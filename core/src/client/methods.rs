@@ -41,7 +41,8 @@ impl Methods {
             .deadline_ms
             .map(|ms| now + Duration::from_millis(ms.into()));
         let future = handler(context, call.arguments, wanted);
-        match answers.push(Some(call.id), deadline, place, future) {
+        let bytes = call.arguments.bytes.len();
+        match answers.push(Some(call.id), deadline, place, bytes, future) {
             true => Ok(()),
             false => Err(failure(FailureCode::Busy)),
         }

@@ -43,6 +43,33 @@ fn so_many_calls_wait_and_the_next_is_busy() {
 }
 
 #[test]
+fn so_many_bytes_of_calls_wait_and_the_next_is_busy() {
+    let limits = Limits {
+        calls_waiting_bytes_max: 1_000,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let mut peer = world.peer("peer").await;
+        peer.call(0, "never").await;
+        let large = "x".repeat(600);
+        for id in 1..=3 {
+            peer.say(&Frame::Call(Call {
+                id,
+                method: "echo",
+                deadline_ms: None,
+                arguments: Payload::text(&large),
+            }))
+            .await;
+        }
+        is_answered(&mut peer, 3, Err(FailureCode::Busy)).await;
+        peer.say(&Frame::Cancel(Cancel { id: 0 })).await;
+        for id in 1..=2 {
+            is_answered(&mut peer, id, Ok(large.as_bytes())).await;
+        }
+    });
+}
+
+#[test]
 fn so_many_calls_run_together() {
     let limits = Limits {
         calls_running_max: 2,
@@ -137,11 +164,11 @@ fn so_many_calls_of_the_hub_wait_for_an_answer() {
     check(limits, async |world| {
         let (mut peer, id) = world.known_peer("peer").await;
         let remote = world.hub.connection(id);
-        let (results, mut told) = futures_channel::mpsc::unbounded();
+        let (results, mut told) = futures_channel::mpsc::channel(3);
         for _ in 0..3 {
-            let (call, results) = (remote.call::<String>("ask", "x"), results.clone());
+            let (call, mut results) = (remote.call::<String>("ask", "x"), results.clone());
             world.sim.spawn_named("caller", async move {
-                let _ = results.unbounded_send(call.await);
+                let _ = results.try_send(call.await);
             });
         }
         world.sim.settle().await;

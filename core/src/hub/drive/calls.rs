@@ -26,7 +26,11 @@ impl Drive {
         let deadline = call
             .deadline_ms
             .map(|ms| now + Duration::from_millis(ms.into()));
-        if !self.answers.push(Some(call.id), deadline, place, future) {
+        let bytes = call.arguments.bytes.len();
+        if !self
+            .answers
+            .push(Some(call.id), deadline, place, bytes, future)
+        {
             self.reply(call.id, &Err(CallFailure::new(FailureCode::Busy, "")));
         }
     }

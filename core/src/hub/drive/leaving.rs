@@ -14,7 +14,7 @@ use crate::time::Instant;
 impl Drive {
     /// Takes the connection out of the hub: from here on it is gone for everybody but its peer.
     pub(super) fn leave(&mut self, ending: Ending) {
-        self.answers = Answers::new(1, 0);
+        self.answers = Answers::new(&self.shared().limits);
         self.admission = None;
         let left = self.live(|live| {
             live.left = true;

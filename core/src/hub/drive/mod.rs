@@ -72,7 +72,7 @@ enum Turn {
 impl Drive {
     pub(crate) fn new(hub: Hub, connection: Arc<Connection>) -> Self {
         let limits = &hub.shared.limits;
-        let answers = Answers::new(limits.calls_running_max, limits.calls_waiting_max);
+        let answers = Answers::new(limits);
         let timer = connection
             .shard()
             .is_none()

@@ -117,7 +117,8 @@ impl Drive {
             if TopicFilter::checked(filter).matches(topic) {
                 let place = Place::default();
                 let future = handler(self.caller(place.clone()), topic, payload);
-                self.answers.push(None, None, place, future);
+                let bytes = payload.bytes.len();
+                self.answers.push(None, None, place, bytes, future);
             }
         }
     }
