@@ -1,7 +1,7 @@
 //! A hub for load generators: one topic that everybody may publish and hear.
 //!
 //! ```text
-//! bench-server --transport tcp --port P [--ping-secs S] [--topic bench] [--runtime tokio|smol]
+//! bench-server --transport tcp --port P [--ping-secs S] [--topic bench] [--runtime tokio|smol] [--threads N]
 //! bench-server script --transport tcp [--topic bench] --payload N
 //! ```
 //!
@@ -22,6 +22,8 @@ struct Options {
     topic: String,
     payload: usize,
     smol: bool,
+    /// Of tokio.
+    threads: usize,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,7 +45,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(())
         });
     }
-    let tokio = tokio::runtime::Builder::new_current_thread()
+    let mut builder = match options.threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let tokio = builder
+        .worker_threads(options.threads.max(1))
         .enable_all()
         .build()?;
     let runtime = Tokio::new(tokio.handle().clone());
@@ -87,6 +94,7 @@ fn options() -> Result<Options, lexopt::Error> {
         topic: "bench".into(),
         payload: 128,
         smol: false,
+        threads: 1,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(argument) = parser.next()? {
@@ -97,6 +105,7 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("ping-secs") => options.ping_secs = parser.value()?.parse()?,
             Long("topic") => options.topic = parser.value()?.string()?,
             Long("payload") => options.payload = parser.value()?.parse()?,
+            Long("threads") => options.threads = parser.value()?.parse()?,
             Long("runtime") => options.smol = parser.value()? == "smol",
             other => return Err(other.unexpected()),
         }
