@@ -3,7 +3,7 @@
 #
 # Usage: ./test.sh
 #
-# Installs what is missing of: a C linker (Debian), cargo-deny (crates.io). Where it cannot, it says what is missing and
+# Installs what is missing of: a C linker (Debian), cargo-deny (by cargo). Where it cannot, it says what is missing and
 # stops. With a nightly toolchain the oldest versions of our dependencies are tried and each fuzz target runs for ten seconds.
 
 set -euo pipefail
