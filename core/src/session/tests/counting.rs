@@ -1,0 +1,64 @@
+//! Which frames count, and who is told.
+
+use super::*;
+
+#[test]
+fn data_frames_count_when_they_are_handed_out() {
+    let mut hub = ready_hub();
+    hub.pushes(EVENT);
+    hub.pushes(EVENT);
+    hub.hears(ping(1));
+    assert_eq!(hub.session.sent(), 0, "nothing has left yet");
+    assert_says(&mut hub, &[pong(1), EVENT, EVENT]);
+    assert_eq!(hub.session.sent(), 2, "a pong is control");
+}
+
+#[test]
+fn data_frames_count_when_they_arrive_and_control_never() {
+    let mut hub = ready_hub();
+    hub.hears(PUBLISH);
+    hub.hears(ping(1));
+    hub.hears(Frame::Cancel(Cancel { id: 3 }));
+    assert_eq!(hub.session.received(), 1);
+}
+
+#[test]
+fn what_has_arrived_is_told_after_a_second() {
+    let mut client = counting_client();
+    client.hears(EVENT);
+    client.after(SECOND - MILLISECOND);
+    assert_says(&mut client, &[]);
+    client.hears(EVENT);
+    client.after(MILLISECOND);
+    assert_says(&mut client, &[received(2)]);
+    client.after(2 * SECOND);
+    assert_says(&mut client, &[]);
+}
+
+#[test]
+fn what_has_arrived_is_told_every_64_frames() {
+    let mut client = counting_client();
+    (0..63).for_each(|_| ignore(client.hears(EVENT)));
+    assert_says(&mut client, &[]);
+    client.hears(EVENT);
+    assert_says(&mut client, &[received(64)]);
+}
+
+#[test]
+fn who_cannot_resume_is_not_told_what_has_arrived() {
+    let mut client = ready_client();
+    (0..200).for_each(|_| ignore(client.hears(EVENT)));
+    client.after(2 * SECOND);
+    assert_says(&mut client, &[]);
+}
+
+#[test]
+fn a_peer_cannot_count_more_than_was_sent() {
+    let mut hub = ready_hub();
+    hub.pushes(EVENT);
+    assert_says(&mut hub, &[EVENT]);
+    hub.hears(received(1));
+    assert!(hub.session.is_ready());
+    hub.hears(received(2));
+    assert_says(&mut hub, &[Frame::Close(because(CloseReason::Count))]);
+}
