@@ -11,9 +11,7 @@ use crate::protocol::Protocol;
 use crate::runtime::Runtime;
 use crate::session::{Config, Input, Lane, Output, Role, Session, Store};
 use crate::time::Instant;
-use crate::transport::{
-    Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError,
-};
+use crate::transport::{Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError};
 use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Terms};
 
 /// What is read of a peer in one turn when nobody counts.
@@ -76,10 +74,6 @@ impl Link {
 
     pub(crate) fn info(&self) -> Info {
         self.transport.info()
-    }
-
-    pub(crate) fn framing(&self) -> Framing {
-        self.info().framing
     }
 
     /// The next message; `None` when there will be none that matters.

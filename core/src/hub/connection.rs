@@ -145,13 +145,14 @@ impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
         number: u64,
+        info: Info,
         live: Live,
         shard: Option<Arc<Shard>>,
     ) -> Self {
         Self {
             id,
             number,
-            info: live.link.info(),
+            info,
             live: Mutex::new(Some(live)),
             shard,
             task: AtomicWaker::new(),

@@ -191,10 +191,12 @@ impl Hub {
             let refused = link.session.refuse(reason, Some(shared.return_after()), "");
             link.send_first(&Frame::Refused(refused));
         }
+        // Asks the operating system for the peer's address: once.
+        let info = link.info();
         let segments = shared.segments.clone();
         let lane = HubLane::new(
             &shared.limits,
-            link.framing(),
+            info.framing,
             shared.protocol.clone(),
             segments,
         );
@@ -207,6 +209,7 @@ impl Hub {
         let connection = Arc::new(Connection::new(
             ConnectionId::from_bytes(id),
             number,
+            info,
             live,
             shard,
         ));
