@@ -85,6 +85,7 @@ features() {
         done
     done
     for one in "" smol tokio smol,tokio; do
+        cargo check --quiet -p lapwing-sockets --features "$one"
         cargo check --quiet -p lapwing-tcp --features "$one"
     done
     tree=$(cargo tree -p lapwing-tcp --features smol -e normal)

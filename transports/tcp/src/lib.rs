@@ -43,8 +43,6 @@ mod address;
 #[cfg(feature = "_sockets")]
 mod frame;
 #[cfg(feature = "_sockets")]
-mod outbox;
-#[cfg(feature = "_sockets")]
 mod transport;
 
 #[cfg(feature = "smol")]

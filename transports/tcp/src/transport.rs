@@ -1,77 +1,22 @@
 //! The transport over any socket: [`Tcp`].
 
-use core::cell::Cell;
 use core::task::{Context, Poll, ready};
-use std::io::{self, IoSlice};
-use std::net::SocketAddr;
+use std::io;
 
 use bytes::Bytes;
 use lapwing::Limits;
 use lapwing::transport::{
     Framing, Incoming, Info, Message, Outgoing, Progress, Transport, TransportError,
 };
+use lapwing_sockets::{READ_BYTES, Socket, Stream, UNSENT_BYTES_MAX};
 
-use crate::frame::Decoder;
-use crate::outbox::Outbox;
-
-/// How much one read may bring. A larger read is a larger batch for everything behind it: with 4 KiB
-/// delivering costs half as much again.
-const READ_BYTES: usize = 64 * 1024;
-
-/// From here on nothing more is taken until some of it is written.
-const UNSENT_BYTES_MAX: usize = 64 * 1024;
-
-/// How many pieces one write gathers; more wait for the next one.
-const PIECES_MAX: usize = 32;
-
-thread_local! {
-    /// Where a read puts its bytes, one for all connections of a thread, so that an idle one has no
-    /// buffer. What arrived is copied out: once for all messages of a read, and without keeping
-    /// 64 KiB alive for a short one.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-/// Lends the scratch of this thread. It is taken out meanwhile: should `read` come back here by way
-/// of a waker, it finds none and makes another.
-fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut scratch = SCRATCH.take();
-    scratch.resize(READ_BYTES, 0);
-    let result = read(&mut scratch);
-    SCRATCH.set(scratch);
-    result
-}
-
-/// A connected socket that does not block, as each runtime has its own.
-///
-/// Reading and writing keep one waker each, the newest.
-pub(crate) trait Socket: Send {
-    /// Reads into `buffer` with at most one system call that succeeds; 0 is the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
-
-    /// Writes from the front of `pieces`.
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>>;
-
-    /// Ends the writing half.
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Who is at the other end.
-    fn peer(&self) -> io::Result<SocketAddr>;
-}
+use crate::frame::{self, Decoder};
 
 /// Messages with a length in front, over a socket.
 pub(crate) struct Tcp<S> {
-    socket: S,
+    stream: Stream<S>,
     decoder: Decoder,
-    outbox: Outbox,
-    received_bytes: u64,
-    sent_bytes: u64,
     reading: Reading,
-    /// Our end has been told.
-    closed: bool,
 }
 
 /// What becomes of the bytes that arrive.
@@ -88,13 +33,9 @@ enum Reading {
 impl<S: Socket> Tcp<S> {
     pub(crate) fn new(socket: S) -> Self {
         Self {
-            socket,
+            stream: Stream::new(socket),
             decoder: Decoder::new(&Limits::default()),
-            outbox: Outbox::default(),
-            received_bytes: 0,
-            sent_bytes: 0,
             reading: Reading::Messages,
-            closed: false,
         }
     }
 
@@ -126,30 +67,11 @@ impl<S: Socket> Tcp<S> {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(usize, Option<Bytes>), TransportError>> {
         let Self {
-            socket, decoder, ..
+            stream, decoder, ..
         } = self;
-        let fed = with_scratch(|scratch| {
-            let read = ready!(socket.poll_read(cx, scratch))?;
-            let message = decoder.feed(&scratch[..read]);
-            Poll::Ready(Ok::<_, io::Error>((read, message)))
-        });
+        let fed = stream.poll_read_with(cx, |bytes| decoder.feed(bytes));
         let (read, message) = ready!(fed)?;
-        self.received_bytes += read as u64;
         Poll::Ready(message.map(|message| (read, message)))
-    }
-
-    /// Reads for nobody until the peer has finished. A socket that is closed with unread bytes in it is
-    /// reset, and the peer would lose what we told it last.
-    fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(with_scratch(|scratch| self.socket.poll_read(cx, scratch))) {
-            Ok(read) if read > 0 => {
-                self.received_bytes += read as u64;
-                // The peer may go on for long: others have their turn first.
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
     }
 
     fn end(&self) -> Result<Incoming, TransportError> {
@@ -161,37 +83,8 @@ impl<S: Socket> Tcp<S> {
         Ok(Incoming::End)
     }
 
-    /// Writes once. Something has to be there.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        let mut pieces = [IoSlice::new(&[]); PIECES_MAX];
-        let mut count = 0;
-        for (place, piece) in pieces.iter_mut().zip(self.outbox.pieces()) {
-            *place = IoSlice::new(piece);
-            count += 1;
-        }
-        let written = ready!(self.socket.poll_write(cx, &pieces[..count]))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into()));
-        }
-        self.outbox.advance(written);
-        self.sent_bytes += written as u64;
-        Poll::Ready(Ok(()))
-    }
-
-    /// Writes until no more than `rest` bytes wait.
-    fn poll_drain(
-        &mut self,
-        cx: &mut Context<'_>,
-        rest: usize,
-    ) -> Poll<Result<(), TransportError>> {
-        while self.outbox.unsent() > rest {
-            ready!(self.poll_write(cx))?;
-        }
-        Poll::Ready(Ok(()))
-    }
-
     fn check_open(&self) -> Result<(), TransportError> {
-        if self.closed {
+        if self.stream.is_shut() {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
         }
         Ok(())
@@ -209,7 +102,7 @@ impl<S: Socket> Transport for Tcp<S> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         if self.reading == Reading::ThrownAway {
-            ready!(self.poll_throw_away(cx));
+            ready!(self.stream.poll_throw_away(cx));
             self.reading = Reading::Over;
         }
         if self.reading == Reading::Over {
@@ -228,14 +121,18 @@ impl<S: Socket> Transport for Tcp<S> {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         self.check_open()?;
-        self.poll_drain(cx, UNSENT_BYTES_MAX - 1)
+        let drained = self.stream.poll_drain(cx, UNSENT_BYTES_MAX - 1);
+        drained.map_err(TransportError::from)
     }
 
     fn start_send(&mut self, outgoing: Outgoing) -> Result<(), TransportError> {
         self.check_open()?;
         match outgoing {
-            Outgoing::Message(message) => self.outbox.push_message(message.bytes)?,
-            Outgoing::Framed(bytes) => self.outbox.push_framed(bytes),
+            Outgoing::Message(message) => {
+                let head = frame::head(message.bytes.len())?;
+                self.stream.outbox().push_headed(&head, message.bytes);
+            }
+            Outgoing::Framed(bytes) => self.stream.outbox().push(bytes),
             // TCP has none that a peer would see.
             Outgoing::Ping => {}
         }
@@ -243,38 +140,32 @@ impl<S: Socket> Transport for Tcp<S> {
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        self.poll_drain(cx, 0)
+        let drained = self.stream.poll_drain(cx, 0);
+        drained.map_err(TransportError::from)
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
-        if self.closed {
-            return Poll::Ready(Ok(()));
+        if !self.stream.is_shut() {
+            ready!(self.poll_flush(cx))?;
         }
-        ready!(self.poll_flush(cx))?;
-        match ready!(self.socket.poll_shutdown(cx)) {
-            // The peer is gone already, so there is nobody to tell.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
-            told => told?,
-        }
-        self.closed = true;
-        Poll::Ready(Ok(()))
+        let told = self.stream.poll_shutdown(cx);
+        told.map_err(TransportError::from)
     }
 
     fn info(&self) -> Info {
         Info {
             name: "tcp",
             framing: Framing::LengthPrefix,
-            // Asked of the system: a log line is rarer than a connection.
-            peer: self.socket.peer().ok().map(|peer| peer.to_string()),
+            peer: self.stream.peer(),
         }
     }
 
     fn progress(&self) -> Progress {
         Progress {
-            received_bytes: self.received_bytes,
-            sent_bytes: self.sent_bytes,
+            received_bytes: self.stream.received_bytes(),
+            sent_bytes: self.stream.sent_bytes(),
             half_received: self.decoder.is_inside(),
-            unsent: !self.outbox.is_empty(),
+            unsent: self.stream.unsent() > 0,
         }
     }
 }
@@ -283,6 +174,8 @@ impl<S: Socket> Transport for Tcp<S> {
 mod tests {
     use core::task::Waker;
     use std::collections::VecDeque;
+    use std::io::IoSlice;
+    use std::net::SocketAddr;
 
     use super::*;
 
@@ -387,7 +280,7 @@ mod tests {
         assert!(tcp.progress().half_received);
         assert_eq!(received(&mut tcp), binary(b"b"));
         assert_eq!(received(&mut tcp), binary(b""));
-        assert_eq!(tcp.socket.reads, 1);
+        assert_eq!(tcp.stream.socket().reads, 1);
 
         assert!(recv(&mut tcp).is_pending());
         assert!(tcp.progress().half_received);
@@ -402,7 +295,7 @@ mod tests {
         let mut tcp = bringing(&[&first, &[0; READ_BYTES], &[0; 4]]);
         for reads in 1..=2 {
             assert!(recv(&mut tcp).is_pending());
-            assert_eq!(tcp.socket.reads, reads);
+            assert_eq!(tcp.stream.socket().reads, reads);
         }
         let whole = Message::binary(vec![0; size as usize]);
         assert_eq!(received(&mut tcp), Incoming::Message(whole));
@@ -432,7 +325,7 @@ mod tests {
     #[test]
     fn what_follows_a_message_that_is_too_large_is_thrown_away() {
         let mut tcp = bringing(&[b"\0\0\0\x05", b"large", b"\0\0\0\x01a", b""]);
-        tcp.socket.room = 100;
+        tcp.stream.socket_mut().room = 100;
         tcp.apply(&Limits {
             message_bytes_max: 4,
             ..Limits::default()
@@ -443,7 +336,7 @@ mod tests {
         ));
         for reads in 2..=3 {
             assert!(recv(&mut tcp).is_pending());
-            assert_eq!(tcp.socket.reads, reads, "one a turn");
+            assert_eq!(tcp.stream.socket().reads, reads, "one a turn");
             assert!(
                 !tcp.progress().half_received,
                 "nobody waits for the rest of it"
@@ -451,7 +344,7 @@ mod tests {
         }
         send(&mut tcp, Outgoing::Message(Message::binary(&b"why"[..])));
         assert!(flush(&mut tcp).is_ready());
-        assert_eq!(tcp.socket.written, b"\0\0\0\x03why");
+        assert_eq!(tcp.stream.socket().written, b"\0\0\0\x03why");
         for _ in 0..2 {
             assert_eq!(received(&mut tcp), Incoming::End);
         }
@@ -466,9 +359,9 @@ mod tests {
         }
         send(&mut tcp, Outgoing::Ping);
         send(&mut tcp, Outgoing::Framed(Bytes::from(vec![0; 40_000])));
-        assert_eq!(tcp.socket.writes, 0);
+        assert_eq!(tcp.stream.socket().writes, 0);
         assert!(flush(&mut tcp).is_ready());
-        assert_eq!(tcp.socket.writes, 1);
+        assert_eq!(tcp.stream.socket().writes, 1);
         assert_eq!(tcp.progress().sent_bytes, 40_050);
         assert!(!tcp.progress().unsent);
     }
@@ -480,7 +373,7 @@ mod tests {
         assert!(is_ready(&mut tcp));
         send(&mut tcp, Outgoing::Framed(Bytes::from(vec![0; 1])));
         assert!(!is_ready(&mut tcp));
-        tcp.socket.room = 1;
+        tcp.stream.socket_mut().room = 1;
         assert!(is_ready(&mut tcp));
         assert_eq!(tcp.progress().sent_bytes, 1);
         assert!(tcp.progress().unsent);
@@ -492,13 +385,13 @@ mod tests {
         let cx = &mut Context::from_waker(Waker::noop());
         send(&mut tcp, Outgoing::Framed(Bytes::from_static(b"bye")));
         assert!(tcp.poll_close(cx).is_pending());
-        assert!(!tcp.socket.shut);
+        assert!(!tcp.stream.socket().shut);
 
-        tcp.socket.room = 3;
+        tcp.stream.socket_mut().room = 3;
         for _ in 0..2 {
             assert!(matches!(tcp.poll_close(cx), Poll::Ready(Ok(()))));
         }
-        assert!(tcp.socket.shut);
+        assert!(tcp.stream.socket().shut);
         assert!(matches!(tcp.poll_ready(cx), Poll::Ready(Err(_))));
         assert!(tcp.start_send(Outgoing::Ping).is_err());
     }
@@ -506,11 +399,5 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(size_of::<Tcp<()>>() <= 128);
-    }
-
-    #[test]
-    fn a_read_inside_of_a_read_has_a_scratch_too() {
-        let sizes = with_scratch(|outer| (outer.len(), with_scratch(|inner| inner.len())));
-        assert_eq!(sizes, (READ_BYTES, READ_BYTES));
     }
 }

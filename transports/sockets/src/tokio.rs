@@ -1,0 +1,170 @@
+//! Sockets of a tokio runtime, to be polled inside of it or outside.
+
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll, ready};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ::tokio::net::{self, TcpListener, TcpStream};
+use ::tokio::runtime::Handle;
+
+use crate::address;
+use crate::socket::Socket;
+
+mod tokio_io;
+
+pub use self::tokio_io::TokioIo;
+
+/// Listens on an IP address or a name, and a port: `"127.0.0.1:7000"`, `"localhost:0"`.
+///
+/// Port 0 takes a free one: [`local_addr`](Listener::local_addr) says which. Of a name with several addresses it is the
+/// first that can be listened on. The runtime needs its I/O driver (`enable_io` or `enable_all`).
+///
+/// # Errors
+///
+/// When the name is not found or nothing can listen there.
+///
+/// # Panics
+///
+/// When the runtime has no I/O driver.
+///
+/// # Cancel safety
+///
+/// Dropping the future listens on nothing.
+///
+/// # When full
+///
+/// 4,096 peers wait to be accepted, or as many as the system allows; it turns more away.
+pub async fn listen(runtime: &Handle, host_and_port: &str) -> io::Result<Listener> {
+    let listener = inside(runtime, async {
+        let addrs = net::lookup_host(host_and_port).await?;
+        TcpListener::from_std(address::listen(addrs)?)
+    });
+    let listener = listener.await?;
+    let local_addr = listener.local_addr()?;
+    Ok(Listener {
+        handle: runtime.clone(),
+        listener,
+        local_addr,
+    })
+}
+
+/// Connects to an IP address or a name, and a port; of a name with several addresses to the first that answers.
+///
+/// # Errors
+///
+/// When the name is not found or nobody answers.
+///
+/// # Panics
+///
+/// When the runtime has no I/O driver.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the attempt.
+pub async fn connect(runtime: &Handle, host_and_port: &str) -> io::Result<TokioSocket> {
+    let stream = inside(runtime, TcpStream::connect(host_and_port)).await?;
+    TokioSocket::new(stream)
+}
+
+/// Accepts peers; what [`listen`] gives.
+#[derive(Debug)]
+pub struct Listener {
+    handle: Handle,
+    listener: TcpListener,
+    local_addr: SocketAddr,
+}
+
+impl Listener {
+    /// The next peer.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system, of this peer or of the machine.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no peer: it stays in line.
+    pub async fn accept(&self) -> io::Result<TokioSocket> {
+        let (stream, _) = inside(&self.handle, self.listener.accept()).await?;
+        TokioSocket::new(stream)
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+}
+
+/// Polls `future` inside of the runtime, wherever it is polled itself: sockets are made there only.
+async fn inside<T>(runtime: &Handle, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _entered = runtime.enter();
+        future.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// A socket that asks the system first and tokio only when it has to wait for room.
+#[derive(Debug)]
+pub struct TokioSocket {
+    stream: TcpStream,
+}
+
+impl TokioSocket {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream })
+    }
+}
+
+impl Socket for TokioSocket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        poll_read(&mut self.stream, cx, buffer)
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            // Tried first: tokio lets a task poll 128 sockets and then calls the next one pending, ready or
+            // not, and a task that writes for thousands would go round for nothing.
+            match write(&self.stream, pieces) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+            ready!(self.stream.poll_write_ready(cx))?;
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn peer(&self) -> io::Result<SocketAddr> {
+        self.stream.peer_addr()
+    }
+}
+
+fn poll_read(
+    stream: &mut (impl AsyncRead + Unpin),
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(buffer);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+/// Writes `pieces`; one alone is cheaper without a list.
+fn write(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    match pieces {
+        [piece] => stream.try_write(piece),
+        pieces => stream.try_write_vectored(pieces),
+    }
+}
