@@ -55,6 +55,10 @@ pub struct Limits {
     ///
     /// 1 MiB: an event is a fact, not a file.
     pub message_bytes_max: u32,
+    /// Pieces in which one inbound message may come, on transports that have such. Reached: the connection ends.
+    ///
+    /// 1,024: more than any sender needs for the largest message, and a bound on what tiny ones cost.
+    pub fragments_max: u32,
     /// Memory reserved ahead of the bytes received, in bytes.
     ///
     /// 64 KiB: one read. A length announced by a peer reserves nothing beyond it.
@@ -154,6 +158,7 @@ impl Default for Limits {
             connections_max: 10_000,
             handshakes_max: 1_024,
             message_bytes_max: 1024 * 1024,
+            fragments_max: 1_024,
             reserve_bytes_max: 64 * 1024,
             lane_bytes_max: 1024 * 1024,
             lane_frames_max: 1_024,

@@ -11,8 +11,12 @@ use crate::protocol::Protocol;
 use crate::runtime::Runtime;
 use crate::session::{Config, Input, Lane, Output, Role, Session, Store};
 use crate::time::Instant;
-use crate::transport::{Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError};
+use crate::transport::{
+    Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError, Upgrade,
+};
 use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Terms};
+
+mod goodbye;
 
 /// What is read of a peer in one turn when nobody counts.
 const READS_PER_TURN: usize = 64;
@@ -45,17 +49,32 @@ pub(crate) struct Traffic {
 /// A session, its transport and its protocol.
 pub(crate) struct Link {
     transport: Guarded<Box<dyn Transport>>,
-    protocol: Arc<dyn Protocol>,
+    protocols: Protocols,
+    /// Which of them is spoken, from when that is known.
+    chosen: Option<u8>,
+    /// How the transport marks where a message ends, from when that is known.
+    framing: Framing,
+    kinds: bool,
+    pings: bool,
     pub(crate) session: Session,
     pub(crate) traffic: Traffic,
+    /// The transport's own handshake is done.
+    open: bool,
     /// The peer's bytes are over, or make no sense any more.
     deaf: bool,
+    /// A message was text that should not be, or the other way round.
+    wrong_kind: bool,
+    /// The transport knows what to say at the end.
+    told: bool,
 }
+
+/// The protocols that a connection may speak; never empty.
+pub(crate) type Protocols = Arc<[Arc<dyn Protocol>]>;
 
 impl Link {
     pub(crate) fn new(
         transport: Box<dyn Transport>,
-        protocol: Arc<dyn Protocol>,
+        protocols: Protocols,
         runtime: &Arc<dyn Runtime>,
         limits: &Limits,
         role: Role,
@@ -65,15 +84,73 @@ impl Link {
         let session = Session::new(config(limits, role), runtime.now());
         Self {
             transport,
-            protocol,
+            chosen: (protocols.len() == 1).then_some(0),
+            protocols,
+            framing: Framing::None,
+            kinds: false,
+            pings: false,
             session,
             traffic: Traffic::default(),
+            open: false,
             deaf: false,
+            wrong_kind: false,
+            told: false,
         }
     }
 
     pub(crate) fn info(&self) -> Info {
         self.transport.info()
+    }
+
+    pub(crate) fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The protocol that is spoken; the first one until that is known.
+    pub(crate) fn protocol(&self) -> &Arc<dyn Protocol> {
+        &self.protocols[usize::from(self.chosen.unwrap_or(0))]
+    }
+
+    /// Ready when messages may come, with what the peer asked for in the transport's own handshake; or when none will.
+    pub(crate) fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Option<Box<Upgrade>>> {
+        if self.open || self.deaf {
+            return Poll::Ready(None);
+        }
+        if let Err(error) = ready!(self.transport.poll_open(cx)) {
+            self.fail(&error);
+            return Poll::Ready(None);
+        }
+        self.open = true;
+        let info = self.transport.info();
+        (self.framing, self.kinds, self.pings) = (info.framing, info.kinds, info.pings);
+        let named = info.upgrade.as_ref().and_then(|upgrade| {
+            let name = upgrade.protocol.as_deref()?;
+            self.protocols.iter().position(|known| known.name() == name)
+        });
+        self.chosen = self.chosen.or(named.map(|index| index as u8));
+        Poll::Ready(info.upgrade)
+    }
+
+    /// The hello that the upgrade stands for, if it does.
+    pub(crate) fn implied_hello(&mut self, upgrade: &Upgrade) -> Input<'static> {
+        if upgrade.says_hello() {
+            return Input::Nothing;
+        }
+        let implies = |protocol: &Arc<dyn Protocol>| protocol.implies_hello();
+        let chosen = match self.chosen {
+            Some(index) => Some(index).filter(|_| implies(self.protocol())),
+            // Who names no protocol speaks one that needs no hello.
+            None => self
+                .protocols
+                .iter()
+                .position(implies)
+                .map(|index| index as u8),
+        };
+        if chosen.is_none() {
+            return Input::Nothing;
+        }
+        self.chosen = chosen;
+        self.session.imply_hello()
     }
 
     /// The next message; `None` when there will be none that matters.
@@ -95,6 +172,7 @@ impl Link {
                     return Poll::Ready(Some(message));
                 }
                 Ok(Incoming::Alive) => self.session.handle_alive(now),
+                Ok(Incoming::Goodbye(_)) => self.session.handle_goodbye(),
                 Ok(Incoming::End) => self.end(),
                 Err(error) => self.fail(&error),
             }
@@ -112,7 +190,16 @@ impl Link {
         store: &mut impl Store,
         now: Instant,
     ) -> Input<'a> {
-        match self.protocol.decode(message, scratch) {
+        if self.chosen.is_none() {
+            let mut known = self.protocols.iter();
+            let index = known.position(|protocol| protocol.speaks(message));
+            self.chosen = Some(index.unwrap_or(0) as u8);
+        }
+        if self.kinds && message.kind != self.protocol().kind() {
+            self.wrong_kind = true;
+            return self.session.violate(CloseReason::Malformed, now);
+        }
+        match self.protocol().decode(message, scratch) {
             Ok(Some(frame)) => self.session.handle_frame(frame, store, now),
             Ok(None) | Err(DecodeError::Empty) => {
                 self.session.handle_skipped(now);
@@ -123,8 +210,12 @@ impl Link {
     }
 
     /// Sends a frame of the handshake, which waits in no lane. The transport has taken nothing before it, so it has room.
+    ///
+    /// To a peer whose transport is not open the transport itself says it, at the end.
     pub(crate) fn send_first(&mut self, frame: &Frame<'_>) {
-        let _ = self.start_frame(frame);
+        if self.open {
+            let _ = self.start_frame(frame);
+        }
     }
 
     /// Writes what session and lane have; ready when all of it is handed over.
@@ -160,6 +251,9 @@ impl Link {
         S: Store<Lane: 'static>,
         for<'a> S::Lane: Lane<Chunk<'a> = Chunk>,
     {
+        if !self.open {
+            return Poll::Ready(Ok(()));
+        }
         loop {
             ready!(self.transport.poll_ready(cx))?;
             let before = self.session.sent();
@@ -167,6 +261,12 @@ impl Link {
                 break;
             };
             let chunk = match output {
+                Output::Control(Frame::Ping(_))
+                    if self.pings && !self.session.peer().promises() =>
+                {
+                    self.transport.start_send(Outgoing::Ping)?;
+                    continue;
+                }
                 Output::Control(frame) => {
                     self.start_frame(&frame)?;
                     continue;
@@ -184,6 +284,13 @@ impl Link {
     ///
     /// Whoever closes a socket with unread bytes in it destroys its own last words; the caller bounds the time.
     pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !core::mem::replace(&mut self.told, true) {
+            let goodbye = match self.wrong_kind {
+                true => goodbye::wrong_kind(),
+                false => goodbye::goodbye(self.session.ending()),
+            };
+            let _ = self.transport.start_send(Outgoing::Goodbye(goodbye));
+        }
         if ready!(self.transport.poll_close(cx)).is_err() {
             return Poll::Ready(());
         }
@@ -199,7 +306,7 @@ impl Link {
 
     fn start_frame(&mut self, frame: &Frame<'_>) -> Result<(), TransportError> {
         let mut bytes = BytesMut::new();
-        self.protocol.encode(frame, &mut bytes);
+        self.protocol().encode(frame, &mut bytes);
         self.start_chunk(Chunk::Frame(bytes.freeze()), 1)
     }
 
@@ -209,7 +316,7 @@ impl Link {
         self.transport.start_send(match chunk {
             Chunk::Frame(bytes) => Outgoing::Message(Message {
                 bytes,
-                kind: self.protocol.kind(),
+                kind: self.protocol().kind(),
             }),
             Chunk::Framed(bytes) => Outgoing::Framed(bytes),
         })
@@ -234,6 +341,10 @@ impl Link {
             }
             TransportError::Malformed(_) => self.session.give_up(CloseReason::Malformed),
             TransportError::Stalled => self.session.give_up(CloseReason::Stalled),
+            TransportError::Late => self.session.give_up(CloseReason::Silent),
+            TransportError::Flood | TransportError::TooManyFragments { .. } => {
+                self.session.give_up(CloseReason::Flood);
+            }
             TransportError::Io(_) => self.session.handle_end(),
         }
     }
@@ -246,6 +357,7 @@ fn config(limits: &Limits, role: Role) -> Config {
             encodings: Encodings::NONE
                 .with(Encoding::Text)
                 .with(Encoding::Bytes)
+                .with(Encoding::Json)
                 .with(Encoding::Postcard),
             // Who promises to speak at every instant has no time for anything else.
             promise_ms: crate::session::millis(limits.promise).max(1),

@@ -1,5 +1,8 @@
 //! From messages to frames and back: the contract of a protocol, and the native one.
 
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
 use bytes::BytesMut;
 
 use crate::transport::{Kind, Message};
@@ -19,6 +22,15 @@ pub trait Protocol: Send + Sync + 'static {
     /// The encoding in which it wants a typed value.
     fn encoding(&self) -> Encoding;
 
+    /// Whether `first`, the first message of a connection, is of this protocol: for connections that have not agreed on one
+    /// before.
+    fn speaks(&self, first: &Message) -> bool;
+
+    /// Whether a peer that came by an [`Upgrade`](crate::transport::Upgrade) need not say hello.
+    fn implies_hello(&self) -> bool {
+        false
+    }
+
     /// The frame that `message` carries; `None` when it may be skipped.
     ///
     /// `scratch` is memory for what cannot be borrowed from the message as it is.
@@ -36,6 +48,11 @@ pub trait Protocol: Send + Sync + 'static {
     fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut);
 }
 
+/// The protocols that every hub speaks.
+pub(crate) fn native() -> Vec<Arc<dyn Protocol>> {
+    alloc::vec![Arc::new(Postcard)]
+}
+
 /// The native protocol: [postcard](crate::wire) frames in binary messages.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Postcard;
@@ -51,6 +68,10 @@ impl Protocol for Postcard {
 
     fn encoding(&self) -> Encoding {
         Encoding::Postcard
+    }
+
+    fn speaks(&self, first: &Message) -> bool {
+        wire::is_hello(&first.bytes)
     }
 
     fn decode<'a>(

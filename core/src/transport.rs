@@ -10,9 +10,13 @@ use bytes::Bytes;
 
 use crate::limits::Limits;
 
+mod framing;
 mod guarded;
+mod upgrade;
 
+pub use self::framing::Framing;
 pub use self::guarded::Guarded;
+pub use self::upgrade::Upgrade;
 
 /// How a message travels on transports that tell two kinds apart, as WebSocket does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,23 @@ impl Message {
             kind: Kind::Binary,
         }
     }
+
+    /// A text message.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self {
+            bytes: text.into().into(),
+            kind: Kind::Text,
+        }
+    }
+}
+
+/// The last words of a transport that has some, as the close frame of WebSocket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    /// Why, as [RFC 6455, section 7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1) has it: 1000 is a normal end.
+    pub code: u16,
+    /// Why, for people to read; up to 123 bytes of it travel.
+    pub reason: String,
 }
 
 /// What [`Transport::poll_recv`] brings.
@@ -47,8 +68,10 @@ impl Message {
 pub enum Incoming {
     /// A whole message.
     Message(Message),
-    /// The peer answered below us, as a WebSocket pong does: it is alive.
+    /// The peer spoke below us, as a WebSocket ping or pong does: it is alive.
     Alive,
+    /// The peer has said goodbye below us; [`End`](Self::End) follows.
+    Goodbye(Goodbye),
     /// The peer has finished: nothing will follow. Said again when asked again.
     End,
 }
@@ -62,20 +85,14 @@ pub enum Outgoing {
     Framed(Bytes),
     /// A sign of life below us, where the transport has one; others ignore it.
     Ping,
-}
-
-/// How a transport marks where a message ends; messages prepared in that form are written as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Framing {
-    /// Not at all: messages stay apart by themselves, so [`Outgoing::Framed`] is not understood.
-    None,
-    /// A length of 4 bytes, big-endian, in front.
-    LengthPrefix,
+    /// What [`Transport::poll_close`] is to tell the peer; transports that cannot ignore it. Needs no room, and may be
+    /// said before the transport is open: then its handshake is refused. A transport that has found a fault itself tells that.
+    Goodbye(Goodbye),
 }
 
 /// What a transport tells about itself.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Info {
     /// The name of its kind, as in a URL: `tcp`, `memory`.
     pub name: &'static str,
@@ -83,6 +100,26 @@ pub struct Info {
     pub framing: Framing,
     /// Who is at the other end, for logs: an address and a port.
     pub peer: Option<String>,
+    /// Whether it tells text from binary, so that a message of the wrong kind is the peer's fault.
+    pub kinds: bool,
+    /// Whether [`Outgoing::Ping`] reaches the peer, which answers by itself.
+    pub pings: bool,
+    /// What the peer asked for in the transport's own handshake, on the side that accepted.
+    pub upgrade: Option<Box<Upgrade>>,
+}
+
+impl Info {
+    /// A transport of this kind that has nothing more to tell; set what it has.
+    pub const fn new(name: &'static str, framing: Framing) -> Self {
+        Self {
+            name,
+            framing,
+            peer: None,
+            kinds: false,
+            pings: false,
+            upgrade: None,
+        }
+    }
 }
 
 /// How far a transport has come: what [`Guarded`] needs to tell a slow peer from a stopped one.
@@ -114,6 +151,18 @@ pub enum TransportError {
     /// A write, or a message half received, made no progress for [`Limits::stall`].
     #[error("the peer made no progress for too long")]
     Stalled,
+    /// The transport's own handshake was not done within [`Limits::handshake`].
+    #[error("the handshake took too long")]
+    Late,
+    /// More pings or empty messages than [`Limits::pings`] allows.
+    #[error("too many pings or empty messages")]
+    Flood,
+    /// A message came in more pieces than [`Limits::fragments_max`] allows. What follows is thrown away until it ends.
+    #[error("a message in more than {max} fragments")]
+    TooManyFragments {
+        /// What is allowed.
+        max: u32,
+    },
     /// The bytes make no sense at this transport's level. What follows is thrown away until it ends, sending is still possible.
     #[error("malformed bytes: {0}")]
     Malformed(&'static str),
@@ -134,6 +183,17 @@ pub trait Transport: Send {
     ///
     /// A transport of its own accord keeps to those of [`Limits::default`].
     fn apply(&mut self, limits: &Limits);
+
+    /// Ready when the transport's own handshake is done, if it has one; to be awaited before anything else but
+    /// [`apply`](Self::apply). Reads and writes, and keeps one waker for both.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] when it is not to be done; the peer is told why by [`poll_close`](Self::poll_close).
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
 
     /// The next thing that arrived.
     ///
@@ -178,7 +238,7 @@ pub trait Transport: Send {
     /// [`TransportError`] when that cannot be done any more.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
-    /// What kind of transport this is, and who is at its other end.
+    /// What kind of transport this is, and who is at its other end. Complete once it is open.
     fn info(&self) -> Info;
 
     /// How far it has come.
@@ -188,6 +248,10 @@ pub trait Transport: Send {
 impl<T: Transport + ?Sized> Transport for Box<T> {
     fn apply(&mut self, limits: &Limits) {
         (**self).apply(limits);
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        (**self).poll_open(cx)
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
@@ -243,11 +307,17 @@ pub trait Listener: Send {
 /// Connects to a hub; a client's side, called again for every reconnect.
 #[async_trait]
 pub trait Connector: Send {
+    /// Takes the [name](crate::protocol::Protocol::name) of the protocol that will be spoken; called once, before the first connection. For
+    /// transports whose own handshake agrees on one.
+    fn offer(&mut self, protocol: &'static str) {
+        let _ = protocol;
+    }
+
     /// A new transport to the hub.
     ///
     /// # Errors
     ///
-    /// The error of the operating system; a client waits and tries again.
+    /// The error of the operating system, or of the transport's own handshake; a client waits and tries again.
     ///
     /// # Cancel safety
     ///

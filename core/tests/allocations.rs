@@ -90,7 +90,7 @@ impl Transport for Sink {
         self.taken_bytes += match outgoing {
             Outgoing::Message(message) => message.bytes.len() as u64,
             Outgoing::Framed(bytes) => bytes.len() as u64,
-            Outgoing::Ping => 0,
+            Outgoing::Ping | Outgoing::Goodbye(_) => 0,
         };
         Ok(())
     }
@@ -104,11 +104,7 @@ impl Transport for Sink {
     }
 
     fn info(&self) -> Info {
-        Info {
-            name: "sink",
-            framing: self.framing,
-            peer: None,
-        }
+        Info::new("sink", self.framing)
     }
 
     fn progress(&self) -> Progress {

@@ -89,7 +89,8 @@ impl ClientBuilder {
     }
 
     /// The client, and the future that does its work: nothing happens unless that is polled.
-    pub fn build(self) -> (Client, Driver) {
+    pub fn build(mut self) -> (Client, Driver) {
+        self.connector.offer(self.protocol.name());
         let url = self.connector.url();
         let shared = Shared::new(self.runtime, self.protocol, self.limits, url);
         let handle = Arc::new(Handle(Arc::new(shared)));

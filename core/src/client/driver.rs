@@ -121,9 +121,12 @@ impl Engine {
 
     /// One connection, from connect to the end of its session.
     async fn connection(&mut self) -> Over {
-        match self.connect().await {
-            Ok(transport) => self.begin(transport),
-            Err(over) => return over,
+        let begun = match self.connect().await {
+            Ok(transport) => self.begin(transport).await,
+            Err(over) => Err(over),
+        };
+        if let Err(over) = begun {
+            return over;
         }
         let Parts {
             shared, methods, ..
@@ -140,28 +143,29 @@ impl Engine {
         timer.arm(shared.runtime.now() + shared.limits.handshake);
         let mut connecting = self.parts.connector.connect();
         let connected = poll_fn(|cx| {
-            if shared.poll_closing(cx).is_ready() {
-                return Poll::Ready(Err(Over::Closed));
-            }
-            if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-                return Poll::Ready(connected.map_err(unreachable));
-            }
-            timer
-                .poll_fired(cx)
-                .map(|()| Err(Over::Outage(Outage::Late)))
+            let connected = connecting.as_mut().poll(cx).map_err(unreachable);
+            unless_late(shared, timer, connected, cx)
         });
         connected.await
     }
 
-    /// Says hello on a new transport.
-    fn begin(&self, transport: Box<dyn Transport>) {
+    /// Says hello on a new transport, when it is open.
+    async fn begin(&mut self, transport: Box<dyn Transport>) -> Result<(), Over> {
         let shared = &self.parts.shared;
-        let (protocol, runtime) = (shared.protocol.clone(), &shared.runtime);
-        let mut link = Link::new(transport, protocol, runtime, &shared.limits, Role::Client);
+        let runtime = &shared.runtime;
+        let protocols = [shared.protocol.clone()].into();
+        let mut link = Link::new(transport, protocols, runtime, &shared.limits, Role::Client);
+        let timer = &mut *self.timer;
+        poll_fn(|cx| {
+            let opened = link.poll_open(cx).map(|_| Ok(()));
+            unless_late(shared, timer, opened, cx)
+        })
+        .await?;
         let token = self.parts.token.as_deref();
         let hello = link.session.hello(token, List::new(&[]), runtime.now());
         link.send_first(&Frame::Hello(hello));
         shared.with(|inner| inner.link = Some(link));
+        Ok(())
     }
 
     /// When to try again, and why there is no connection until then; or why not to try again.
@@ -241,6 +245,24 @@ fn after(ending: Ending) -> Result<(Outage, Duration), ClientEnd> {
             Ok((Outage::Failed(reason), at_least))
         }
     }
+}
+
+/// What is polled, unless nobody wants it any more or its time is over.
+fn unless_late<T>(
+    shared: &Shared,
+    timer: &mut dyn Timer,
+    polled: Poll<Result<T, Over>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, Over>> {
+    if shared.poll_closing(cx).is_ready() {
+        return Poll::Ready(Err(Over::Closed));
+    }
+    if polled.is_ready() {
+        return polled;
+    }
+    timer
+        .poll_fired(cx)
+        .map(|()| Err(Over::Outage(Outage::Late)))
 }
 
 fn at_least(verdict: Return) -> Option<Duration> {

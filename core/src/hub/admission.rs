@@ -1,5 +1,6 @@
 //! Who comes in, as whom, and who has gone.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use crate::id::{ConnectionId, Group, UserId};
 use crate::session::Ending;
+use crate::transport::Upgrade;
 use crate::wire::Refusal;
 
 /// A client at the door; see [`HubBuilder::on_connect`](super::HubBuilder::on_connect).
@@ -16,12 +18,14 @@ use crate::wire::Refusal;
 pub struct Ask {
     /// The name that its connection will have.
     pub connection: ConnectionId,
-    /// What it shows to be let in.
+    /// What it shows to be let in: in its hello, or in the [request](Self::upgrade) that its transport began with.
     pub token: Option<Bytes>,
     /// The kind of its transport, as in a URL: `tcp`.
     pub transport: &'static str,
     /// Where it comes from, as far as its transport knows.
     pub peer: Option<String>,
+    /// The request that its transport began with, when that is one over HTTP: path, query and headers, cookies among them.
+    pub upgrade: Option<Box<Upgrade>>,
 }
 
 /// Lets a client in, as whom and into which groups.

@@ -11,15 +11,17 @@ use std::sync::{Mutex, RwLock};
 
 use super::admission::{Admission, Ask, Gone, Refuse};
 use super::audiences::Audiences;
+use super::class::{Classes, PROTOCOLS_MAX};
 use super::counters::Sums;
 use super::rules::{Rule, Rules};
-use super::segment::{Budget, Segments};
+use super::segment::Budget;
 use super::{Caller, Hub, Shared};
 use crate::answers::{Answer, CallFailure, Handler, decoded, handler};
 use crate::limits::Limits;
+use crate::link::Protocols;
 use crate::payload::Decode;
 use crate::policy::Policy;
-use crate::protocol::Postcard;
+use crate::protocol::{Protocol, native};
 use crate::registry::{Registry, Seed};
 use crate::runtime::{BoxFuture, Runtime};
 use crate::topic::{Topic, TopicError};
@@ -44,6 +46,7 @@ const ORDERS: usize = 16;
 pub struct HubBuilder {
     runtime: Arc<dyn Runtime>,
     limits: Limits,
+    protocols: Vec<Arc<dyn Protocol>>,
     direct_policy: Policy,
     rules: Vec<(String, Rule)>,
     on_connect: Option<OnConnect>,
@@ -57,6 +60,7 @@ impl HubBuilder {
         Self {
             runtime,
             limits: Limits::default(),
+            protocols: native(),
             direct_policy: Policy::Disconnect,
             rules: Vec::new(),
             on_connect: None,
@@ -69,6 +73,17 @@ impl HubBuilder {
     /// The bounds of everything that peers could make grow; [`Limits::default`] otherwise.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Speaks `protocol` with those who ask for it, beside the native ones.
+    ///
+    /// # Panics
+    ///
+    /// With more than 16 protocols.
+    pub fn protocol(mut self, protocol: impl Protocol) -> Self {
+        assert!(self.protocols.len() < PROTOCOLS_MAX, "too many protocols");
+        self.protocols.push(Arc::new(protocol));
         self
     }
 
@@ -168,11 +183,13 @@ impl HubBuilder {
             .try_for_each(|(filter, _)| crate::topic::TopicFilter::new(filter).map(drop))?;
         let mut seed = [0; 16];
         self.runtime.random(&mut seed);
+        let protocols = Protocols::from(self.protocols);
         let budget = Arc::new(Budget::new(self.limits.hub_bytes_max));
         let shared = Shared {
             runtime: self.runtime,
             limits: self.limits,
-            protocol: Arc::new(Postcard),
+            classes: Classes::new(&protocols, &budget),
+            protocols,
             rules,
             direct_policy: self.direct_policy,
             on_connect: self.on_connect,
@@ -184,7 +201,6 @@ impl HubBuilder {
             audiences: Mutex::new(Audiences::new(0, Seed(seed))),
             order: core::array::from_fn::<_, ORDERS, _>(|_| Mutex::new(())),
             hashes: Seed(seed),
-            segments: Arc::new(Segments::new(budget.clone())),
             budget,
             counters: Sums::default(),
             numbers: AtomicU64::new(0),

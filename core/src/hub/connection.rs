@@ -6,13 +6,14 @@
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard};
 
 use atomic_waker::AtomicWaker;
 use futures_channel::oneshot;
 
+use super::class::Class;
 use super::lane::{HubStore, Offer, Taken};
 use super::shard::Shard;
 use crate::answers::CallFailure;
@@ -57,6 +58,8 @@ pub(crate) struct Connection {
     dirty: AtomicBool,
     /// The transport takes nothing now, and will wake us.
     blocked: AtomicBool,
+    /// Which bytes it gets; decided before it comes into the registry.
+    class: AtomicU8,
     /// The earliest instant for which its shard will wake it, in microseconds.
     pub(crate) scheduled: AtomicU64,
 }
@@ -158,6 +161,7 @@ impl Connection {
             task: AtomicWaker::new(),
             dirty: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
+            class: AtomicU8::new(0),
             scheduled: AtomicU64::new(u64::MAX),
         }
     }
@@ -169,6 +173,19 @@ impl Connection {
 
     pub(crate) fn shard(&self) -> Option<&Arc<Shard>> {
         self.shard.as_ref()
+    }
+
+    /// Which bytes it gets: the index of its class.
+    pub(crate) fn class(&self) -> u8 {
+        self.class.load(Ordering::Relaxed)
+    }
+
+    /// Decides which bytes it gets: what both sides speak is known.
+    pub(crate) fn set_class(&self, class: &Arc<Class>, live: &mut Live) {
+        // Who finds the connection in the registry sees what was written before it came there.
+        self.class.store(class.index, Ordering::Relaxed);
+        let framing = live.link.framing();
+        live.store.lane.set_class(class.clone(), framing);
     }
 
     /// Lets the connection's task be woken by `waker` from now on.

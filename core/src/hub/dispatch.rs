@@ -12,12 +12,12 @@ use core::sync::atomic::Ordering;
 use bytes::BytesMut;
 
 use super::audiences::Audiences;
+use super::class::{Class, ClassSet};
 use super::connection::Connection;
-use super::lane::{Offer, Taken, append_framed};
+use super::lane::{Offer, Taken};
 use super::{PublishError, Shared};
 use crate::payload::{Encode, encoded};
 use crate::policy::Policy;
-use crate::protocol::Protocol;
 use crate::published::Published;
 use crate::sync::{lock, read};
 use crate::time::Instant;
@@ -32,9 +32,20 @@ pub(crate) struct Listener {
     pub(crate) connection: Arc<Connection>,
     pub(crate) subscription: u32,
     pub(crate) policy: Policy,
+    class: u8,
 }
 
 impl Listener {
+    pub(crate) fn new(connection: Arc<Connection>, subscription: u32, policy: Policy) -> Self {
+        let class = connection.class();
+        Self {
+            connection,
+            subscription,
+            policy,
+            class,
+        }
+    }
+
     fn offer(&self, offer: &Offer<'_>, tight: bool, now: Instant) -> Option<Taken> {
         self.connection
             .offer(offer, self.subscription, self.policy, tight, now)
@@ -54,8 +65,42 @@ struct Open {
     topic: String,
     epoch: u64,
     audience: Audience,
+    batches: Vec<Batch>,
+}
+
+/// Events of one topic as one class of connections gets them.
+struct Batch {
+    class: Arc<Class>,
     framed: BytesMut,
     ends: Vec<u32>,
+}
+
+impl Batch {
+    fn new(class: &Arc<Class>) -> Self {
+        Self {
+            class: class.clone(),
+            framed: BytesMut::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, topic: Topic<'_>, direct: bool, payload: Payload<'_>) {
+        let event = Event {
+            topic: topic.as_str(),
+            direct,
+            offset: None,
+            payload,
+        };
+        self.class.append(&Frame::Event(event), &mut self.framed);
+        self.ends.push(self.framed.len() as u32);
+    }
+
+    /// The largest event, framed.
+    fn largest(&self) -> usize {
+        let starts = core::iter::once(&0).chain(&self.ends);
+        let sizes = self.ends.iter().zip(starts).map(|(end, start)| end - start);
+        sizes.max().unwrap_or(0) as usize
+    }
 }
 
 impl<'h> Run<'h> {
@@ -73,27 +118,24 @@ impl<'h> Run<'h> {
         if !same {
             self.close();
             let audience = self.hub.audience(topic);
-            let (framed, ends) = (BytesMut::new(), Vec::new());
             self.open = Some(Open {
                 topic: topic.as_str().into(),
                 epoch,
+                batches: self.hub.batches(&audience),
                 audience,
-                framed,
-                ends,
             });
         }
-        if let Some(open) = self.open.as_mut().filter(|open| !open.audience.is_empty()) {
-            append_event(&*self.hub.protocol, topic, false, payload, &mut open.framed);
-            open.ends.push(open.framed.len() as u32);
+        let batches = self.open.iter_mut().flat_map(|open| &mut open.batches);
+        for batch in batches {
+            self.hub.add(topic, false, payload, batch);
         }
     }
 
     /// Offers what has gathered.
     pub(crate) fn close(&mut self) -> Published {
         match self.open.take() {
-            Some(open) if !open.ends.is_empty() => {
-                self.hub
-                    .offer(&open.topic, &open.framed, &open.ends, &open.audience)
+            Some(open) if !open.batches.is_empty() => {
+                self.hub.offer(&open.topic, &open.batches, &open.audience)
             }
             _ => Published::default(),
         }
@@ -118,24 +160,28 @@ impl Shared {
         if audience.is_empty() {
             return Ok(Published::default());
         }
-        let (encoding, bytes) = encoded(payload, self.protocol.encoding())?;
-        let (size, max) = (bytes.len() as u64, self.event_bytes_max());
-        if size > max {
-            return Err(PublishError::TooLarge { size, max });
+        let mut batches = self.batches(audience);
+        for batch in &mut batches {
+            let (encoding, bytes) = encoded(payload, batch.class.protocol.encoding())?;
+            let (size, max) = (bytes.len() as u64, self.event_bytes_max());
+            if size > max {
+                return Err(PublishError::TooLarge { size, max });
+            }
+            let bytes = &bytes;
+            self.add(topic, direct, Payload { encoding, bytes }, batch);
         }
-        let mut framed = BytesMut::new();
-        append_event(
-            &*self.protocol,
-            topic,
-            direct,
-            Payload {
-                encoding,
-                bytes: &bytes,
-            },
-            &mut framed,
-        );
-        let end = framed.len() as u32;
-        Ok(self.offer(topic.as_str(), &framed, &[end], audience))
+        Ok(self.offer(topic.as_str(), &batches, audience))
+    }
+
+    /// An empty batch for each class that is in an audience.
+    fn batches(&self, audience: &[Listener]) -> Vec<Batch> {
+        let classes: ClassSet = audience.iter().map(|listener| listener.class).collect();
+        self.classes.of(classes).map(Batch::new).collect()
+    }
+
+    /// Adds an event to a batch, in the encoding that its protocol wants where the topic's values are known.
+    fn add(&self, topic: Topic<'_>, direct: bool, payload: Payload<'_>, batch: &mut Batch) {
+        batch.add(topic, direct, payload);
     }
 
     /// The largest payload of an event.
@@ -143,27 +189,36 @@ impl Shared {
         self.limits.hub_bytes_max.min(EVENT_BYTES_MAX)
     }
 
-    /// Offers framed events of one topic to each of the audience.
-    fn offer(&self, topic: &str, framed: &[u8], ends: &[u32], audience: &[Listener]) -> Published {
+    /// Offers events of one topic to each of the audience.
+    fn offer(&self, topic: &str, batches: &[Batch], audience: &[Listener]) -> Published {
         let hash = self.hash(topic);
         let now = self.runtime.now();
         let mut published = Published::default();
         // Held while offering: all subscribers of a topic see its events in one order.
         let _order = lock(&self.order[hash as usize % self.order.len()]);
-        let slice = self.segments.append(framed);
+        let slices: Vec<_> = batches
+            .iter()
+            .map(|batch| batch.class.segments.append(&batch.framed))
+            .collect();
         let tight = self.budget.is_over();
-        let starts = core::iter::once(&0).chain(ends);
-        let sizes = ends.iter().zip(starts).map(|(end, start)| end - start);
-        let offer = Offer {
-            slice: &slice,
-            ends,
-            largest: sizes.max().unwrap_or(0) as usize,
-            topic: hash,
-        };
+        let offers: Vec<_> = batches
+            .iter()
+            .zip(&slices)
+            .map(|(batch, slice)| Offer {
+                class: batch.class.index,
+                slice,
+                ends: &batch.ends,
+                largest: batch.largest(),
+                topic: hash,
+            })
+            .collect();
         for listener in audience {
-            let taken = match listener.offer(&offer, tight, now) {
+            let Some(offer) = offers.iter().find(|offer| offer.class == listener.class) else {
+                continue;
+            };
+            let taken = match listener.offer(offer, tight, now) {
                 Some(taken) => taken,
-                None => self.offer_to_successor(topic, listener, &offer, tight, now),
+                None => self.offer_to_successor(topic, listener, offer, tight, now),
             };
             published.queued += taken.queued;
             published.dropped += taken.dropped;
@@ -203,11 +258,11 @@ impl Shared {
         registry.matching(Topic::new(topic).ok()?, &mut found);
         let key = registry.key(listener.connection.id)?;
         let found = found.iter().find(|found| found.key == key)?;
-        Some(Listener {
-            connection: listener.connection.clone(),
-            subscription: found.subscription,
-            policy: found.policy,
-        })
+        Some(Listener::new(
+            listener.connection.clone(),
+            found.subscription,
+            found.policy,
+        ))
     }
 
     /// Who hears `topic` now.
@@ -238,11 +293,7 @@ impl Shared {
         registry.matching(topic, &mut found);
         let listener = |found: &crate::registry::Match| {
             let connection = registry.get(found.key)?.clone();
-            Some(Listener {
-                connection,
-                subscription: found.subscription,
-                policy: found.policy,
-            })
+            Some(Listener::new(connection, found.subscription, found.policy))
         };
         (
             registry.epoch(),
@@ -259,25 +310,6 @@ impl Shared {
         hasher.write(topic.as_bytes());
         hasher.finish()
     }
-}
-
-fn append_event(
-    protocol: &dyn Protocol,
-    topic: Topic<'_>,
-    direct: bool,
-    payload: Payload<'_>,
-    into: &mut BytesMut,
-) {
-    append_framed(
-        protocol,
-        &Frame::Event(Event {
-            topic: topic.as_str(),
-            direct,
-            offset: None,
-            payload,
-        }),
-        into,
-    );
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod admission;
 mod audiences;
 mod builder;
+mod class;
 mod connection;
 mod counters;
 mod dispatch;
@@ -45,27 +46,27 @@ pub use crate::published::Published;
 
 use self::audiences::Audiences;
 use self::builder::{Listener as EventListener, OnConnect, OnDisconnect};
+use self::class::Classes;
 use self::connection::{Connection, Live};
 use self::counters::Sums;
 use self::drive::Drive;
 use self::lane::{HubLane, HubStore};
 use self::rules::Rules;
-use self::segment::{Budget, Segments};
+use self::segment::Budget;
 use self::shard::Shard;
 use crate::answers::{CallFailure, Handler};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::limits::{Limits, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX};
-use crate::link::{Link, Traffic};
+use crate::link::{Link, Protocols, Traffic};
 use crate::payload::{Encode, EncodeError};
 use crate::policy::Policy;
-use crate::protocol::Protocol;
 use crate::registry::{Registry, Seed};
 use crate::runtime::{self, Runtime};
 use crate::session::{Ending, Role};
 use crate::sync::{lock, read};
 use crate::topic::{self, Topic, TopicError, TopicFilter};
 use crate::transport::{Listener, Transport};
-use crate::wire::{Denied, Frame, Refusal};
+use crate::wire::{Denied, Refusal};
 
 /// Accepts connections and routes events between them; a handle that is cheap to clone.
 ///
@@ -89,7 +90,8 @@ pub struct Hub {
 pub(crate) struct Shared {
     runtime: Arc<dyn Runtime>,
     limits: Limits,
-    protocol: Arc<dyn Protocol>,
+    protocols: Protocols,
+    classes: Classes,
     rules: Rules,
     direct_policy: Policy,
     on_connect: Option<OnConnect>,
@@ -103,7 +105,6 @@ pub(crate) struct Shared {
     /// By hash of the topic.
     order: [Mutex<()>; 16],
     hashes: Seed,
-    segments: Arc<Segments>,
     budget: Arc<Budget>,
     counters: Sums,
     numbers: AtomicU64,
@@ -180,26 +181,17 @@ impl Hub {
         let shared = &self.shared;
         let mut id = [0; 16];
         shared.runtime.random(&mut id);
-        let mut link = Link::new(
+        let link = Link::new(
             transport,
-            shared.protocol.clone(),
+            shared.protocols.clone(),
             &shared.runtime,
             &shared.limits,
             Role::Hub,
         );
-        if let Some(reason) = shared.has_no_room() {
-            let refused = link.session.refuse(reason, Some(shared.return_after()), "");
-            link.send_first(&Frame::Refused(refused));
-        }
         // Asks the operating system for the peer's address: once.
         let info = link.info();
-        let segments = shared.segments.clone();
-        let lane = HubLane::new(
-            &shared.limits,
-            info.framing,
-            shared.protocol.clone(),
-            segments,
-        );
+        let class = shared.classes.get(0).clone();
+        let lane = HubLane::new(&shared.limits, class, info.framing);
         let store = HubStore {
             lane,
             slots: Vec::new(),

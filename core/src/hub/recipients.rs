@@ -102,11 +102,7 @@ impl Hub {
     ) -> Result<Published, PublishError> {
         let topic = Topic::new(topic)?;
         let policy = self.shared.direct_policy;
-        let listener = |connection| Listener {
-            connection,
-            subscription: 0,
-            policy,
-        };
+        let listener = |connection| Listener::new(connection, 0, policy);
         let audience: Vec<_> = connections.into_iter().map(listener).collect();
         self.shared.send(topic, true, payload, &audience)
     }

@@ -13,7 +13,7 @@ use crate::payload::{Decode, Encode};
 use crate::published::Published;
 use crate::registry::JoinError;
 use crate::sync::{read, write};
-use crate::wire::{Close, CloseReason, Return};
+use crate::wire::{Close, CloseReason, Encoding, Return};
 
 /// One connection of a hub, to be sent to, called, put into groups or ended; it may be gone meanwhile.
 #[derive(Clone, Debug)]
@@ -127,6 +127,13 @@ impl Remote {
         arguments: impl Encode,
     ) -> RemoteCall<R> {
         RemoteCall::new(self.clone(), method.into(), arguments)
+    }
+
+    /// The encoding in which it wants typed values; that of anybody when it is gone.
+    pub(super) fn wanted(&self) -> Encoding {
+        let class = self.hub.find(self.id).map_or(0, |found| found.class());
+        let class = self.hub.shared.classes.get(class);
+        class.protocol.encoding()
     }
 
     /// Ends it for good, after what waits for it has been sent; its client is told not to come back.

@@ -77,7 +77,7 @@ pub struct RemoteCall<R> {
 
 impl<R: Decode> RemoteCall<R> {
     pub(super) fn new(remote: Remote, method: String, arguments: impl Encode) -> Self {
-        let arguments = encoded(&arguments, remote.hub.shared.protocol.encoding());
+        let arguments = encoded(&arguments, remote.wanted());
         Self {
             remote,
             method,

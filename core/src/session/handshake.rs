@@ -7,7 +7,8 @@ use super::{Ending, Input, Phase, Role, Session};
 use crate::id::ConnectionId;
 use crate::time::Instant;
 use crate::wire::{
-    Close, CloseReason, Frame, Hello, List, Position, Refusal, Refused, Return, VERSION, Welcome,
+    Close, CloseReason, Frame, Hello, List, Position, Refusal, Refused, Return, Terms, VERSION,
+    Welcome,
 };
 
 impl Session {
@@ -87,6 +88,28 @@ impl Session {
         }
     }
 
+    /// Takes the hello that a client has said by other means than a frame: one that promises nothing and takes everything.
+    pub fn imply_hello(&mut self) -> Input<'static> {
+        if self.role != Role::Hub || self.phase != Phase::Opening {
+            return Input::Nothing;
+        }
+        let terms = Terms {
+            promise_ms: Terms::NO_PROMISE,
+            message_bytes_max: u32::MAX,
+            subscriptions_max: u32::MAX,
+            ..self.terms
+        };
+        self.handle_hello(Hello {
+            oldest: VERSION,
+            newest: VERSION,
+            terms,
+            resumable: false,
+            token: None,
+            resume: None,
+            positions: List::new(&[]),
+        })
+    }
+
     fn handle_hello<'a>(&mut self, hello: Hello<'a>) -> Input<'a> {
         if hello.oldest > VERSION || hello.newest < VERSION {
             let (oldest, newest) = (VERSION, VERSION);
@@ -94,7 +117,7 @@ impl Session {
             return Input::Nothing;
         }
         let max_ms = self.bounds.promise_max_ms;
-        if hello.terms.promise_ms > max_ms {
+        if hello.terms.promises() && hello.terms.promise_ms > max_ms {
             self.refuse_with(Refusal::Promise { max_ms }, None);
             return Input::Nothing;
         }
@@ -124,8 +147,15 @@ impl Session {
     fn become_ready(&mut self, now: Instant) {
         self.phase = Phase::Ready;
         self.deadline = None;
-        let patience_ms = self.peer.promise_ms.saturating_add(self.bounds.grace_ms);
-        self.live.begin(self.terms.promise_ms, patience_ms, now);
+        let asks = !self.peer.promises();
+        // Who does not speak by itself is asked as often as we speak ourselves.
+        let promise_ms = match asks {
+            true => self.terms.promise_ms,
+            false => self.peer.promise_ms,
+        };
+        let patience_ms = promise_ms.saturating_add(self.bounds.grace_ms);
+        self.live
+            .begin(self.terms.promise_ms, patience_ms, asks, now);
     }
 
     /// Ends a hub's session before it began; the reason leaves by `poll_frame`.

@@ -12,6 +12,9 @@ pub(super) struct Liveness {
     promise_ms: u32,
     /// The peer is dead after this time without a message: its promise and our grace.
     patience_ms: u32,
+    /// The peer speaks only when it is asked.
+    asks: bool,
+    /// When we last spoke, or asked a peer that does not speak by itself.
     spoke: Instant,
     heard: Instant,
     /// The newest ping of the peer that has no pong yet; older ones are not answered.
@@ -27,6 +30,7 @@ impl Liveness {
         Self {
             promise_ms: u32::MAX,
             patience_ms: u32::MAX,
+            asks: false,
             spoke: now,
             heard: now,
             owed: None,
@@ -37,7 +41,8 @@ impl Liveness {
         }
     }
 
-    pub(super) fn begin(&mut self, promise_ms: u32, patience_ms: u32, now: Instant) {
+    pub(super) fn begin(&mut self, promise_ms: u32, patience_ms: u32, asks: bool, now: Instant) {
+        self.asks = asks;
         self.promise_ms = promise_ms;
         self.patience_ms = patience_ms;
         self.spoke = now;
@@ -48,10 +53,12 @@ impl Liveness {
         self.heard = now;
     }
 
-    /// Whatever was said keeps the promise as well as a ping.
+    /// Whatever was said keeps the promise as well as a ping, but is no question.
     pub(super) fn spoke(&mut self, now: Instant) {
-        self.spoke = now;
-        self.ping_due = false;
+        if !self.asks {
+            self.spoke = now;
+            self.ping_due = false;
+        }
     }
 
     pub(super) fn is_dead(&self, now: Instant) -> bool {
@@ -76,9 +83,13 @@ impl Liveness {
         self.heard + Duration::from_millis(self.patience_ms.into())
     }
 
-    /// When we break our promise, if we say nothing until then.
+    /// When we break our promise, if we say nothing until then; or when it is time to ask.
     fn silence(&self) -> Instant {
-        self.spoke + Duration::from_millis(self.promise_ms.into())
+        let since = match self.asks {
+            true => self.spoke.max(self.heard),
+            false => self.spoke,
+        };
+        since + Duration::from_millis(self.promise_ms.into())
     }
 
     pub(super) fn asked(&mut self, nonce: u32) {
@@ -107,6 +118,7 @@ impl Liveness {
         }
         self.nonce = self.nonce.wrapping_add(1);
         self.pinged = Some(now);
+        self.spoke = now;
         Some(Frame::Ping(Ping { nonce: self.nonce }))
     }
 }

@@ -27,7 +27,7 @@ use crate::limits::Rate;
 use crate::time::Instant;
 use crate::wire::{
     Ack, Call, Cancel, Close, CloseReason, Event, Frame, Hello, Lagged, Ping, Pong, Publish,
-    Received, Refusal, Refused, Reply, Subscribe, Terms, Unsubscribe, Welcome,
+    Received, Refusal, Refused, Reply, Return, Subscribe, Terms, Unsubscribe, Welcome,
 };
 
 pub use self::calls::{CallSlot, TooManyCalls};
@@ -37,7 +37,7 @@ use self::counting::Counting;
 pub(crate) use self::handshake::millis;
 pub use self::lane::{FixedLane, Lane};
 use self::liveness::Liveness;
-use self::rate::Bucket;
+pub(crate) use self::rate::Bucket;
 
 /// Which end of a connection a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,6 +243,23 @@ impl Session {
     /// Whether this side has begun to end, or the session is over.
     pub fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Flushing | Phase::Closing | Phase::Ended)
+    }
+
+    /// How the session ends, from when that is known.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
+
+    /// Takes a goodbye of the peer from below the protocol, as its `Close` would be.
+    pub fn handle_goodbye(&mut self) {
+        if self.is_ended() {
+            return;
+        }
+        let reason = CloseReason::Done;
+        let verdict = Return::Now;
+        self.handle_close(Close { reason, verdict });
+        // Nothing can be said any more.
+        self.last_words = None;
     }
 
     /// Whether the peer has said its last words, so that it knows of the end.

@@ -7,18 +7,18 @@ use crate::time::Instant;
 ///
 /// The generic cell rate algorithm (ITU-T I.371, annex A), which needs no counter and no timer.
 #[derive(Debug, Default)]
-pub(super) struct Bucket(Instant);
+pub(crate) struct Bucket(Instant);
 
 impl Bucket {
     /// Uses one; false when there was none left.
-    pub(super) fn spend(&mut self, now: Instant, rate: Rate) -> bool {
+    pub(crate) fn spend(&mut self, now: Instant, rate: Rate) -> bool {
         let allowed = self.resumes(now, rate).is_none();
         self.0 = self.0.max(now) + interval(rate);
         allowed
     }
 
     /// When there is one again, if there is none now.
-    pub(super) fn resumes(&self, now: Instant, rate: Rate) -> Option<Instant> {
+    pub(crate) fn resumes(&self, now: Instant, rate: Rate) -> Option<Instant> {
         let full = interval(rate) * rate.burst.saturating_sub(1);
         let at = self.0 - full;
         (at > now).then_some(at)

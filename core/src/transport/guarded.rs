@@ -1,32 +1,63 @@
 //! The limits of a transport that need time: [`Guarded`].
 
 use alloc::boxed::Box;
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use super::{Incoming, Info, Outgoing, Progress, Transport, TransportError};
-use crate::limits::Limits;
+use super::{Goodbye, Incoming, Info, Outgoing, Progress, Transport, TransportError};
+use crate::limits::{Limits, Rate};
 use crate::runtime::{Runtime, Timer};
+use crate::session::Bucket;
 use crate::time::Instant;
 
 /// Messages of a stalled peer that are thrown away before others have their turn.
 const THROWN_AWAY_PER_TURN: usize = 64;
 
-/// A transport whose peer may not stop half-way: ends it after [`Limits::stall`] without progress.
+/// A transport whose peer may neither stop half-way nor keep us busy with nothing.
 ///
-/// That is a message of which a part has arrived and nothing more comes, or a write of which the peer
-/// takes nothing more: both end in [`TransportError::Stalled`]. A peer that is silent between messages is
-/// never stalled, nor is one that sends a byte now and then; liveness and the handshake bound those.
+/// - A handshake of the transport's own that is not done after [`Limits::handshake`] ends in [`TransportError::Late`].
+/// - A message of which a part has arrived and nothing more comes, or a write of which the peer takes nothing more, end in
+///   [`TransportError::Stalled`] after [`Limits::stall`] without progress. A peer that is silent between messages is
+///   never stalled, nor is one that sends a byte now and then; liveness bounds those.
+/// - More signs of life and empty messages than [`Limits::pings`] allows end in [`TransportError::Flood`].
 ///
-/// A hub and a client wrap every transport in one; so can a program that uses a transport alone.
+/// The peer is told why, where the transport [can](Outgoing::Goodbye): close the transport after such an error. A hub and a client wrap every transport in one; so can a program that uses a transport alone.
 /// While nothing is half-way it has no timer and no memory of its own but a few words.
 pub struct Guarded<T> {
     transport: T,
     runtime: Arc<dyn Runtime>,
-    stall: Duration,
+    bounds: Bounds,
+    /// Until it is open.
+    opening: Option<Opening>,
+    idle: Bucket,
     reading: Direction,
     writing: Direction,
+}
+
+/// What of the [`Limits`] is enforced here.
+struct Bounds {
+    handshake: Duration,
+    stall: Duration,
+    pings: Rate,
+}
+
+impl Bounds {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            handshake: limits.handshake,
+            stall: limits.stall,
+            pings: limits.pings,
+        }
+    }
+}
+
+/// The transport's own handshake.
+struct Opening {
+    since: Instant,
+    /// None while it did not have to wait.
+    timer: Option<Box<dyn Timer>>,
 }
 
 impl<T: Transport> Guarded<T> {
@@ -34,8 +65,13 @@ impl<T: Transport> Guarded<T> {
     pub fn new(transport: T, runtime: Arc<dyn Runtime>) -> Self {
         Self {
             transport,
+            bounds: Bounds::new(&Limits::default()),
+            opening: Some(Opening {
+                since: runtime.now(),
+                timer: None,
+            }),
             runtime,
-            stall: Limits::default().stall,
+            idle: Bucket::default(),
             reading: Direction::Moving,
             writing: Direction::Moving,
         }
@@ -50,7 +86,31 @@ impl<T: Transport> Guarded<T> {
         } = self.transport.progress();
         let halfway = half_received.then_some(received_bytes);
         self.reading
-            .poll_stalled(halfway, &*self.runtime, self.stall, cx)
+            .poll_stalled(halfway, &*self.runtime, self.bounds.stall, cx)
+    }
+
+    /// Whether a sign of life, or a message that says nothing, is one too many.
+    fn is_flooded(&mut self, received: &Result<Incoming, TransportError>) -> bool {
+        let says_nothing = match received {
+            Ok(Incoming::Message(message)) => message.bytes.is_empty(),
+            Ok(Incoming::Alive) => true,
+            _ => false,
+        };
+        says_nothing && !self.idle.spend(self.runtime.now(), self.bounds.pings)
+    }
+
+    /// Reads nothing more, and lets the transport tell the peer why; for faults that the transport does not know of.
+    fn give_up(&mut self, error: &TransportError) {
+        self.reading = Direction::Stopped;
+        let code = match error {
+            TransportError::Flood => 1008,
+            _ => 1013,
+        };
+        let reason = error.to_string();
+        // Nobody can be told when that fails.
+        let _ = self
+            .transport
+            .start_send(Outgoing::Goodbye(Goodbye { code, reason }));
     }
 
     /// Reads for nobody until the peer has finished: its late bytes would destroy our last words.
@@ -74,7 +134,7 @@ impl<T: Transport> Guarded<T> {
         } = self.transport.progress();
         let halfway = unsent.then_some(sent_bytes);
         self.writing
-            .poll_stalled(halfway, &*self.runtime, self.stall, cx)
+            .poll_stalled(halfway, &*self.runtime, self.bounds.stall, cx)
     }
 
     /// Does `write`, one of the three writing functions, and watches it.
@@ -83,7 +143,7 @@ impl<T: Transport> Guarded<T> {
         cx: &mut Context<'_>,
         write: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<(), TransportError>>,
     ) -> Poll<Result<(), TransportError>> {
-        if self.writing.has_stalled() {
+        if self.writing.has_stopped() {
             return Poll::Ready(Err(TransportError::Stalled));
         }
         let written = write(&mut self.transport, cx);
@@ -102,21 +162,44 @@ impl<T: Transport> Guarded<T> {
 
 impl<T: Transport> Transport for Guarded<T> {
     fn apply(&mut self, limits: &Limits) {
-        self.stall = limits.stall;
+        self.bounds = Bounds::new(limits);
         self.transport.apply(limits);
     }
 
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        let Some(opening) = &mut self.opening else {
+            return Poll::Ready(Ok(()));
+        };
+        if let Poll::Ready(opened) = self.transport.poll_open(cx) {
+            self.opening = None;
+            return Poll::Ready(opened);
+        }
+        let runtime = &*self.runtime;
+        let timer = opening.timer.get_or_insert_with(|| {
+            let mut timer = runtime.timer();
+            timer.arm(opening.since + self.bounds.handshake);
+            timer
+        });
+        ready!(timer.poll_fired(cx));
+        self.opening = None;
+        self.give_up(&TransportError::Late);
+        Poll::Ready(Err(TransportError::Late))
+    }
+
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        if self.reading.has_stalled() {
+        if self.reading.has_stopped() {
             return self.poll_throw_away(cx);
         }
-        let received = self.transport.poll_recv(cx);
-        if received.is_pending() {
-            return self
-                .poll_read_stalled(cx)
-                .map(|()| Err(TransportError::Stalled));
-        }
-        received
+        let error = match self.transport.poll_recv(cx) {
+            Poll::Ready(received) if !self.is_flooded(&received) => return Poll::Ready(received),
+            Poll::Ready(_) => TransportError::Flood,
+            Poll::Pending => {
+                ready!(self.poll_read_stalled(cx));
+                TransportError::Stalled
+            }
+        };
+        self.give_up(&error);
+        Poll::Ready(Err(error))
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
@@ -150,13 +233,13 @@ enum Direction {
     Moving,
     /// Something was half-way when last looked at.
     Watched(Box<Watch>),
-    /// Something half-way made no progress for too long.
-    Stalled,
+    /// Something half-way made no progress for too long, or there was too much of nothing.
+    Stopped,
 }
 
 impl Direction {
-    fn has_stalled(&self) -> bool {
-        matches!(self, Self::Stalled)
+    fn has_stopped(&self) -> bool {
+        matches!(self, Self::Stopped)
     }
 
     fn is_watched(&self) -> bool {
@@ -183,7 +266,7 @@ impl Direction {
             return Poll::Pending;
         };
         *self = next;
-        if self.has_stalled() {
+        if self.has_stopped() {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -230,7 +313,7 @@ impl Watch {
             let end = self.since + stall;
             match halfway {
                 None => return Poll::Ready(Direction::Moving),
-                Some(_) if runtime.now() >= end => return Poll::Ready(Direction::Stalled),
+                Some(_) if runtime.now() >= end => return Poll::Ready(Direction::Stopped),
                 Some(_) => self.timer.arm(end),
             }
         }
@@ -351,11 +434,7 @@ mod tests {
         }
 
         fn info(&self) -> Info {
-            Info {
-                name: "fake",
-                framing: Framing::None,
-                peer: None,
-            }
+            Info::new("fake", Framing::None)
         }
 
         fn progress(&self) -> Progress {

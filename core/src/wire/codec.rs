@@ -59,6 +59,12 @@ pub fn decode(message: &[u8]) -> Result<Option<Frame<'_>>, DecodeError> {
     }
 }
 
+/// Whether `message` begins as a hello does.
+#[cfg(feature = "std")]
+pub(crate) fn is_hello(message: &[u8]) -> bool {
+    message.first() == Some(&0x01)
+}
+
 fn decode_body(kind: u8, body: &[u8]) -> postcard::Result<Option<Frame<'_>>> {
     Ok(Some(match kind {
         0x01 => {

@@ -64,8 +64,8 @@ pub enum CloseReason {
     /// The peer did not keep its promise to speak.
     #[error("the peer was silent for too long")]
     Silent,
-    /// Too many pings, pongs or empty messages.
-    #[error("too many pings or empty messages")]
+    /// Too many pings, pongs, empty messages or fragments of one message.
+    #[error("too many pings, empty messages or fragments")]
     Flood,
     /// A message is not a frame.
     #[error("a message is not a frame")]

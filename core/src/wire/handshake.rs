@@ -13,12 +13,22 @@ use crate::id::ConnectionId;
 pub struct Terms {
     /// The encodings of payloads that this side understands.
     pub encodings: Encodings,
-    /// How often this side will speak at least, in milliseconds.
+    /// How often this side will speak at least, in milliseconds; [`NO_PROMISE`](Self::NO_PROMISE) when it cannot say.
     pub promise_ms: u32,
     /// The largest message this side takes, in bytes.
     pub message_bytes_max: u32,
     /// How many subscriptions this side can hold.
     pub subscriptions_max: u32,
+}
+
+impl Terms {
+    /// In the place of a client's promise: it has to be asked whether it is there.
+    pub const NO_PROMISE: u32 = u32::MAX;
+
+    /// Whether this side speaks by itself.
+    pub const fn promises(&self) -> bool {
+        self.promise_ms != Self::NO_PROMISE
+    }
 }
 
 /// A client's first words. Its layout never changes.

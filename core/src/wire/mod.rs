@@ -42,9 +42,9 @@ mod payload;
 pub use self::call::{Call, Cancel, Credit, End, Failure, FailureCode, Item, Reply};
 #[cfg(feature = "alloc")]
 pub use self::codec::append;
-#[cfg(feature = "std")]
-pub(crate) use self::codec::append_to;
 pub use self::codec::{DecodeError, NoRoom, decode, encode};
+#[cfg(feature = "std")]
+pub(crate) use self::codec::{append_to, is_hello};
 pub use self::control::{Close, CloseReason, Ping, Pong, Received, Return};
 #[cfg(feature = "alloc")]
 pub use self::envelope::Envelope;

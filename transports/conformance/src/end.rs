@@ -118,7 +118,7 @@ impl End {
         loop {
             match ready!(self.0.poll_recv(cx))? {
                 Incoming::Message(message) => return Poll::Ready(Ok(message)),
-                Incoming::Alive => {}
+                Incoming::Alive | Incoming::Goodbye(_) => {}
                 Incoming::End => {
                     return Poll::Ready(Err(Broken("the end came before a message".into())));
                 }
@@ -178,6 +178,7 @@ pub(crate) fn brief(received: &Result<Incoming, TransportError>) -> String {
     match received {
         Ok(Incoming::Message(message)) => format!("a message of {} bytes", message.bytes.len()),
         Ok(Incoming::Alive) => "a sign of life".into(),
+        Ok(Incoming::Goodbye(goodbye)) => format!("a goodbye with code {}", goodbye.code),
         Ok(Incoming::End) => "the end".into(),
         Err(error) => format!("the error \"{error}\""),
     }

@@ -200,6 +200,6 @@ impl Direction {
 fn length(incoming: &Incoming) -> usize {
     match incoming {
         Incoming::Message(message) => message.bytes.len(),
-        Incoming::Alive | Incoming::End => 0,
+        Incoming::Alive | Incoming::Goodbye(_) | Incoming::End => 0,
     }
 }

@@ -199,7 +199,7 @@ impl Transport for Memory {
         let message = match outgoing {
             Outgoing::Message(message) => message,
             Outgoing::Framed(_) => panic!("framed messages given to a transport without framing"),
-            Outgoing::Ping => return Ok(()),
+            Outgoing::Ping | Outgoing::Goodbye(_) => return Ok(()),
         };
         let mut state = self.link.lock();
         if state.is_broken(self.side) {
@@ -230,11 +230,9 @@ impl Transport for Memory {
     }
 
     fn info(&self) -> Info {
-        Info {
-            name: "memory",
-            framing: Framing::None,
-            peer: Some(self.peer.to_string()),
-        }
+        let mut info = Info::new("memory", Framing::None);
+        info.peer = Some(self.peer.to_string());
+        info
     }
 
     fn progress(&self) -> Progress {

@@ -7,7 +7,7 @@ use super::{Drive, PeerCallError};
 use crate::answers::{Answer, CallFailure, Place, shortened};
 use crate::hub::Caller;
 use crate::time::Instant;
-use crate::wire::{Call, Failure, FailureCode, Frame, Payload, Reply};
+use crate::wire::{Call, Encoding, Failure, FailureCode, Frame, Payload, Reply};
 
 /// Room for what stands around the payload of a reply.
 const REPLY_BYTES: usize = 16;
@@ -21,7 +21,7 @@ impl Drive {
             );
         };
         let place = Place::default();
-        let wanted = self.shared().protocol.encoding();
+        let wanted = self.wanted();
         let future = handler(self.caller(place.clone()), call.arguments, wanted);
         let deadline = call
             .deadline_ms
@@ -33,6 +33,12 @@ impl Drive {
         {
             self.reply(call.id, &Err(CallFailure::new(FailureCode::Busy, "")));
         }
+    }
+
+    /// The encoding in which the peer wants typed values.
+    fn wanted(&self) -> Encoding {
+        let class = self.shared().classes.get(self.connection.class());
+        class.protocol.encoding()
     }
 
     pub(super) fn caller(&self, place: Place) -> Caller {

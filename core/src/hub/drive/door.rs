@@ -1,6 +1,6 @@
 //! Letting a client in, or not.
 
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
@@ -9,21 +9,49 @@ use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
 use crate::hub::log;
 use crate::registry::Key;
+use crate::session::Input;
 use crate::sync::write;
 use crate::time::Instant;
 use crate::wire::{Frame, Hello, Refusal};
 
 impl Drive {
+    /// Waits for the transport's own handshake, which may say hello already.
+    pub(super) fn open(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let opened = self.live(|live| live.link.poll_open(cx));
+        self.upgrade = ready!(opened.unwrap_or(Poll::Ready(None)));
+        self.open = true;
+        if let Some(reason) = self.turned_away {
+            self.refuse(&Refuse::new(reason, Some(self.shared().return_after())));
+            return Poll::Ready(());
+        }
+        let Some(upgrade) = &self.upgrade else {
+            return Poll::Ready(());
+        };
+        let implied = self.live(|live| live.link.implied_hello(upgrade));
+        if let Some(Input::Hello(hello)) = implied {
+            self.hello(hello, now);
+        }
+        Poll::Ready(())
+    }
+
     pub(super) fn hello(&mut self, hello: Hello<'_>, now: Instant) {
+        self.live(|live| {
+            let (protocol, framing) = (live.link.protocol(), live.link.framing());
+            let class = self.shared().classes.find(protocol, framing).clone();
+            self.connection.set_class(&class, live);
+        });
         // Before the application is asked: it may take its time, and it may keep books.
         if let Some(refuse) = self.shared().has_no_place() {
             return self.refuse(&refuse);
         }
+        let upgrade = self.upgrade.take();
+        let token = hello.token.map(Bytes::copy_from_slice);
         let ask = Ask {
             connection: self.connection.id,
-            token: hello.token.map(Bytes::copy_from_slice),
+            token: token.or_else(|| upgrade.as_ref()?.token()),
             transport: self.connection.info.name,
             peer: self.connection.info.peer.clone(),
+            upgrade,
         };
         match &self.hub.shared.on_connect {
             Some(hook) => self.admission = Some(hook(ask)),

@@ -25,6 +25,8 @@ use crate::registry::Key;
 use crate::runtime::{BoxFuture, Timer};
 use crate::session::{Ending, Input, SessionEvent};
 use crate::time::Instant;
+use crate::transport::Upgrade;
+use crate::wire::Refusal;
 
 /// Runs one connection to its end; the future of [`Hub::attach`](super::Hub::attach).
 #[must_use = "a connection lives as long as its future is polled"]
@@ -34,6 +36,12 @@ pub(crate) struct Drive {
     stage: Stage,
     /// Of a connection without a shard.
     timer: Option<Box<dyn Timer>>,
+    /// Why it was not even asked for its hello.
+    turned_away: Option<Refusal>,
+    /// The transport's own handshake is done, or never will be.
+    open: bool,
+    /// What the peer asked for in it, until somebody wants to know.
+    upgrade: Option<Box<Upgrade>>,
     admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
     answers: Answers,
     key: Option<Key>,
@@ -77,12 +85,21 @@ impl Drive {
             .shard()
             .is_none()
             .then(|| hub.shared.runtime.timer());
+        let turned_away = hub.shared.has_no_room();
+        if let Some(reason) = turned_away
+            && let Some(live) = connection.live().as_mut()
+        {
+            live.link.session.refuse(reason, None, "");
+        }
         hub.shared.arrive(&connection);
         Self {
             hub,
             connection,
             stage: Stage::Running,
             timer,
+            turned_away,
+            open: false,
+            upgrade: None,
             admission: None,
             answers,
             key: None,
@@ -141,6 +158,9 @@ impl Drive {
 
     /// Acts on what the peer said.
     fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Reading {
+        if !self.open && self.open(now, cx).is_pending() {
+            return Reading::Drained;
+        }
         let hub = self.hub.shared.clone();
         let mut frames = hub.limits.turn_frames_max.max(1);
         let mut bytes = hub.limits.turn_bytes_max.max(1) as usize;

@@ -4,8 +4,8 @@ use core::ops::{Add, AddAssign, Sub, SubAssign};
 
 use bytes::{Buf, Bytes};
 
-use super::framed_length;
-use crate::hub::segment::{Segments, Slice};
+use crate::hub::class::Class;
+use crate::hub::segment::Slice;
 
 /// Whole messages of one owner, or a note that some are missing.
 pub(super) struct Entry {
@@ -70,15 +70,15 @@ impl Piece {
     }
 
     /// Lets go of the first message; says how long it was.
-    pub(super) fn pop_message(&mut self, segments: &Segments) -> usize {
+    pub(super) fn pop_message(&mut self, class: &Class) -> usize {
         match self {
             Self::Shared(slice) => {
-                let length = framed_length(&segments.bytes(slice));
+                let length = class.framing.framed_bytes(&class.segments.bytes(slice));
                 slice.start += length as u32;
                 length
             }
             Self::Own(own) => {
-                let length = framed_length(own);
+                let length = class.framing.framed_bytes(own);
                 own.advance(length);
                 length
             }

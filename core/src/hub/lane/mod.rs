@@ -9,20 +9,16 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use self::entry::{Entry, Load, Owner, Piece};
 pub(crate) use self::offer::{Offer, Taken};
-use super::segment::Segments;
+use super::class::Class;
 use crate::limits::Limits;
 use crate::link::Chunk;
-use crate::protocol::Protocol;
 use crate::session::{CallSlot, Lane, Store};
 use crate::transport::Framing;
 use crate::wire::{Frame, Lagged};
-
-/// Every message in a lane has its length in front, in this many bytes.
-const PREFIX: usize = 4;
 
 /// A bounded queue of frames.
 ///
@@ -43,20 +39,15 @@ pub(crate) struct HubLane {
     entries_max: usize,
     /// The largest message that the peer takes.
     message_bytes_max: usize,
-    framing: Framing,
-    protocol: Arc<dyn Protocol>,
-    segments: Arc<Segments>,
+    class: Arc<Class>,
+    /// The transport frames messages by itself.
+    one_by_one: bool,
     /// The newest segment when old ones were let go of.
     looked_at: u64,
 }
 
 impl HubLane {
-    pub(crate) fn new(
-        limits: &Limits,
-        framing: Framing,
-        protocol: Arc<dyn Protocol>,
-        segments: Arc<Segments>,
-    ) -> Self {
+    pub(crate) fn new(limits: &Limits, class: Arc<Class>, framing: Framing) -> Self {
         Self {
             entries: VecDeque::new(),
             all: Load::default(),
@@ -70,9 +61,8 @@ impl HubLane {
                 .saturating_add(limits.answers_waiting_max as usize)
                 .saturating_add(limits.subscriptions_max.max(1) as usize),
             message_bytes_max: usize::MAX,
-            framing,
-            protocol,
-            segments,
+            class,
+            one_by_one: framing == Framing::None,
             looked_at: 0,
         }
     }
@@ -80,6 +70,16 @@ impl HubLane {
     /// Offers no larger events to the peer from now on: it would end the connection.
     pub(crate) fn set_message_bytes_max(&mut self, bytes: u32) {
         self.message_bytes_max = bytes as usize;
+    }
+
+    /// Holds frames of this class from now on, for a transport with this framing. Nothing waits yet.
+    pub(crate) fn set_class(&mut self, class: Arc<Class>, framing: Framing) {
+        debug_assert!(
+            self.entries.is_empty(),
+            "a class is chosen before the first frame"
+        );
+        self.class = class;
+        self.one_by_one = framing == Framing::None;
     }
 
     /// Frames that wait, without notes about missing ones.
@@ -102,7 +102,7 @@ impl HubLane {
 
     /// Appends an answer to the peer; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
     pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
-        let own = self.segments.own(self.encode(frame));
+        let own = self.class.segments.own(self.class.framed(frame));
         self.push(Piece::Own(own), 1, Owner::Answer);
     }
 
@@ -112,10 +112,10 @@ impl HubLane {
     ///
     /// False, and nothing is appended.
     pub(crate) fn push_fixed(&mut self, frame: &Frame<'_>) -> bool {
-        let bytes = self.encode(frame);
+        let bytes = self.class.framed(frame);
         let fits = self.fits(bytes.len(), 1);
         if fits {
-            let own = self.segments.own(bytes);
+            let own = self.class.segments.own(bytes);
             self.push(Piece::Own(own), 1, Owner::Fixed);
         }
         fits
@@ -166,12 +166,6 @@ impl HubLane {
         }
     }
 
-    fn encode(&self, frame: &Frame<'_>) -> Bytes {
-        let mut bytes = BytesMut::new();
-        append_framed(&*self.protocol, frame, &mut bytes);
-        bytes.freeze()
-    }
-
     /// Writes the note that is next, if one is. From now on it is a frame like others: what goes missing later
     /// is not part of it.
     fn write_note(&mut self) {
@@ -190,7 +184,7 @@ impl HubLane {
             missed,
         });
         let entry = Entry {
-            piece: Piece::Own(self.segments.own(self.encode(&lagged))),
+            piece: Piece::Own(self.class.segments.own(self.class.framed(&lagged))),
             frames: 1,
             owner: Owner::Fixed,
         };
@@ -210,7 +204,7 @@ impl HubLane {
         };
         let mut frames = first.frames;
         // Who takes one message at a time has no use for its neighbours.
-        while let Framing::LengthPrefix = self.framing
+        while !self.one_by_one
             && let Some(entry) = entries.next()
             && let Piece::Shared(next) = &entry.piece
             && whole.touches(next)
@@ -218,7 +212,7 @@ impl HubLane {
             whole.end = next.end;
             frames += entry.frames;
         }
-        Some((self.segments.bytes(&whole), frames))
+        Some((self.class.segments.bytes(&whole), frames))
     }
 
     fn pop(&mut self) -> Option<u32> {
@@ -235,7 +229,7 @@ impl HubLane {
         let Some(entry) = self.entries.front_mut() else {
             return;
         };
-        let bytes = entry.piece.pop_message(&self.segments);
+        let bytes = entry.piece.pop_message(&self.class);
         entry.frames -= 1;
         let (load, owner) = (Load { bytes, frames: 1 }, entry.owner);
         self.discount(load, owner);
@@ -251,13 +245,12 @@ impl Lane for HubLane {
 
     fn peek(&mut self) -> Option<(Chunk, u32)> {
         let (bytes, frames) = self.front()?;
-        match self.framing {
-            Framing::None => {
-                let length = framed_length(&bytes);
-                Some((Chunk::Frame(bytes.slice(PREFIX..length)), 1))
-            }
-            Framing::LengthPrefix => Some((Chunk::Framed(bytes), frames)),
+        if !self.one_by_one {
+            return Some((Chunk::Framed(bytes), frames));
         }
+        let framing = self.class.framing;
+        let message = framing.head_bytes(&bytes)..framing.framed_bytes(&bytes);
+        Some((Chunk::Frame(bytes.slice(message)), 1))
     }
 
     fn sent(&mut self, mut frames: u32) {
@@ -286,22 +279,4 @@ impl Store for HubStore {
     fn parts(&mut self) -> (&mut HubLane, &mut [CallSlot]) {
         (&mut self.lane, &mut self.slots)
     }
-}
-
-/// Appends a frame as lanes and segments hold it: a length of four bytes, then the message.
-pub(crate) fn append_framed(protocol: &dyn Protocol, frame: &Frame<'_>, into: &mut BytesMut) {
-    let start = into.len();
-    into.extend_from_slice(&[0; PREFIX]);
-    protocol.encode(frame, into);
-    let length = (into.len() - start - PREFIX) as u32;
-    into[start..start + PREFIX].copy_from_slice(&length.to_be_bytes());
-}
-
-/// The length of the first message, prefix included.
-fn framed_length(framed: &[u8]) -> usize {
-    framed
-        .first_chunk::<PREFIX>()
-        .map_or(framed.len(), |prefix| {
-            PREFIX + u32::from_be_bytes(*prefix) as usize
-        })
 }

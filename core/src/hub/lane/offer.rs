@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 
+use super::HubLane;
 use super::entry::{Entry, Load, Owner, Piece};
-use super::{HubLane, PREFIX};
 use crate::hub::segment::{GENERATIONS_KEPT, Slice};
 use crate::policy::Policy;
 use crate::wire::CloseReason;
 
 /// Consecutive events of one topic, framed, as they are offered to each lane.
 pub(crate) struct Offer<'a> {
+    /// Whose lanes it is for.
+    pub(crate) class: u8,
     /// All of them.
     pub(crate) slice: &'a Slice,
     /// Where each of them ends, from the start of the slice.
@@ -71,7 +73,8 @@ impl HubLane {
     fn offer_fixed(&mut self, offer: &Offer<'_>, tight: bool) -> Taken {
         let count = offer.ends.len() as u32;
         let overflow = if self.is_too_large(offer.largest) {
-            let (size, max) = (offer.largest - PREFIX, self.message_bytes_max);
+            let size = self.class.message_bytes(offer.largest);
+            let max = self.message_bytes_max;
             Some(CloseReason::MessageTooLarge {
                 size: size as u64,
                 max: max as u64,
@@ -97,7 +100,7 @@ impl HubLane {
 
     /// Whether the peer would not take a message of this size, framed.
     fn is_too_large(&self, framed: usize) -> bool {
-        framed > self.message_bytes_max.saturating_add(PREFIX)
+        self.class.message_bytes(framed) > self.message_bytes_max
     }
 
     /// Appends a slice; a neighbour of the last entry becomes part of it.
@@ -282,17 +285,17 @@ impl HubLane {
 
     /// Copies what waits in old segments, so that it does not keep all of them. Looks at everything that waits, so not too often.
     fn let_go(&mut self) {
-        let newest = self.segments.newest();
+        let newest = self.class.segments.newest();
         if newest - self.looked_at < GENERATIONS_KEPT {
             return;
         }
         self.looked_at = newest;
         for entry in &mut self.entries {
             if let Piece::Shared(slice) = &entry.piece
-                && self.segments.is_wasted_on(slice)
+                && self.class.segments.is_wasted_on(slice)
             {
-                let copy = Bytes::copy_from_slice(&self.segments.bytes(slice));
-                entry.piece = Piece::Own(self.segments.own(copy));
+                let copy = Bytes::copy_from_slice(&self.class.segments.bytes(slice));
+                entry.piece = Piece::Own(self.class.segments.own(copy));
             }
         }
     }

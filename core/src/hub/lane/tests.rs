@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::string::String;
 use std::vec;
 
+use bytes::BytesMut;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::hub::class::Classes;
 use crate::hub::segment::{Budget, GENERATIONS_KEPT};
 use crate::policy::Policy;
-use crate::protocol::Postcard;
+use crate::protocol::{Postcard, Protocol};
+use crate::transport::Kind;
 use crate::wire::{self, Ack, Call, CloseReason, Event, Outcome, Payload};
 
 mod fixed;
@@ -17,6 +21,9 @@ mod memory;
 mod policies;
 mod random;
 mod writing;
+
+/// The length in front of a message.
+const PREFIX: usize = 4;
 
 /// One message, as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +38,7 @@ use Heard as H;
 
 struct Bench {
     lane: HubLane,
-    segments: Arc<Segments>,
+    class: Arc<Class>,
     budget: Arc<Budget>,
     next: u32,
 }
@@ -48,11 +55,13 @@ impl Bench {
             ..Limits::default()
         };
         let budget = Arc::new(Budget::new(u64::MAX));
-        let segments = Arc::new(Segments::new(budget.clone()));
-        let lane = HubLane::new(&limits, framing, Arc::new(Postcard), segments.clone());
+        let postcard: Arc<dyn Protocol> = Arc::new(Postcard);
+        let classes = Classes::new(&[postcard.clone()].into(), &budget);
+        let class = classes.find(&postcard, framing).clone();
+        let lane = HubLane::new(&limits, class.clone(), framing);
         Self {
             lane,
-            segments,
+            class,
             budget,
             next: 0,
         }
@@ -72,8 +81,9 @@ impl Bench {
             append_event(topic, self.next, *size, &mut framed);
             ends.push(framed.len() as u32);
         }
-        let slice = self.segments.append(&framed);
+        let slice = self.class.segments.append(&framed);
         let offer = Offer {
+            class: 0,
             slice: &slice,
             ends: &ends,
             largest: sizes.iter().copied().max().unwrap_or(0),
@@ -177,7 +187,9 @@ fn append_event(topic: char, number: u32, size: usize, into: &mut BytesMut) {
             offset: None,
             payload,
         };
-        append_framed(&Postcard, &Frame::Event(event), into);
+        Framing::LengthPrefix.append(Kind::Binary, into, |into| {
+            Postcard.encode(&Frame::Event(event), into);
+        });
         if into.len() - start <= size {
             break;
         }
@@ -204,7 +216,7 @@ fn hear(message: &[u8]) -> Heard {
 fn hear_all(mut framed: &[u8]) -> Vec<Heard> {
     let mut all = Vec::new();
     while !framed.is_empty() {
-        let length = framed_length(framed);
+        let length = Framing::LengthPrefix.framed_bytes(framed);
         all.push(hear(&framed[PREFIX..length]));
         framed = &framed[length..];
     }

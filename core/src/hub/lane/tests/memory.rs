@@ -42,14 +42,14 @@ fn without_memory_for_more_two_events_make_room_for_one() {
 fn what_waits_in_old_segments_is_copied_out_of_them() {
     let mut bench = Bench::new(1_000_000, 1_000);
     // Much that others have had, and a little that waits here.
-    let much = bench.segments.append(&[0; 50_000]);
+    let much = bench.class.segments.append(&[0; 50_000]);
     bench.offer(OLDEST, 'a', 50);
-    bench.segments.bytes(&much);
+    bench.class.segments.bytes(&much);
     drop(much);
     assert!(bench.budget.used() > 50_000);
     for _ in 0..2 * GENERATIONS_KEPT {
-        let slice = bench.segments.append(&[0; 10]);
-        bench.segments.bytes(&slice);
+        let slice = bench.class.segments.append(&[0; 10]);
+        bench.class.segments.bytes(&slice);
         bench.offer(OLDEST, 'a', 50);
     }
     assert!(bench.budget.used() < 5_000, "{}", bench.budget.used());

@@ -1,0 +1,115 @@
+//! What connections have in common that get the same bytes: one protocol in one framing.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use bytes::{Bytes, BytesMut};
+
+use super::segment::{Budget, Segments};
+use crate::link::Protocols;
+use crate::protocol::Protocol;
+use crate::transport::Framing;
+use crate::wire::Frame;
+
+/// The framings in which events are prepared. Transports without one take the messages out of the first.
+const FRAMINGS: [Framing; 2] = [Framing::LengthPrefix, Framing::WebSocket];
+
+/// The protocols of a hub, so that a set of classes is one word.
+pub(crate) const PROTOCOLS_MAX: usize = 16;
+
+/// A protocol in a framing: events are encoded once for each that is in use.
+pub(crate) struct Class {
+    /// Its place among the classes of the hub.
+    pub(crate) index: u8,
+    pub(crate) protocol: Arc<dyn Protocol>,
+    pub(crate) framing: Framing,
+    pub(crate) segments: Segments,
+}
+
+impl Class {
+    /// Appends a frame as lanes and segments of this class hold it.
+    pub(crate) fn append(&self, frame: &Frame<'_>, into: &mut BytesMut) {
+        self.framing.append(self.protocol.kind(), into, |into| {
+            self.protocol.encode(frame, into);
+        });
+    }
+
+    /// A frame as lanes and segments of this class hold it.
+    pub(crate) fn framed(&self, frame: &Frame<'_>) -> Bytes {
+        let mut bytes = BytesMut::new();
+        self.append(frame, &mut bytes);
+        bytes.freeze()
+    }
+
+    /// The size of a message that has so many bytes framed.
+    pub(crate) fn message_bytes(&self, framed: usize) -> usize {
+        let head = match (self.framing, framed) {
+            (Framing::WebSocket, ..=127) => 2,
+            (Framing::WebSocket, 65_540..) => 10,
+            _ => 4,
+        };
+        framed.saturating_sub(head)
+    }
+}
+
+/// All classes of a hub.
+pub(crate) struct Classes(Vec<Arc<Class>>);
+
+impl Classes {
+    pub(crate) fn new(protocols: &Protocols, budget: &Arc<Budget>) -> Self {
+        let mut classes = Vec::new();
+        for framing in FRAMINGS {
+            for protocol in protocols.iter() {
+                classes.push(Arc::new(Class {
+                    index: classes.len() as u8,
+                    protocol: protocol.clone(),
+                    framing,
+                    segments: Segments::new(budget.clone()),
+                }));
+            }
+        }
+        Self(classes)
+    }
+
+    /// The class of connections that speak `protocol` over a transport with `framing`.
+    pub(crate) fn find(&self, protocol: &Arc<dyn Protocol>, framing: Framing) -> &Arc<Class> {
+        let framing = match framing {
+            Framing::WebSocket => Framing::WebSocket,
+            Framing::None | Framing::LengthPrefix => Framing::LengthPrefix,
+        };
+        let found = self
+            .0
+            .iter()
+            .find(|class| class.framing == framing && class.protocol.name() == protocol.name());
+        found.unwrap_or(&self.0[0])
+    }
+
+    /// Those of a set, in order.
+    pub(crate) fn of(&self, set: ClassSet) -> impl Iterator<Item = &Arc<Class>> {
+        self.0.iter().filter(move |class| set.contains(class.index))
+    }
+
+    pub(crate) fn get(&self, index: u8) -> &Arc<Class> {
+        &self.0[usize::from(index)]
+    }
+}
+
+/// Some of the classes of a hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClassSet(u32);
+
+impl ClassSet {
+    pub(crate) fn with(self, index: u8) -> Self {
+        Self(self.0 | 1 << index)
+    }
+
+    fn contains(self, index: u8) -> bool {
+        self.0 & 1 << index != 0
+    }
+}
+
+impl FromIterator<u8> for ClassSet {
+    fn from_iter<I: IntoIterator<Item = u8>>(indices: I) -> Self {
+        indices.into_iter().fold(Self::default(), Self::with)
+    }
+}

@@ -1,0 +1,125 @@
+//! What a peer asked for when its transport began as an HTTP request: [`Upgrade`].
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use bytes::Bytes;
+
+/// The request that a transport began with, as WebSocket and other transports over HTTP do.
+///
+/// Its `Debug` form shows neither the values of headers nor those of the query: they may be secrets.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Upgrade {
+    /// The sub-protocol that both sides agreed on: the name of a [`Protocol`](crate::protocol::Protocol).
+    pub protocol: Option<String>,
+    /// The path, as it was sent, without the query.
+    pub path: String,
+    /// The query, decoded, in order.
+    pub query: Vec<(String, String)>,
+    /// The headers, in order, their names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Upgrade {
+    /// The first header of this name, in lower case, when it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        core::str::from_utf8(value).ok()
+    }
+
+    /// The first parameter of this name in the query.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.query.iter().find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
+    /// What the peer shows to be let in: the bearer token of its `authorization` header
+    /// ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), or `access_token` in the query, as browsers cannot set headers.
+    pub fn token(&self) -> Option<Bytes> {
+        let bearer = |value: &str| {
+            let (scheme, token) = value.split_once(' ')?;
+            let token = token.trim();
+            scheme
+                .eq_ignore_ascii_case("bearer")
+                .then(|| Bytes::copy_from_slice(token.as_bytes()))
+        };
+        let header = self.header("authorization").and_then(bearer);
+        header.or_else(|| {
+            let token = self.parameter("access_token")?;
+            Some(Bytes::copy_from_slice(token.as_bytes()))
+        })
+    }
+
+    /// Whether the peer will say hello by itself: `hello` in the query. Otherwise the upgrade says it, in protocols that
+    /// [allow that](crate::protocol::Protocol::implies_hello).
+    pub fn says_hello(&self) -> bool {
+        self.parameter("hello").is_some()
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = |pairs: &mut dyn Iterator<Item = &'_ String>| {
+            pairs.map(String::as_str).collect::<Vec<_>>().join(" ")
+        };
+        f.debug_struct("Upgrade")
+            .field("protocol", &self.protocol)
+            .field("path", &self.path)
+            .field(
+                "query",
+                &names(&mut self.query.iter().map(|(name, _)| name)),
+            )
+            .field(
+                "headers",
+                &names(&mut self.headers.iter().map(|(name, _)| name)),
+            )
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+
+    fn upgrade(header: Option<&str>, query: &[(&str, &str)]) -> Upgrade {
+        let header = header.map(|value| ("authorization".into(), value.into()));
+        let query = query
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        Upgrade {
+            headers: header.into_iter().collect(),
+            query: query.collect(),
+            ..Upgrade::default()
+        }
+    }
+
+    #[test]
+    fn a_token_is_in_the_header_or_in_the_query() {
+        let query = [("access_token", "of the query")];
+        let token = |header, query| upgrade(header, query).token();
+        assert_eq!(
+            token(Some("Bearer abc"), &query).as_deref(),
+            Some(&b"abc"[..])
+        );
+        assert_eq!(token(Some("bearer abc"), &[]).as_deref(), Some(&b"abc"[..]));
+        assert_eq!(token(None, &query).as_deref(), Some(&b"of the query"[..]));
+        assert_eq!(
+            token(Some("Basic abc"), &query).as_deref(),
+            Some(&b"of the query"[..])
+        );
+        assert_eq!(token(Some("Bearer"), &[]), None);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let shown = format!(
+            "{:?}",
+            upgrade(Some("Bearer abc"), &[("access_token", "xyz")])
+        );
+        assert!(shown.contains("access_token") && shown.contains("authorization"));
+        assert!(!shown.contains("abc") && !shown.contains("xyz"), "{shown}");
+    }
+}
