@@ -134,7 +134,7 @@ impl<S: Socket> Transport for Tcp<S> {
             }
             Outgoing::Framed(bytes) => self.stream.outbox().push(bytes),
             // TCP has none that a peer would see.
-            Outgoing::Ping => {}
+            Outgoing::Ping | Outgoing::Goodbye(_) => {}
         }
         Ok(())
     }
@@ -153,11 +153,9 @@ impl<S: Socket> Transport for Tcp<S> {
     }
 
     fn info(&self) -> Info {
-        Info {
-            name: "tcp",
-            framing: Framing::LengthPrefix,
-            peer: self.stream.peer(),
-        }
+        let mut info = Info::new("tcp", Framing::LengthPrefix);
+        info.peer = self.stream.peer();
+        info
     }
 
     fn progress(&self) -> Progress {
