@@ -15,7 +15,7 @@ const PIECES_MAX: usize = 32;
 
 /// Bytes to and from a peer: a socket, what waits to be written to it, and how far both ways have come.
 ///
-/// Reading and writing keep one waker each, the newest. The end of `S` is the end of both ways.
+/// Reading and writing keep one waker each, the newest.
 #[derive(Debug)]
 pub struct Stream<S> {
     socket: S,
