@@ -117,3 +117,67 @@ fn what_is_due_and_cannot_leave_wakes_nobody_up() {
     let dead = client.now - PROMISE + PROMISE + GRACE;
     assert_eq!(client.session.poll_timeout(), Some(dead));
 }
+
+/// A hub whose client has said hello by an upgrade, and promises nothing.
+fn hub_that_asks() -> Side {
+    let mut hub = Side::hub();
+    let input = hub.session.imply_hello();
+    assert!(matches!(input, Input::Hello(hello) if !hello.terms.promises()));
+    hub.session.welcome(ID, hub.now);
+    hub
+}
+
+#[test]
+fn a_peer_that_promises_nothing_is_asked_and_lives_as_long_as_it_answers() {
+    let mut hub = hub_that_asks();
+    for nonce in 1..=100 {
+        hub.after(PROMISE - MILLISECOND);
+        assert_says(&mut hub, &[]);
+        hub.after(MILLISECOND);
+        assert_says(&mut hub, &[ping(nonce)]);
+        hub.after(SECOND);
+        hub.session.handle_alive(hub.now);
+    }
+    assert!(hub.session.is_ready());
+}
+
+#[test]
+fn a_peer_that_promises_nothing_is_dead_when_it_does_not_answer() {
+    let mut hub = hub_that_asks();
+    hub.after(PROMISE);
+    assert_says(&mut hub, &[ping(1)]);
+    // Asked once: what it is sent meanwhile is no question.
+    hub.pushes(EVENT);
+    assert_says(&mut hub, &[EVENT]);
+    hub.after(GRACE - MILLISECOND);
+    assert_says(&mut hub, &[]);
+    assert!(hub.session.is_ready());
+    hub.after(MILLISECOND);
+    assert_ends(&mut hub, Ending::ByUs(because(CloseReason::Silent)));
+}
+
+#[test]
+fn who_speaks_by_itself_is_not_asked() {
+    let mut hub = hub_that_asks();
+    for _ in 0..10 {
+        hub.after(PROMISE - SECOND);
+        hub.hears(PUBLISH);
+        assert_says(&mut hub, &[]);
+    }
+}
+
+#[test]
+fn a_hello_is_implied_once_and_by_clients_only() {
+    let mut hub = hub_that_asks();
+    assert_eq!(hub.session.imply_hello(), Input::Nothing);
+    assert_eq!(Side::client().session.imply_hello(), Input::Nothing);
+}
+
+#[test]
+fn a_goodbye_from_below_is_a_polite_end_without_an_answer() {
+    let mut hub = ready_hub();
+    hub.session.handle_goodbye();
+    assert!(hub.session.has_parted());
+    assert_says(&mut hub, &[]);
+    assert_ends(&mut hub, Ending::ByPeer(DONE));
+}
