@@ -40,6 +40,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..120)
 }
 
+fn framings() -> impl Strategy<Value = Framing> {
+    proptest::sample::select(&[Framing::None, Framing::LengthPrefix, Framing::WebSocket][..])
+}
+
 fn policy_of(subscription: u32) -> Policy {
     let policies = [
         Policy::Disconnect,
@@ -77,8 +81,7 @@ impl Reader {
 
 proptest! {
     #[test]
-    fn every_loss_is_told_and_every_bound_is_kept(steps in steps(), framed: bool, frames_max in 1..12_u32) {
-        let framing = if framed { Framing::LengthPrefix } else { Framing::None };
+    fn every_loss_is_told_and_every_bound_is_kept(steps in steps(), framing in framings(), frames_max in 1..12_u32) {
         let mut bench = Bench::with_framing(framing, 500, frames_max);
         let mut readers: BTreeMap<u32, Reader> = BTreeMap::new();
         let mut owner_of = BTreeMap::new();

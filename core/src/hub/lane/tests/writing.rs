@@ -13,6 +13,16 @@ fn slices_that_touch_are_one_entry_and_one_chunk() {
 }
 
 #[test]
+fn frames_of_a_websocket_leave_in_one_chunk_or_are_taken_one_by_one() {
+    let mut bench = Bench::with_framing(Framing::WebSocket, 10_000, 100);
+    bench.offer_run(FIXED, 'a', &[50, 500, 60], false);
+    assert_eq!(bench.lane.peek().map(|(_, frames)| frames), Some(3));
+    bench.lane.sent(1);
+    bench.check();
+    assert_eq!(bench.drain(), [event("a", 2), event("a", 3)]);
+}
+
+#[test]
 fn neighbours_that_may_be_dropped_leave_in_one_chunk_too() {
     let mut bench = Bench::new(10_000, 100);
     bench.offer(OLDEST, 'a', 50);
