@@ -1,0 +1,1 @@
+//! What the transport does with a socket that does what it is told.

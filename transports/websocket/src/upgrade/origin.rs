@@ -1,0 +1,56 @@
+//! Whose page a request comes from: the defence against
+//! [cross-site WebSocket hijacking](https://www.rfc-editor.org/rfc/rfc6455#section-10.2).
+
+/// Whether a page of `origin` may ask for what `authority` has: its own host on any port, or one of `listed`.
+///
+/// `*` in the list stands for all.
+pub(crate) fn is_allowed(origin: &str, authority: &str, listed: &[String]) -> bool {
+    let is_listed = |known: &String| known == "*" || known.eq_ignore_ascii_case(origin);
+    let is_own = || {
+        let host = page_host(origin)?;
+        Some(host.eq_ignore_ascii_case(host_of(authority)?))
+    };
+    listed.iter().any(is_listed) || is_own().unwrap_or(false)
+}
+
+/// The host of a page that a web server has sent.
+fn page_host(origin: &str) -> Option<&str> {
+    let (scheme, authority) = origin.split_once("://")?;
+    let is_web = ["http", "https"]
+        .iter()
+        .any(|web| scheme.eq_ignore_ascii_case(web));
+    host_of(authority).filter(|_| is_web)
+}
+
+/// The host of `host[:port]`, where an IPv6 address has brackets; `None` when it is none.
+pub(crate) fn host_of(authority: &str) -> Option<&str> {
+    split(authority).map(|(host, _)| host)
+}
+
+/// A host and what follows the colon behind it.
+pub(crate) fn split(authority: &str) -> Option<(&str, Option<&str>)> {
+    let address_end = authority.starts_with('[').then(|| authority.find(']'));
+    let host_end = match address_end {
+        Some(end) => end? + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority.split_at(host_end);
+    let port = match rest {
+        "" => None,
+        rest => Some(rest.strip_prefix(':')?),
+    };
+    let is_number = port.is_none_or(|port| port.bytes().all(|byte| byte.is_ascii_digit()));
+    (is_host(host) && is_number).then_some((host, port))
+}
+
+/// The characters of RFC 3986, section 3.2.2, in brackets those of an address.
+fn is_host(host: &str) -> bool {
+    let address = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
+    match address {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_name),
+    }
+}
