@@ -11,12 +11,14 @@ mod answer;
 mod ask;
 mod fields;
 mod head;
+#[cfg(test)]
+mod oracle;
 mod origin;
 mod refusal;
 mod request;
 
 pub(crate) use self::answer::{Answer, Terms, answer};
 pub(crate) use self::ask::ask;
-pub(crate) use self::head::{Head, TooLong};
+pub(crate) use self::head::Head;
 pub(crate) use self::refusal::{refuse, too_long};
 pub(crate) use self::request::Request;

@@ -74,7 +74,9 @@ fn parse<'a>(request: &mut httparse::Request<'_, 'a>, head: &'a [u8]) -> Result<
         Err(Error::TooManyHeaders) => {
             return Err(Refusal::too_large("the request has more than 100 headers"));
         }
-        Err(Error::Version) => return Err(Refusal::version("only HTTP/1.1 is spoken here")),
+        Err(Error::Version) if names_http(head) => {
+            return Err(Refusal::version("only HTTP/1.1 is spoken here"));
+        }
         _ => return Err(Refusal::bad("this is not an HTTP request")),
     }
     // Readers that differ about where a line ends differ about what a request says.
@@ -85,6 +87,14 @@ fn parse<'a>(request: &mut httparse::Request<'_, 'a>, head: &'a [u8]) -> Result<
         ));
     }
     Ok(())
+}
+
+/// Whether the first line is one of HTTP, of whatever version: a method, a target, a version.
+fn names_http(head: &[u8]) -> bool {
+    let line = head.split(|byte| *byte == b'\n').next();
+    let mut words = line.unwrap_or_default().split(|byte| *byte == b' ');
+    let version = words.nth(2).unwrap_or_default();
+    version.starts_with(b"HTTP/") && words.next().is_none()
 }
 
 /// Whether it is about a WebSocket at all.
@@ -211,3 +221,6 @@ fn upgrade(target: &Target<'_>, fields: Fields<'_>, protocol: Option<&str>) -> U
         headers: fields.owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

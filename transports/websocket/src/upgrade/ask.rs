@@ -189,3 +189,6 @@ fn explain(error: Error, request: &Request) -> io::Error {
         error => invalid(format!("the server's response opens no WebSocket: {error}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,3 +82,79 @@ impl Head {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+    fn fed(bytes: &[u8]) -> (Result<Option<usize>, TooLong>, Vec<u8>) {
+        let mut head = Head::new();
+        (head.feed(bytes), head.bytes().to_vec())
+    }
+
+    #[test]
+    fn a_head_is_whole_wherever_it_is_cut() {
+        for cut in 0..REQUEST.len() {
+            let mut head = Head::new();
+            assert_eq!(head.feed(&REQUEST[..cut]), Ok(None), "{cut}");
+            assert!(!head.is_whole());
+            let rest = REQUEST.len() - cut;
+            assert_eq!(head.feed(&REQUEST[cut..]), Ok(Some(rest)), "{cut}");
+            assert!(head.is_whole());
+            assert_eq!(head.bytes(), REQUEST);
+        }
+    }
+
+    #[test]
+    fn what_follows_the_head_stays_outside() {
+        let mut head = Head::new();
+        let both = [REQUEST, b"\x81\x01a\n\n"].concat();
+        assert_eq!(head.feed(&both), Ok(Some(REQUEST.len())));
+        assert_eq!(head.feed(b"\n\n"), Ok(Some(0)));
+        assert_eq!(head.bytes(), REQUEST);
+    }
+
+    #[test]
+    fn bare_line_feeds_end_lines_and_carriage_returns_do_not() {
+        for (bytes, whole) in [
+            (&b"a\nb\n\n"[..], true),
+            (b"a\r\nb\n\r\n", true),
+            (b"a\r\rb\r\r\r", false),
+            (b"a\n\rb\r\n", false),
+            (b"a\n\r\r\n", false),
+        ] {
+            let expected = whole.then_some(bytes.len());
+            assert_eq!(fed(bytes).0, Ok(expected), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn empty_lines_before_a_request_are_not_its_end() {
+        let bytes = [b"\r\n\n\r\n", REQUEST].concat();
+        assert_eq!(fed(&bytes), (Ok(Some(bytes.len())), bytes));
+        assert_eq!(fed(&b"\r\n".repeat(HEAD_BYTES_MAX)).0, Err(TooLong));
+    }
+
+    #[test]
+    fn a_head_of_the_longest_length_is_whole_and_one_more_is_too_long() {
+        let exactly = |length: usize| [&vec![b'a'; length - 4][..], b"\r\n\r\n"].concat();
+        let longest = exactly(HEAD_BYTES_MAX);
+        assert_eq!(fed(&longest), (Ok(Some(HEAD_BYTES_MAX)), longest));
+        let (fed, kept) = fed(&exactly(HEAD_BYTES_MAX + 1));
+        assert_eq!((fed, kept.len()), (Err(TooLong), HEAD_BYTES_MAX));
+    }
+
+    #[test]
+    fn too_long_stays_too_long_and_keeps_nothing_more() {
+        let mut head = Head::new();
+        for _ in 1..HEAD_BYTES_MAX {
+            assert_eq!(head.feed(b"a"), Ok(None));
+        }
+        for _ in 0..2 {
+            assert_eq!(head.feed(b"aaa"), Err(TooLong));
+            assert_eq!(head.bytes().len(), HEAD_BYTES_MAX);
+        }
+    }
+}

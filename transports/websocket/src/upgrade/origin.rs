@@ -54,3 +54,69 @@ fn is_host(host: &str) -> bool {
         None => !host.is_empty() && host.bytes().all(is_name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_our_own_host_may_come_whatever_the_port_and_case() {
+        for (origin, authority) in [
+            ("http://hub.example", "hub.example"),
+            ("https://HUB.example:8443", "hub.Example:7000"),
+            ("HTTP://hub.example:", "hub.example:80"),
+            ("http://127.0.0.1:3000", "127.0.0.1:7000"),
+            ("http://[::1]:3000", "[::1]:7000"),
+            ("http://[FE80::1]", "[fe80::1]"),
+        ] {
+            assert!(is_allowed(origin, authority, &[]), "{origin} {authority}");
+        }
+    }
+
+    #[test]
+    fn other_pages_may_not() {
+        for (origin, authority) in [
+            ("null", "null"),
+            ("", "hub.example"),
+            ("hub.example", "hub.example"),
+            ("//hub.example", "hub.example"),
+            ("http://", ""),
+            ("file://hub.example", "hub.example"),
+            ("chrome-extension://hub.example", "hub.example"),
+            ("http://hub.example.evil", "hub.example"),
+            ("http://evil-hub.example", "hub.example"),
+            ("http://sub.hub.example", "hub.example"),
+            ("http://hub.example@evil", "hub.example"),
+            ("http://evil/hub.example", "hub.example"),
+            ("http://evil?://hub.example", "hub.example"),
+            ("http://hub.example/", "hub.example"),
+            ("http://hub.example http://evil", "hub.example"),
+            ("http://hub.example:80:90", "hub.example"),
+            ("http://hub.example:port", "hub.example"),
+            ("http://[::1", "[::1]"),
+            ("http://[::1]x", "[::1]"),
+            ("http://[hub.example]", "[hub.example]"),
+            ("http://::1", "::1"),
+        ] {
+            assert!(!is_allowed(origin, authority, &[]), "{origin} {authority}");
+        }
+    }
+
+    #[test]
+    fn listed_origins_may_come_as_they_are() {
+        let listed = ["https://app.example".into(), "http://localhost:3000".into()];
+        for (origin, allowed) in [
+            ("https://app.example", true),
+            ("HTTPS://App.example", true),
+            ("http://app.example", false),
+            ("https://app.example:8443", false),
+            ("http://localhost:3000", true),
+            ("http://localhost", false),
+        ] {
+            assert_eq!(is_allowed(origin, "hub", &listed), allowed, "{origin}");
+        }
+        for origin in ["null", "file://", "http://anybody"] {
+            assert!(is_allowed(origin, "hub", &["*".into()]), "{origin}");
+        }
+    }
+}

@@ -114,3 +114,29 @@ pub(crate) fn refuse(code: u16) -> Vec<u8> {
     };
     refusal.response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(response: Vec<u8>) -> String {
+        String::from_utf8(response).expect("ASCII")
+    }
+
+    #[test]
+    fn a_hub_that_is_full_or_leaves_says_when_to_come_again() {
+        for code in [1001, 1013] {
+            let response = text(refuse(code));
+            assert!(response.starts_with("HTTP/1.1 503 "), "{response}");
+            assert!(response.contains("\r\nRetry-After: 1\r\n"), "{response}");
+        }
+        assert!(text(refuse(1008)).starts_with("HTTP/1.1 408 "));
+    }
+
+    #[test]
+    fn a_response_is_whole_to_the_byte() {
+        let expected = "HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Type: text/plain\r\n\
+            Content-Length: 44\r\n\r\nthe request has more than 8 KiB of headers\r\n";
+        assert_eq!(text(too_long().response), expected);
+    }
+}

@@ -11,7 +11,13 @@ use super::origin;
 const PORT: u16 = 80;
 
 /// The headers of a request that are nobody's to choose.
-const OURS: [&str; 4] = ["host", "connection", "upgrade", "content-length"];
+const OURS: [&str; 5] = [
+    "host",
+    "connection",
+    "upgrade",
+    "content-length",
+    "transfer-encoding",
+];
 
 /// What a client asks a hub for.
 ///
@@ -44,13 +50,15 @@ impl Request {
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(end);
         let (host, port) = host_and_port(authority)?;
-        Ok(Self {
+        let request = Self {
             host: host.into(),
             port,
             path_and_query: path_and_query(target)?,
             headers: Vec::new(),
             protocol: None,
-        })
+        };
+        // What cannot be asked for is told now, not at every attempt.
+        request.to_http().map(|_| request)
     }
 
     /// Where to connect to.
@@ -157,4 +165,146 @@ fn header(name: &str, value: &str) -> io::Result<(http::HeaderName, http::Header
         return Err(wrong());
     }
     Ok((parsed, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    fn text(request: &Request) -> String {
+        let http = request.to_http().expect("good");
+        let target = http.uri().path_and_query().expect("a path");
+        let mut text = format!("{target}\n");
+        for (name, value) in http.headers() {
+            if name != "sec-websocket-key" {
+                text += &format!("{name}: {}\n", value.to_str().expect("ASCII"));
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn urls_are_taken_apart() {
+        for (url, place, target) in [
+            ("ws://hub.example", "hub.example:80", "/"),
+            ("WS://hub.example:7000/", "hub.example:7000", "/"),
+            (
+                "ws://127.0.0.1:7000/chat?a=1&b",
+                "127.0.0.1:7000",
+                "/chat?a=1&b",
+            ),
+            ("ws://[::1]:7000", "[::1]:7000", "/"),
+            ("ws://[::1]?a", "[::1]:80", "/?a"),
+            ("localhost:7000", "localhost:7000", "/"),
+            ("localhost/chat", "localhost:80", "/chat"),
+            (
+                "ws://hub/?next=http://other/",
+                "hub:80",
+                "/?next=http://other/",
+            ),
+            ("hub/?next=http://other/", "hub:80", "/?next=http://other/"),
+        ] {
+            let request = Request::parse(url).expect(url);
+            assert_eq!(request.host_and_port(), place, "{url}");
+            assert_eq!(request.path_and_query, target, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_websocket_is_refused() {
+        for url in [
+            "",
+            "ws://",
+            "ws:///chat",
+            "http://hub",
+            "tcp://hub:7000",
+            "ws://user:secret@hub",
+            "ws://hub:port",
+            "ws://hub:",
+            "ws://hub:65536",
+            "ws://[::1",
+            "ws://::1",
+            "ws://hub/#part",
+            "ws://hub/a b",
+            "ws://h\u{fc}b/",
+            "ws://hub/\u{fc}",
+            "ws://hub/\r\nX: 1",
+            "ws://hub/\0",
+            "ws://hub/<>",
+        ] {
+            let error = Request::parse(url).expect_err(url);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{url}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let error = Request::parse("WSS://hub").expect_err("no TLS");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.to_string(), "wss:// needs TLS, which is not built in");
+    }
+
+    #[test]
+    fn a_request_has_what_the_rfc_asks_for() {
+        let mut request = Request::parse("ws://hub.example:7000/chat").expect("a URL");
+        request.protocol = Some("lapwing.postcard");
+        request.headers = vec![("Cookie".into(), "a=1".into())];
+        let expected = "/chat\nhost: hub.example:7000\nconnection: Upgrade\nupgrade: websocket\n\
+            sec-websocket-version: 13\nsec-websocket-protocol: lapwing.postcard\ncookie: a=1\n";
+        assert_eq!(text(&request), expected);
+        assert!(text(&Request::parse("ws://[::1]:80").expect("a URL")).contains("host: [::1]\n"));
+    }
+
+    #[test]
+    fn every_request_has_a_key_of_its_own() {
+        let request = Request::parse("ws://hub").expect("a URL");
+        let key = || request.to_http().expect("good").headers()["sec-websocket-key"].clone();
+        assert_ne!(key(), key());
+    }
+
+    #[test]
+    fn json_says_that_a_hello_follows() {
+        for (url, target) in [
+            ("ws://hub", "/?hello\n"),
+            ("ws://hub/chat?a=1", "/chat?a=1&hello\n"),
+        ] {
+            let mut request = Request::parse(url).expect(url);
+            request.protocol = Some("lapwing.json");
+            assert!(text(&request).starts_with(target), "{url}");
+            request.protocol = Some("lapwing.postcard");
+            assert!(!text(&request).contains("hello"), "{url}");
+        }
+    }
+
+    #[test]
+    fn headers_that_break_the_upgrade_are_refused() {
+        for (name, value) in [
+            ("Host", "other"),
+            ("Connection", "close"),
+            ("Sec-WebSocket-Key", "x"),
+            ("Sec-WebSocket-Extensions", "permessage-deflate"),
+            ("Transfer-Encoding", "chunked"),
+            ("X", "secret\r\nY: 1"),
+            ("X\r\nY", "secret"),
+            ("", "secret"),
+        ] {
+            let mut request = Request::parse("ws://hub").expect("a URL");
+            request.headers.push((name.into(), value.into()));
+            let error = request.to_http().expect_err(name);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut request = Request::parse("ws://hub/chat?access_token=secret").expect("a URL");
+        request
+            .headers
+            .push(("authorization".into(), "secret".into()));
+        let shown = format!("{request:?}");
+        assert!(
+            shown.contains("/chat") && !shown.contains("secret"),
+            "{shown}"
+        );
+    }
 }
