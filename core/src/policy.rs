@@ -16,6 +16,7 @@
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
 )]
+#[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Ends the connection: for events of which not one may be missed without a fresh start.
     #[default]

@@ -42,6 +42,7 @@ pub struct Failure<'a> {
 /// Whose fault a failed call is, and what to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum FailureCode {
     /// The handler said no; its message tells why.
     Failed,

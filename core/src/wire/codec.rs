@@ -23,6 +23,9 @@ pub enum DecodeError {
     /// The bytes after the first one are not what its kind has.
     #[error("a malformed frame of kind {0:#04x}")]
     Body(u8),
+    /// It is no frame in the form of its protocol.
+    #[error("no frame of the protocol")]
+    NoFrame,
 }
 
 /// A buffer is too small for the frame.

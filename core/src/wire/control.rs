@@ -37,6 +37,7 @@ pub struct Close {
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum CloseReason {
     /// There is nothing more to do.
     #[error("done")]
@@ -80,6 +81,7 @@ pub enum CloseReason {
 
 /// When a client should return after a [`Close`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Return {
     /// At once, by its own back-off.
     Now,

@@ -276,14 +276,15 @@ impl<'a> Draw<'a> {
     }
 
     fn outcome(&mut self) -> Outcome {
-        match self.byte() % 4 {
+        match self.byte() % 5 {
             0 => Outcome::Subscribed,
             1 => Outcome::Unsubscribed,
             2 => Outcome::Published {
                 queued: self.word(),
                 dropped: self.word(),
             },
-            _ => Outcome::Denied(self.denied()),
+            3 => Outcome::Denied(self.denied()),
+            _ => Outcome::Numbered { first: self.word() },
         }
     }
 

@@ -13,7 +13,8 @@ use crate::policy::Policy;
 pub struct Subscribe<'a> {
     /// Comes back in the `Ack`.
     pub receipt: u32,
-    /// The number of the first filter's subscription; the following ones count up. Zero is taken: it stands for what is sent straight to a connection.
+    /// The number of the first filter's subscription; the following ones count up. Zero: the hub chooses, and the
+    /// [`Ack`] tells. No subscription has the number zero: it stands for what is sent straight to a connection.
     pub first: u32,
     /// What becomes of events when the client is full; `None`: as the topic's rule says.
     pub policy: Option<Policy>,
@@ -53,6 +54,7 @@ impl SubscribeHead {
 /// Where a subscription begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// With the next event.
     #[default]
@@ -128,11 +130,17 @@ pub enum Outcome {
     },
     /// The request was not done.
     Denied(Denied),
+    /// As [`Subscribed`](Self::Subscribed), where the hub chose the numbers.
+    Numbered {
+        /// The number of the first filter's subscription; the following ones count up.
+        first: u32,
+    },
 }
 
 /// Why a request was not done: the peer has to ask for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum Denied {
     /// A rule of the hub does not allow it to this peer.
     #[error("not allowed")]
@@ -154,7 +162,7 @@ pub enum Denied {
         /// What is allowed.
         max: u32,
     },
-    /// The number is in use, or zero.
+    /// The number is in use.
     #[error("the subscription's number is taken")]
     NumberTaken,
     /// The topic keeps no history and no retained value.
@@ -163,8 +171,8 @@ pub enum Denied {
     /// The number was never declared.
     #[error("no topic was declared under that number")]
     Alias,
-    /// The payload is not what its encoding says.
-    #[error("the payload is not what its encoding says")]
+    /// The payload is not what its encoding or its topic says.
+    #[error("the payload is not what its encoding or its topic says")]
     Payload,
 }
 

@@ -139,6 +139,7 @@ impl WelcomeHead {
 /// What a returning client hears about one subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nothing is missing.
     Resumed,
@@ -170,6 +171,7 @@ pub struct Refused<'a> {
 /// Why a hub does not let a client in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
+#[serde(rename_all = "kebab-case")]
 pub enum Refusal {
     /// None of the client's versions is one of these.
     Version {

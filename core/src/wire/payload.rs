@@ -23,6 +23,14 @@ impl<'a> Payload<'a> {
         }
     }
 
+    /// A JSON value, as text. Whether it is one is found out when it is published or sent.
+    pub const fn json(value: &'a str) -> Self {
+        Self {
+            encoding: Encoding::Json,
+            bytes: value.as_bytes(),
+        }
+    }
+
     /// Plain bytes.
     pub const fn bytes(bytes: &'a [u8]) -> Self {
         Self {

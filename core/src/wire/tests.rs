@@ -101,6 +101,7 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "07 01 0305"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::NoHistory) }
     "07 01 0306"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::Alias) }
     "07 01 0307"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::Payload) }
+    "07 01 04ac02"          Ack { receipt: 1, outcome: Outcome::Numbered { first: 300 } }
 
     // topic, direct, offset, payload
     "08 03612f62 00 00 00026869"                    Event { topic: "a/b", direct: false, offset: None, payload: HI }

@@ -101,13 +101,12 @@ async fn unsubscribe(peer: &mut Peer, first: u32, count: u32) {
 }
 
 #[test]
-fn the_number_of_a_subscription_is_free_and_not_zero() {
+fn the_number_of_a_subscription_is_free() {
     check(Limits::default(), async |world| {
         let mut peer = world.peer("peer").await;
         peer.subscribe(5, Policy::Disconnect, &["a", "b"]).await;
         for (first, filters) in [
-            (0, &["c"][..]),
-            (5, &["c"]),
+            (5, &["c"][..]),
             (6, &["c"]),
             (4, &["c", "d"]),
             (u32::MAX, &["c", "d"]),
@@ -117,6 +116,26 @@ fn the_number_of_a_subscription_is_free_and_not_zero() {
         }
         assert_eq!(world.hub.counters().subscriptions, 2);
         peer.subscribe(7, Policy::Disconnect, &[]).await;
+    });
+}
+
+#[test]
+fn the_hub_numbers_subscriptions_that_come_without() {
+    check(Limits::default(), async |world| {
+        let mut peer = world.peer("peer").await;
+        for first in [1, 3] {
+            peer.ask(0, None, &["a", "b"]).await;
+            assert_eq!(peer.outcome().await, Outcome::Numbered { first });
+        }
+        peer.subscribe(9, Policy::Disconnect, &["a"]).await;
+        peer.ask(0, None, &["a"]).await;
+        assert_eq!(peer.outcome().await, Outcome::Numbered { first: 10 });
+        assert_eq!(world.hub.counters().subscriptions, 6);
+
+        peer.subscribe(u32::MAX - 1, Policy::Disconnect, &["a"]).await;
+        let denied = is_denied(&mut peer, 0, &["a"]).await;
+        assert_eq!(denied, Denied::NumberTaken, "no number is left behind the last");
+        assert_eq!(world.hub.counters().subscriptions, 7);
     });
 }
 
@@ -271,7 +290,7 @@ fn who_does_not_take_its_answers_is_not_read() {
             world.sim.settle().await;
             let counters = world.hub.counters();
             // The transport has one of them.
-            assert_eq!(counters.waiting_frames, answers_max.into());
+            assert_eq!(counters.waiting_frames, u64::from(answers_max));
             assert_eq!(counters.frames_in, 2 + u64::from(answers_max) + 1);
             world.round_trip(&mut control).await;
             world.network.resume("peer");

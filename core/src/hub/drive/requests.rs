@@ -1,6 +1,7 @@
 //! What a client asks of the hub: to publish, to subscribe, to unsubscribe.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::Drive;
 use crate::answers::Place;
@@ -124,9 +125,13 @@ impl Drive {
     }
 
     pub(super) fn subscribe(&mut self, subscribe: Subscribe<'_>) {
-        let outcome = match self.enlist(&subscribe) {
-            Err(denied) => Outcome::Denied(denied),
-            Ok(()) => Outcome::Subscribed,
+        let (numbers, outcome) = match self.enlist(&subscribe) {
+            Err(denied) => (0..0, Outcome::Denied(denied)),
+            Ok(numbers) if subscribe.first == 0 => {
+                let first = numbers.start;
+                (numbers, Outcome::Numbered { first })
+            }
+            Ok(numbers) => (numbers, Outcome::Subscribed),
         };
         let frame = Frame::Ack(Ack {
             receipt: subscribe.receipt,
@@ -134,17 +139,26 @@ impl Drive {
         });
         // In one step: what is offered from here on stands behind the acknowledgement.
         self.live(|live| {
-            if outcome == Outcome::Subscribed {
-                let last = subscribe.first + subscribe.filters.len() as u32;
-                live.subscriptions.extend(subscribe.first..last);
-                live.subscriptions.sort_unstable();
-            }
+            live.subscriptions.extend(numbers);
+            live.subscriptions.sort_unstable();
             live.store.lane.push_answer(&frame);
         });
     }
 
-    /// Puts all filters into the registry, or none.
-    fn enlist(&self, subscribe: &Subscribe<'_>) -> Result<(), Denied> {
+    /// The numbers of new subscriptions: those that the peer wants, or those behind all that it has.
+    fn numbers(&self, subscribe: &Subscribe<'_>) -> Result<Range<u32>, Denied> {
+        let last = |live: &mut Live| live.subscriptions.last().copied();
+        let first = match subscribe.first {
+            0 => self.live(last).flatten().unwrap_or(0).checked_add(1),
+            first => Some(first),
+        };
+        let first = first.ok_or(Denied::NumberTaken)?;
+        let end = first.checked_add(subscribe.filters.len() as u32);
+        Ok(first..end.ok_or(Denied::NumberTaken)?)
+    }
+
+    /// Puts all filters into the registry, or none, and says under which numbers.
+    fn enlist(&self, subscribe: &Subscribe<'_>) -> Result<Range<u32>, Denied> {
         let (shared, key) = (self.shared(), self.key.ok_or(Denied::Forbidden)?);
         if subscribe.start != Start::Now {
             return Err(Denied::NoHistory);
@@ -153,24 +167,17 @@ impl Drive {
         if subscribe.filters.len() > max as usize {
             return Err(Denied::TooMany { max });
         }
-        if subscribe.first == 0
-            || subscribe
-                .first
-                .checked_add(subscribe.filters.len() as u32)
-                .is_none()
-        {
-            return Err(Denied::NumberTaken);
-        }
+        let numbers = self.numbers(subscribe)?;
         let wanted = self.allowed(subscribe)?;
         let mut registry = write(&shared.registry);
-        let mut number = subscribe.first;
+        let mut number = numbers.start;
         let taken = wanted.into_iter().try_for_each(|(filter, policy)| {
             registry.subscribe(key, number, filter, policy, max as usize)?;
             number += 1;
             Ok(())
         });
         if taken.is_err() {
-            for number in subscribe.first..number {
+            for number in numbers.start..number {
                 registry.unsubscribe(key, number);
             }
         }
@@ -178,7 +185,8 @@ impl Drive {
         taken.map_err(|error| match error {
             SubscribeError::TooMany { .. } => Denied::TooMany { max },
             _ => Denied::NumberTaken,
-        })
+        })?;
+        Ok(numbers)
     }
 
     /// The filters with their policies, if the rules allow all of them.
