@@ -60,6 +60,7 @@ format() {
 
 lints() {
     cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
+    cargo clippy --quiet -p lapwing -- -D warnings
     cargo clippy --quiet -p lapwing --no-default-features -- -D warnings
     cargo clippy --quiet -p lapwing --no-default-features --features alloc -- -D warnings
     cargo clippy --quiet --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
@@ -70,14 +71,14 @@ docs() {
     local one
     export RUSTDOCFLAGS="-D warnings"
     cargo doc --quiet --workspace --all-features --no-deps
-    for one in "" alloc std; do
+    for one in "" alloc std json; do
         cargo doc --quiet -p lapwing --no-default-features --features "$one" --no-deps
     done
 }
 
 # Present means more, never different: every pair of features builds.
 features() {
-    local one other tree all=(alloc std smol tokio tracing)
+    local one other tree all=(alloc std json smol tokio tracing)
     cargo check --quiet -p lapwing --no-default-features
     for one in "${all[@]}"; do
         for other in "${all[@]}"; do

@@ -53,12 +53,13 @@
 //! | none | [`Topic`], [`Limits`], [`wire`], [`session`]: no `std`, no allocator |
 //! | `alloc` | [`registry`], [`Envelope`] |
 //! | `std` (default) | [`Hub`], [`Client`], and the contracts [`transport`], [`protocol`], [`runtime`] |
+//! | `json` | [`protocol::Json`], [`Typed`] values as JSON, and JSON payloads of peers that are looked at |
 //! | `smol`, `tokio` | the runtimes of these names; both may be on at once |
 //! | `tracing` | an event for each connection that comes and goes; nothing per message |
 #![no_std]
 // Docs may link to what a feature adds; where it is off, there is nothing to link to.
 #![cfg_attr(
-    not(all(feature = "smol", feature = "tokio")),
+    not(all(feature = "json", feature = "smol", feature = "tokio")),
     allow(rustdoc::broken_intra_doc_links)
 )]
 

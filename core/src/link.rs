@@ -50,6 +50,8 @@ pub(crate) struct Traffic {
 pub(crate) struct Link {
     transport: Guarded<Box<dyn Transport>>,
     protocols: Protocols,
+    /// Which side the peer is.
+    peer: Role,
     /// Which of them is spoken, from when that is known.
     chosen: Option<u8>,
     /// How the transport marks where a message ends, from when that is known.
@@ -86,6 +88,10 @@ impl Link {
             transport,
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
+            peer: match role {
+                Role::Hub => Role::Client,
+                Role::Client => Role::Hub,
+            },
             framing: Framing::None,
             kinds: false,
             pings: false,
@@ -199,7 +205,7 @@ impl Link {
             self.wrong_kind = true;
             return self.session.violate(CloseReason::Malformed, now);
         }
-        match self.protocol().decode(message, scratch) {
+        match self.protocol().decode(message, self.peer, scratch) {
             Ok(Some(frame)) => self.session.handle_frame(frame, store, now),
             Ok(None) | Err(DecodeError::Empty) => {
                 self.session.handle_skipped(now);

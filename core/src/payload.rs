@@ -1,6 +1,8 @@
 //! Between values of the application and payloads.
 
 mod depth;
+#[cfg(feature = "json")]
+pub(crate) mod json;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -8,7 +10,9 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::de::value::{BytesDeserializer, StrDeserializer};
+use serde::de::value::BytesDeserializer;
+#[cfg(not(feature = "json"))]
+use serde::de::value::StrDeserializer;
 
 use self::depth::Depth;
 use crate::wire::{Encoding, Envelope, Payload};
@@ -56,6 +60,9 @@ pub trait Decode: Sized {
 }
 
 /// A value as serde sees it, written in the encoding that the recipient's protocol wants.
+///
+/// In postcard's form a value is read with its type only. So a type that can be anything, as `serde_json::Value` is, can be read
+/// from JSON and not from postcard: publish such a value as [`Payload::json`], which is JSON for everybody.
 ///
 /// # Examples
 ///
@@ -118,6 +125,12 @@ impl<T: Serialize> Encode for Typed<T> {
                 *into = postcard::to_extend(&self.0, taken)
                     .map_err(|error| EncodeError(error.to_string()))?;
                 Ok(Encoding::Postcard)
+            }
+            #[cfg(feature = "json")]
+            Encoding::Json => {
+                serde_json::to_writer(into, &self.0)
+                    .map_err(|error| EncodeError(error.to_string()))?;
+                Ok(Encoding::Json)
             }
             other => Err(EncodeError(alloc::format!("no codec for {other:?}"))),
         }
@@ -196,6 +209,14 @@ impl<T: DeserializeOwned> Decode for Typed<T> {
                 let mut bytes = postcard::Deserializer::from_bytes(payload.bytes);
                 T::deserialize(Depth::new(&mut bytes)).map_err(value_error)
             }
+            #[cfg(feature = "json")]
+            Encoding::Json => from_json(payload.bytes),
+            // As JSON has it: a text may be a variant's name, or a type that is a text inside.
+            #[cfg(feature = "json")]
+            Encoding::Text => {
+                T::deserialize(serde_json::Value::from(text(payload.bytes)?)).map_err(value_error)
+            }
+            #[cfg(not(feature = "json"))]
             Encoding::Text => T::deserialize(StrDeserializer::<serde::de::value::Error>::new(
                 text(payload.bytes)?,
             ))
@@ -228,12 +249,38 @@ pub(crate) fn encoded(
 ) -> Result<(Encoding, Vec<u8>), EncodeError> {
     let mut bytes = Vec::new();
     let encoding = value.encode(wanted, &mut bytes)?;
-    Ok((encoding, bytes))
+    let payload = Payload {
+        encoding,
+        bytes: &bytes,
+    };
+    // What we refuse from peers we do not send to others.
+    match is_sound(payload) {
+        true => Ok((encoding, bytes)),
+        false => Err(EncodeError(alloc::format!(
+            "the bytes are no {encoding:?}, or nest too deep"
+        ))),
+    }
 }
 
 /// Whether the bytes are what the encoding says, as far as that can be seen without a type.
 pub(crate) fn is_sound(payload: Payload<'_>) -> bool {
-    payload.encoding != Encoding::Text || core::str::from_utf8(payload.bytes).is_ok()
+    match payload.encoding {
+        Encoding::Text => core::str::from_utf8(payload.bytes).is_ok(),
+        #[cfg(feature = "json")]
+        Encoding::Json => json::is_value(payload.bytes),
+        _ => true,
+    }
+}
+
+#[cfg(feature = "json")]
+fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+    if !json::nests_within(bytes, crate::limits::NESTING_MAX) {
+        return Err(PayloadError::Value("the value nests too deep".into()));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = T::deserialize(Depth::new(&mut json)).map_err(value_error)?;
+    json.end().map_err(value_error)?;
+    Ok(value)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, PayloadError> {

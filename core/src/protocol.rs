@@ -1,10 +1,16 @@
-//! From messages to frames and back: the contract of a protocol, and the native one.
+//! From messages to frames and back: the contract of a protocol, and the native ones.
+
+#[cfg(feature = "json")]
+mod json;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
+#[cfg(feature = "json")]
+pub use self::json::Json;
+use crate::session::Role;
 use crate::transport::{Kind, Message};
 use crate::wire::{self, DecodeError, Encoding, Frame};
 
@@ -33,7 +39,7 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// The frame that `message` carries; `None` when it may be skipped.
     ///
-    /// `scratch` is memory for what cannot be borrowed from the message as it is.
+    /// It was said by the side `from`: the same words may mean another thing when the other side says them. `scratch` is memory for what cannot be borrowed from the message as it is.
     ///
     /// # Errors
     ///
@@ -41,6 +47,7 @@ pub trait Protocol: Send + Sync + 'static {
     fn decode<'a>(
         &self,
         message: &'a Message,
+        from: Role,
         scratch: &'a mut BytesMut,
     ) -> Result<Option<Frame<'a>>, DecodeError>;
 
@@ -50,7 +57,11 @@ pub trait Protocol: Send + Sync + 'static {
 
 /// The protocols that every hub speaks.
 pub(crate) fn native() -> Vec<Arc<dyn Protocol>> {
-    alloc::vec![Arc::new(Postcard)]
+    alloc::vec![
+        Arc::new(Postcard),
+        #[cfg(feature = "json")]
+        Arc::new(Json),
+    ]
 }
 
 /// The native protocol: [postcard](crate::wire) frames in binary messages.
@@ -77,6 +88,7 @@ impl Protocol for Postcard {
     fn decode<'a>(
         &self,
         message: &'a Message,
+        _: Role,
         _: &'a mut BytesMut,
     ) -> Result<Option<Frame<'a>>, DecodeError> {
         wire::decode(&message.bytes)

@@ -112,11 +112,11 @@ fn handlers_run_one_at_a_time_and_in_order() {
     let mut stage = Stage::new(1, 10);
     let first = stage.push_held(1);
     let second = stage.push_held(2);
-    assert_eq!(stage.answered(), []);
+    assert_eq!(stage.answered(), [0; 0]);
     assert_eq!(stage.log.take(), ["1"], "the second has not begun");
 
     drop(second);
-    assert_eq!(stage.answered(), [], "and is not done before the first");
+    assert_eq!(stage.answered(), [0; 0], "and is not done before the first");
     drop(first);
     assert_eq!(stage.answered(), [1, 2]);
     assert_eq!(stage.log.take(), ["2"]);
@@ -126,7 +126,7 @@ fn handlers_run_one_at_a_time_and_in_order() {
 fn as_many_run_together_as_are_allowed() {
     let mut stage = Stage::new(2, 10);
     let senders: Vec<_> = (1..=3).map(|id| stage.push_held(id)).collect();
-    assert_eq!(stage.answered(), []);
+    assert_eq!(stage.answered(), [0; 0]);
     assert_eq!(stage.log.take(), ["1", "2"]);
     drop(senders);
     assert_eq!(stage.answered(), [1, 2, 3]);
@@ -142,7 +142,7 @@ fn a_call_beyond_those_that_run_and_wait_is_busy() {
         }
         assert!(stage.answers.is_full());
         assert!(!stage.push(9, ready(done())));
-        assert_eq!(stage.answered(), []);
+        assert_eq!(stage.answered(), [0; 0]);
     }
 }
 
@@ -211,7 +211,7 @@ fn a_cancelled_call_is_dropped_without_an_answer() {
     stage.answers.cancel(1);
     stage.answers.cancel(7);
     assert!(running.is_canceled() && waiting.is_canceled());
-    assert_eq!(stage.answered(), []);
+    assert_eq!(stage.answered(), [0; 0]);
     assert_eq!(stage.log.take(), ["1", "3"]);
 }
 
@@ -275,7 +275,7 @@ fn a_handler_that_lends_its_place_lets_the_next_one_run() {
     );
     assert_eq!(stage.log.take(), ["3"]);
     let _fourth = stage.push_held(4);
-    assert_eq!(stage.answered(), []);
+    assert_eq!(stage.answered(), [0; 0]);
     drop(sender);
     assert_eq!(stage.answered(), [1]);
     assert_eq!(stage.log.take(), [""; 0], "one place was lent, not two");
@@ -294,7 +294,7 @@ fn a_place_comes_back_when_the_handler_stops_waiting() {
         done()
     });
     stage.push(2, ready(done()));
-    assert_eq!(stage.answered(), []);
+    assert_eq!(stage.answered(), [0; 0]);
     drop(sender);
     assert_eq!(stage.answered(), [1, 2]);
 }

@@ -1,0 +1,93 @@
+//! JSON as it comes from peers: whether it is a value, and whether it nests too deep.
+
+use serde::de::IgnoredAny;
+
+use crate::limits::NESTING_MAX;
+
+/// Whether the bytes are one JSON value that nests no deeper than [`NESTING_MAX`].
+pub(super) fn is_value(bytes: &[u8]) -> bool {
+    // A text is looked through once for its characters and once for its form, without recursion.
+    let text = core::str::from_utf8(bytes).ok();
+    nests_within(bytes, NESTING_MAX)
+        && text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// Whether no place of a JSON text has more than `max` arrays and objects around it. It need not be sound otherwise.
+pub(crate) fn nests_within(text: &[u8], max: usize) -> bool {
+    let (mut depth, mut bytes) = (0_usize, text.iter());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' if depth == max => return false,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    true
+}
+
+/// Goes on to behind the string whose first quote was taken.
+fn skip_string<'b>(bytes: &mut impl Iterator<Item = &'b u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => return,
+            b'\\' => drop(bytes.next()),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+
+    fn nest(levels: usize) -> String {
+        "[".repeat(levels) + &"]".repeat(levels)
+    }
+
+    #[test]
+    fn a_value_nests_as_deep_as_allowed_and_no_deeper() {
+        assert!(is_value(nest(NESTING_MAX).as_bytes()));
+        assert!(!is_value(nest(NESTING_MAX + 1).as_bytes()));
+        assert!(!is_value(nest(1_000_000).as_bytes()), "the stack survives");
+        let wide = std::format!("[{}1]", "[[]],".repeat(1_000));
+        assert!(
+            is_value(wide.as_bytes()),
+            "brackets that close do not count"
+        );
+    }
+
+    #[test]
+    fn brackets_in_strings_are_characters() {
+        let text = std::format!(r#""{}""#, r#"[\"{\\"#.repeat(100));
+        assert!(is_value(text.as_bytes()), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_value_is_not_taken_for_one() {
+        for text in [
+            "",
+            " ",
+            "[",
+            "]",
+            "[]]",
+            "1 2",
+            "{}{}",
+            "nul",
+            "{1:2}",
+            "[1,]",
+            "\"",
+            "\"\u{1}\"",
+            r#""\x""#,
+            "01",
+            "+1",
+            "NaN",
+            "'a'",
+        ] {
+            assert!(!is_value(text.as_bytes()), "{text}");
+        }
+        assert!(!is_value(b"\"\xff\""), "not UTF-8");
+    }
+}
