@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering;
 use bytes::BytesMut;
 
 use super::audiences::Audiences;
+use super::carries::is_value;
 use super::class::{Class, ClassSet};
 use super::connection::Connection;
 use super::lane::{Offer, Taken};
@@ -22,7 +23,7 @@ use crate::published::Published;
 use crate::sync::{lock, read};
 use crate::time::Instant;
 use crate::topic::Topic;
-use crate::wire::{Event, Frame, Payload};
+use crate::wire::{Encoding, Event, Frame, Payload};
 
 /// The largest event that a program may publish: segments count their bytes in 32 bits.
 const EVENT_BYTES_MAX: u64 = 1 << 30;
@@ -181,7 +182,28 @@ impl Shared {
 
     /// Adds an event to a batch, in the encoding that its protocol wants where the topic's values are known.
     fn add(&self, topic: Topic<'_>, direct: bool, payload: Payload<'_>, batch: &mut Batch) {
-        batch.add(topic, direct, payload);
+        let wanted = batch.class.protocol.encoding();
+        match self.converted(topic, payload, wanted) {
+            None => batch.add(topic, direct, payload),
+            Some((encoding, bytes)) => {
+                let bytes = &bytes;
+                batch.add(topic, direct, Payload { encoding, bytes });
+            }
+        }
+    }
+
+    fn converted(
+        &self,
+        topic: Topic<'_>,
+        payload: Payload<'_>,
+        wanted: Encoding,
+    ) -> Option<(Encoding, Vec<u8>)> {
+        // Most need nothing, and are not looked at any further.
+        if payload.encoding == wanted || !is_value(payload.encoding) {
+            return None;
+        }
+        let converted = self.rules.carries(topic)?.convert(payload, wanted);
+        converted.filter(|(_, bytes)| bytes.len() as u64 <= self.event_bytes_max())
     }
 
     /// The largest payload of an event.

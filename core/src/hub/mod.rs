@@ -6,6 +6,7 @@
 mod admission;
 mod audiences;
 mod builder;
+mod carries;
 mod class;
 mod connection;
 mod counters;

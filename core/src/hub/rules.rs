@@ -6,6 +6,10 @@ use alloc::vec::Vec;
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::carries::Carries;
 use crate::id::{ConnectionId, UserId};
 use crate::policy::Policy;
 use crate::topic::{Topic, TopicError, TopicFilter};
@@ -66,6 +70,7 @@ pub struct Rule {
     subscribe: Access,
     policy: Policy,
     payload_bytes_max: Option<usize>,
+    carries: Option<Carries>,
 }
 
 impl Rule {
@@ -76,6 +81,7 @@ impl Rule {
             subscribe: Access::Nobody,
             policy: Policy::Disconnect,
             payload_bytes_max: None,
+            carries: None,
         }
     }
 
@@ -125,6 +131,30 @@ impl Rule {
         self.payload_bytes_max = Some(bytes);
         self
     }
+
+    /// The values of these topics are `T`s: each peer gets them in the encoding of its protocol, JSON or postcard, whichever the publisher used.
+    ///
+    /// A peer that publishes a value in one of the two that is no `T` is answered with [`Denied::Payload`](crate::wire::Denied::Payload).
+    /// Texts and bytes are what they are in every protocol, and pass. Without a type, JSON stays JSON, and a value
+    /// in postcard's form reaches peers that speak JSON as bytes.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::hub::Rule;
+    ///
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Reading {
+    ///     degrees: f32,
+    /// }
+    ///
+    /// let readings = Rule::open().carries::<Reading>();
+    /// # let _ = readings;
+    /// ```
+    pub fn carries<T: Serialize + DeserializeOwned>(mut self) -> Self {
+        self.carries = Some(Carries::new::<T>());
+        self
+    }
 }
 
 impl fmt::Debug for Rule {
@@ -158,7 +188,14 @@ impl Rules {
         let allowed = rule.publish.allows(peer, topic.as_str());
         allowed.then_some(PublishRule {
             payload_bytes_max: rule.payload_bytes_max,
+            carries: rule.carries,
         })
+    }
+
+    /// What the values of `topic` are, as the first rule that selects it says.
+    pub(crate) fn carries(&self, topic: Topic<'_>) -> Option<Carries> {
+        let (_, rule) = self.iter().find(|(filter, _)| filter.matches(topic))?;
+        rule.carries
     }
 
     /// Every rule that shares a topic with `wanted` has to agree; the first of them says what a full subscriber gets.
@@ -178,6 +215,7 @@ impl Rules {
 /// What a peer has to keep to when it publishes.
 pub(crate) struct PublishRule {
     pub(crate) payload_bytes_max: Option<usize>,
+    pub(crate) carries: Option<Carries>,
 }
 
 #[cfg(test)]

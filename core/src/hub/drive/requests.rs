@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use super::Drive;
 use crate::answers::Place;
+use crate::hub::carries::Carries;
 use crate::hub::connection::Live;
 use crate::hub::dispatch::Run;
 use crate::hub::rules::Peer;
@@ -83,7 +84,8 @@ impl Drive {
         if size > max {
             return Err(Denied::TooLarge { size, max });
         }
-        if !crate::payload::is_sound(payload) {
+        let fits = |carries: Carries| carries.allows(payload);
+        if !crate::payload::is_sound(payload) || !rule.carries.is_none_or(fits) {
             return Err(Denied::Payload);
         }
         self.notify(topic, payload);
