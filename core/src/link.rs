@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::transport::{
     Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError, Upgrade,
 };
-use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Terms};
+use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Refusal, Terms};
 
 mod goodbye;
 
@@ -58,6 +58,7 @@ pub(crate) struct Link {
     framing: Framing,
     kinds: bool,
     pings: bool,
+    goodbyes: bool,
     pub(crate) session: Session,
     pub(crate) traffic: Traffic,
     /// The transport's own handshake is done.
@@ -95,6 +96,7 @@ impl Link {
             framing: Framing::None,
             kinds: false,
             pings: false,
+            goodbyes: false,
             session,
             traffic: Traffic::default(),
             open: false,
@@ -128,7 +130,8 @@ impl Link {
         }
         self.open = true;
         let info = self.transport.info();
-        (self.framing, self.kinds, self.pings) = (info.framing, info.kinds, info.pings);
+        (self.framing, self.kinds) = (info.framing, info.kinds);
+        (self.pings, self.goodbyes) = (info.pings, info.goodbyes);
         let named = info.upgrade.as_ref().and_then(|upgrade| {
             let name = upgrade.protocol.as_deref()?;
             self.protocols.iter().position(|known| known.name() == name)
@@ -260,6 +263,9 @@ impl Link {
         if !self.open {
             return Poll::Ready(Ok(()));
         }
+        if self.told {
+            return self.transport.poll_close(cx);
+        }
         loop {
             ready!(self.transport.poll_ready(cx))?;
             let before = self.session.sent();
@@ -283,6 +289,11 @@ impl Link {
             self.start_chunk(chunk, frames)?;
             self.session.handed_over(store);
         }
+        // A peer that knows no last words but the transport's answers those.
+        if self.goodbyes && self.session.has_spoken() {
+            self.tell();
+            return self.transport.poll_close(cx);
+        }
         self.transport.poll_flush(cx)
     }
 
@@ -290,13 +301,7 @@ impl Link {
     ///
     /// Whoever closes a socket with unread bytes in it destroys its own last words; the caller bounds the time.
     pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !core::mem::replace(&mut self.told, true) {
-            let goodbye = match self.wrong_kind {
-                true => goodbye::wrong_kind(),
-                false => goodbye::goodbye(self.session.ending()),
-            };
-            let _ = self.transport.start_send(Outgoing::Goodbye(goodbye));
-        }
+        self.tell();
         if ready!(self.transport.poll_close(cx)).is_err() {
             return Poll::Ready(());
         }
@@ -308,6 +313,25 @@ impl Link {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Refuses a peer that is not even asked for its hello; where the transport has a handshake of its own, that does.
+    pub(crate) fn turn_away(&mut self, reason: Refusal) {
+        self.session.refuse(reason, None, "");
+        self.tell();
+    }
+
+    /// Lets the transport know what to say at the end, once.
+    fn tell(&mut self) {
+        if core::mem::replace(&mut self.told, true) {
+            return;
+        }
+        let goodbye = match self.wrong_kind {
+            true => goodbye::wrong_kind(),
+            false => goodbye::goodbye(self.session.ending()),
+        };
+        // Nobody can be told when that fails.
+        let _ = self.transport.start_send(Outgoing::Goodbye(goodbye));
     }
 
     fn start_frame(&mut self, frame: &Frame<'_>) -> Result<(), TransportError> {

@@ -104,6 +104,8 @@ pub struct Info {
     pub kinds: bool,
     /// Whether [`Outgoing::Ping`] reaches the peer, which answers by itself.
     pub pings: bool,
+    /// Whether [`Outgoing::Goodbye`] reaches the peer, which answers by itself.
+    pub goodbyes: bool,
     /// What the peer asked for in the transport's own handshake, on the side that accepted.
     pub upgrade: Option<Box<Upgrade>>,
 }
@@ -117,6 +119,7 @@ impl Info {
             peer: None,
             kinds: false,
             pings: false,
+            goodbyes: false,
             upgrade: None,
         }
     }

@@ -44,6 +44,11 @@ impl Session {
         self.deadline.filter(|_| self.is_closing())
     }
 
+    /// Whether this side has said its last words and waits for the peer's.
+    pub(crate) fn has_spoken(&self) -> bool {
+        self.phase == Phase::Closing && self.last_words.is_none()
+    }
+
     /// Ends the session because of what the peer sent.
     pub fn violate<'a>(&mut self, reason: CloseReason, now: Instant) -> Input<'a> {
         self.close(return_now(reason), false, now);

@@ -413,7 +413,7 @@ impl<S: Socket> Transport for WebSocket<S> {
         };
         let mut info = Info::new("ws", framing);
         info.peer = self.stream.peer();
-        (info.kinds, info.pings) = (true, true);
+        (info.kinds, info.pings, info.goodbyes) = (true, true, true);
         if let Stage::Open { upgrade, .. } = &self.stage {
             info.upgrade = upgrade.clone();
         }

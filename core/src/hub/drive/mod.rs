@@ -89,7 +89,7 @@ impl Drive {
         if let Some(reason) = turned_away
             && let Some(live) = connection.live().as_mut()
         {
-            live.link.session.refuse(reason, None, "");
+            live.link.turn_away(reason);
         }
         hub.shared.arrive(&connection);
         Self {
