@@ -40,12 +40,12 @@
 
 #[cfg(feature = "_sockets")]
 mod address;
-#[cfg(feature = "_sockets")]
 mod frame;
-#[cfg(feature = "_sockets")]
 mod transport;
 
 #[cfg(feature = "smol")]
 pub mod smol;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+
+pub use self::transport::over;

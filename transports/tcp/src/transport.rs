@@ -12,6 +12,31 @@ use lapwing_sockets::{READ_BYTES, Socket, Stream, UNSENT_BYTES_MAX};
 
 use crate::frame::{self, Decoder};
 
+/// A connection over `socket`, which is connected: a Unix socket, a TLS stream or one of your own.
+///
+/// Both ends are alike. The adapters for streams of other libraries are in [`lapwing_sockets`].
+///
+/// # Examples
+///
+/// ```
+/// use core::future::poll_fn;
+/// use lapwing::transport::{Incoming, Message, Outgoing, Transport};
+/// use lapwing_sockets::smol::FuturesIo;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # futures_lite::future::block_on(async {
+/// let stream = futures_lite::io::Cursor::new(b"\0\0\0\x05hello".to_vec());
+/// let mut transport = lapwing_tcp::over(FuturesIo::new(stream));
+/// let arrived = poll_fn(|cx| transport.poll_recv(cx)).await?;
+/// assert_eq!(arrived, Incoming::Message(Message::binary("hello")));
+/// # Ok(())
+/// # })
+/// # }
+/// ```
+pub fn over(socket: impl Socket + 'static) -> impl Transport + 'static {
+    Tcp::new(socket)
+}
+
 /// Messages with a length in front, over a socket.
 pub(crate) struct Tcp<S> {
     stream: Stream<S>,

@@ -5,6 +5,8 @@
 //!                                              browsers, other servers' upgrades ──► upgraded
 //! ```
 //!
+//! Over other sockets, as those of TLS or of a program's own: [`over`].
+//!
 //! | feature | what it brings |
 //! | --- | --- |
 //! | `smol` | `lapwing_websocket::smol`: sockets of async-io, for any executor, and any stream of futures-io |
@@ -12,19 +14,15 @@
 
 #[cfg(feature = "_sockets")]
 mod address;
-#[cfg(feature = "_sockets")]
 mod codec;
-#[cfg(feature = "_sockets")]
 mod fault;
-#[cfg(feature = "_sockets")]
 mod sieve;
 #[cfg(feature = "_sockets")]
 mod target;
-#[cfg(feature = "_sockets")]
 mod transport;
-#[cfg(feature = "_sockets")]
 mod upgrade;
 
+pub mod over;
 #[cfg(feature = "smol")]
 pub mod smol;
 #[cfg(feature = "tokio")]

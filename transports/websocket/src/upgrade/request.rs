@@ -62,6 +62,7 @@ impl Request {
     }
 
     /// Where to connect to.
+    #[cfg(feature = "_sockets")]
     pub(crate) fn host_and_port(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
