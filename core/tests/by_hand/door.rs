@@ -1,18 +1,20 @@
 //! Who comes in, and who does not.
 
 use std::future::pending;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lapwing::hub::{Admission, HubBuilder, MembershipError, Refuse};
 use lapwing::session::Ending;
-use lapwing::wire::{Frame, Hello, Refusal, Terms};
+use lapwing::wire::{Frame, Refusal, Terms};
 use lapwing::{Limits, Policy};
 use lapwing_memory::{Path, Virtual};
 
-use crate::peer::{TERMS, bytes, hello};
-use crate::world::{check, check_with};
+use crate::carrier::Carrier;
+use crate::peer::{TERMS, hello_with};
+use crate::world::{World, check, check_over, check_with};
 
 #[test]
 fn a_handshake_has_its_time_and_not_a_microsecond_more() {
@@ -127,14 +129,24 @@ fn one_handshake_too_many_is_refused_before_its_hello() {
         let _second = world.connect("second").await;
         world.sim.settle().await;
         assert_eq!(world.hub.counters().handshakes, 2);
-        let mut third = world.connect("third").await;
-        let (reason, retry) = third.refusal().await;
-        assert_eq!(reason, Refusal::Full);
-        assert!(retry.is_some());
+        is_turned_away(world, "third").await;
 
         first.welcome(TERMS).await;
         world.peer("fourth").await;
     });
+}
+
+/// Comes while the hub has no room for another handshake.
+async fn is_turned_away(world: &World, name: &str) {
+    if world.carrier == Carrier::WebSocket {
+        let refused = world.try_connect(name).await.err().expect("no room");
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        assert!(refused.to_string().contains("503"), "{refused}");
+    } else {
+        let (reason, retry) = world.connect(name).await.refusal().await;
+        assert_eq!(reason, Refusal::Full);
+        assert!(retry.is_some());
+    }
 }
 
 #[test]
@@ -144,7 +156,8 @@ fn who_comes_while_too_many_are_refused_is_dropped_without_a_word() {
         handshakes_max: 1,
         ..Limits::default()
     };
-    check(limits, async |world| {
+    // Over WebSocket: `upgrades::a_crowd_is_refused_and_then_dropped`.
+    check_over(&[Carrier::Memory, Carrier::Tcp], limits, async |world| {
         let mut crowd = Vec::new();
         for _ in 0..10 {
             crowd.push(world.connect("crowd").await);
@@ -187,14 +200,7 @@ fn who_shows_too_large_a_token_is_told_so() {
         ..Limits::default()
     };
     check(limits, async |world| {
-        let hello = |token_bytes| {
-            let token = vec![7; token_bytes];
-            let Frame::Hello(hello) = hello(TERMS) else {
-                unreachable!("it is one");
-            };
-            let token = Some(&*token);
-            bytes(&Frame::Hello(Hello { token, ..hello }))
-        };
+        let hello = |token_bytes| hello_with(&vec![7; token_bytes]);
         let rest = hello(900).len() - 900;
         let mut modest = world.connect("modest").await;
         modest.say_bytes(&hello(1_000 - rest)).await;
@@ -217,15 +223,15 @@ fn a_connection_is_in_so_many_groups() {
     let build = move |_: &_, builder: HubBuilder| {
         builder.limits(limits).on_connect(|ask| async move {
             let admission = Admission::user("ann").join("a").join("b");
-            Ok(match ask.peer.as_deref() {
-                Some("greedy") => admission.join("c"),
+            Ok(match ask.token.as_deref() {
+                Some(b"greedy") => admission.join("c"),
                 _ => admission,
             })
         })
     };
     check_with(build, async |world| {
         let mut greedy = world.connect("greedy").await;
-        greedy.hello(TERMS).await;
+        greedy.say_bytes(&hello_with(b"greedy")).await;
         assert_eq!(greedy.refusal().await.0, Refusal::Unauthorized);
         assert_eq!(world.hub.counters().groups, 0, "all of them, or none");
 
@@ -256,10 +262,7 @@ fn a_hub_without_memory_lets_nobody_in() {
             world.sim.settle().await;
         }
         assert!((90..=100).contains(&published), "{published}");
-        let mut late = world.connect("late").await;
-        let (reason, retry) = late.refusal().await;
-        assert_eq!(reason, Refusal::Full);
-        assert!(retry.is_some());
+        is_turned_away(world, "late").await;
 
         world.network.resume("slow");
         slow.account(published).await;

@@ -1,8 +1,10 @@
 //! Clients that are played by hand, frame by frame, against a real hub in virtual time: every bound of the hub is
-//! reached, every kind of bad input ends as its table says, and nobody else notices.
+//! reached, every kind of bad input ends as its table says, and nobody else notices. Over every
+//! [carrier](carrier::Carrier), unless a test says why not.
 
 mod bad_input;
 mod calls;
+mod carrier;
 mod door;
 mod lanes;
 mod misbehaviour;

@@ -1,7 +1,7 @@
 //! A client without a will of its own.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use lapwing::transport::{Incoming, Message, Outgoing, Transport, TransportError};
 use lapwing::wire::{
@@ -9,6 +9,8 @@ use lapwing::wire::{
     Outcome, Payload, Ping, Publish, Refused, Reply, Start, Subscribe, Terms,
 };
 use lapwing::{ConnectionId, Policy};
+
+use crate::carrier::Valve;
 
 /// What a peer tells about itself, if a test does not care: it may be silent for an hour.
 pub(crate) const TERMS: Terms = Terms {
@@ -21,7 +23,11 @@ pub(crate) const TERMS: Terms = Terms {
 /// One connection to the hub.
 pub(crate) struct Peer {
     transport: Box<dyn Transport>,
+    /// What of its bytes passes.
+    valve: Valve,
     receipt: u32,
+    /// The hub's last words below the protocol, where there are such.
+    goodbye: Option<u16>,
 }
 
 /// A message of the hub; [`frame`](Self::frame) says what it means.
@@ -47,10 +53,12 @@ pub(crate) enum Got {
 }
 
 impl Peer {
-    pub(crate) fn new(transport: Box<dyn Transport>) -> Self {
+    pub(crate) fn new(transport: Box<dyn Transport>, valve: Valve) -> Self {
         Self {
             transport,
+            valve,
             receipt: 0,
+            goodbye: None,
         }
     }
 
@@ -77,6 +85,14 @@ impl Peer {
         self.transport
             .start_send(message)
             .expect("a whole connection");
+        let cx = &mut Context::from_waker(Waker::noop());
+        let _ = self.transport.poll_flush(cx);
+    }
+
+    /// Says the beginning of something, and never the rest of it: over carriers with bytes.
+    pub(crate) fn stop_within(&mut self, frame: &Frame<'_>) {
+        self.valve.close_after(bytes(frame).len() / 2 + 1);
+        self.start(frame);
     }
 
     pub(crate) async fn finish(&mut self) {
@@ -89,9 +105,13 @@ impl Peer {
 
     /// What the hub says next; `None` when it has finished or the connection is broken.
     pub(crate) async fn next(&mut self) -> Option<Heard> {
-        match poll_fn(|cx| self.transport.poll_recv(cx)).await {
-            Ok(Incoming::Message(message)) => Some(Heard(message)),
-            _ => None,
+        loop {
+            match poll_fn(|cx| self.transport.poll_recv(cx)).await {
+                Ok(Incoming::Message(message)) => return Some(Heard(message)),
+                Ok(Incoming::Alive) => {}
+                Ok(Incoming::Goodbye(goodbye)) => self.goodbye = Some(goodbye.code),
+                Ok(Incoming::End) | Err(_) => return None,
+            }
         }
     }
 
@@ -126,8 +146,18 @@ impl Peer {
                 _ => None,
             })
             .await;
-        self.is_over().await;
+        self.is_told(code_of_close(reason)).await;
         reason
+    }
+
+    /// Waits for the end, which has this code where the carrier has such.
+    pub(crate) async fn is_told(&mut self, code: u16) {
+        let _ = poll_fn(|cx| Poll::Ready(self.transport.poll_flush(cx).is_ready())).await;
+        if self.transport.info().goodbyes {
+            assert!(self.next().await.is_none());
+            assert_eq!(self.goodbye, Some(code));
+        }
+        self.is_over().await;
     }
 
     pub(crate) async fn refusal(&mut self) -> (wire::Refusal, Option<u32>) {
@@ -141,7 +171,7 @@ impl Peer {
             panic!("{:?}", heard.frame());
         };
         let told = (reason, retry_after_ms);
-        self.is_over().await;
+        self.is_told(code_of_refusal(told.0)).await;
         told
     }
 
@@ -250,6 +280,34 @@ impl Peer {
     }
 }
 
+/// The code of the close frame: RFC 6455, section 7.4.1, as the page of limits has it.
+pub(crate) fn code_of_close(reason: CloseReason) -> u16 {
+    use CloseReason as R;
+    match reason {
+        R::Done => 1000,
+        R::Shutdown => 1001,
+        R::Unexpected | R::Count => 1002,
+        R::Malformed => 1007,
+        R::Kicked | R::Silent | R::Flood => 1008,
+        R::MessageTooLarge { .. } => 1009,
+        R::TooSlow | R::Stalled => 1013,
+        other => panic!("{other:?} has no row"),
+    }
+}
+
+pub(crate) fn code_of_refusal(refusal: wire::Refusal) -> u16 {
+    use wire::Refusal as R;
+    match refusal {
+        R::Shutdown => 1001,
+        R::Version { .. } => 1002,
+        R::Malformed => 1007,
+        R::Unauthorized | R::Late | R::Promise { .. } => 1008,
+        R::MessageTooLarge { .. } => 1009,
+        R::Full => 1013,
+        other => panic!("{other:?} has no row"),
+    }
+}
+
 pub(crate) fn got(frame: Frame<'_>) -> Option<Got> {
     match frame {
         Frame::Event(Event { payload, .. }) => {
@@ -265,6 +323,15 @@ pub(crate) fn bytes(frame: &Frame<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
     wire::append(frame, &mut bytes);
     bytes
+}
+
+/// A hello with a token.
+pub(crate) fn hello_with(token: &[u8]) -> Vec<u8> {
+    let Frame::Hello(hello) = hello(TERMS) else {
+        unreachable!("it is one");
+    };
+    let token = Some(token);
+    bytes(&Frame::Hello(Hello { token, ..hello }))
 }
 
 pub(crate) fn hello(terms: Terms) -> Frame<'static> {

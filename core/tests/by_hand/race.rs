@@ -11,6 +11,7 @@ use lapwing::wire::{Frame, Outcome, Unsubscribe};
 use lapwing::{Hub, Limits, Policy};
 use lapwing_memory::{Virtual, pair};
 
+use crate::carrier::Valve;
 use crate::peer::{Peer, TERMS};
 
 const EVENTS: u32 = 20_000;
@@ -40,7 +41,7 @@ fn no_event_is_lost_while_one_of_two_subscriptions_ends() {
         let done = done.clone();
         thread::spawn(move || {
             block_on(async {
-                let mut peer = Peer::new(Box::new(client));
+                let mut peer = Peer::new(Box::new(client), Valve::default());
                 peer.welcome(TERMS).await;
                 peer.subscribe(1, Policy::Disconnect, &["news"]).await;
                 let mut oldest = 1;

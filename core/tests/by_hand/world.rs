@@ -2,31 +2,39 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lapwing::hub::{Gone, HubBuilder, Rule};
 use lapwing::session::Ending;
-use lapwing::transport::Connector as _;
+use lapwing::transport::{Connector as _, Transport};
 use lapwing::wire::CloseReason;
 use lapwing::{CallFailure, ConnectionId, Hub, Limits};
-use lapwing_memory::{Network, Virtual};
+use lapwing_memory::{Network, Path, Virtual};
 
+use crate::carrier::{Carrier, Valve};
 use crate::peer::{Peer, TERMS};
 
 /// Time in which every peer that does not speak has been found out.
 const LONG: Duration = Duration::from_secs(2 * 3_600);
 
 pub(crate) struct World {
+    pub(crate) carrier: Carrier,
     pub(crate) sim: Virtual,
     pub(crate) network: Network,
     pub(crate) hub: Hub,
     gone: Arc<Mutex<Vec<Gone>>>,
 }
 
-/// Runs `test` against a hub with these limits, in many orders; then nothing may be left of it.
+/// Runs `test` against a hub with these limits over every carrier, in many orders; then nothing may be left of it.
 pub(crate) fn check(limits: Limits, test: impl AsyncFn(&World)) {
     check_with(|_, builder| builder.limits(limits), test);
+}
+
+/// The same for what is so over these only.
+pub(crate) fn check_over(carriers: &[Carrier], limits: Limits, test: impl AsyncFn(&World)) {
+    check_over_with(carriers, |_, builder| builder.limits(limits), test);
 }
 
 /// The same for a hub that is set up by `build`.
@@ -34,15 +42,31 @@ pub(crate) fn check_with(
     build: impl Fn(&Virtual, HubBuilder) -> HubBuilder,
     test: impl AsyncFn(&World),
 ) {
-    Virtual::check(0..10, async |sim| {
-        let world = World::new(sim, &build);
-        test(&world).await;
-        world.everything_is_back().await;
-    });
+    check_over_with(&Carrier::ALL, build, test);
+}
+
+pub(crate) fn check_over_with(
+    carriers: &[Carrier],
+    build: impl Fn(&Virtual, HubBuilder) -> HubBuilder,
+    test: impl AsyncFn(&World),
+) {
+    for &carrier in carriers {
+        // What an order changes shows without bytes between.
+        let seeds = if carrier == Carrier::Memory { 10 } else { 3 };
+        Virtual::check(0..seeds, async |sim| {
+            let world = World::new(carrier, sim, &build);
+            test(&world).await;
+            world.everything_is_back().await;
+        });
+    }
 }
 
 impl World {
-    fn new(sim: Virtual, build: impl Fn(&Virtual, HubBuilder) -> HubBuilder) -> Self {
+    fn new(
+        carrier: Carrier,
+        sim: Virtual,
+        build: impl Fn(&Virtual, HubBuilder) -> HubBuilder,
+    ) -> Self {
         let network = Network::new(&sim);
         let gone = Arc::new(Mutex::new(Vec::new()));
         let told = gone.clone();
@@ -55,8 +79,9 @@ impl World {
             .on_disconnect(move |gone| told.lock().expect("no panic").push(gone));
         let hub = build(&sim, builder).build().expect("good filters");
         let listener = network.listen("hub").expect("the name is free");
-        sim.spawn_named("serve", hub.serve(listener));
+        sim.spawn_named("serve", hub.serve(carrier.listener(listener)));
         Self {
+            carrier,
             sim,
             network,
             hub,
@@ -66,8 +91,21 @@ impl World {
 
     /// A connection, before its hello.
     pub(crate) async fn connect(&self, name: &str) -> Peer {
+        let connected = self.try_connect(name).await;
+        connected.expect("the hub answers")
+    }
+
+    /// The same, when it may be refused before its upgrade.
+    pub(crate) async fn try_connect(&self, name: &str) -> io::Result<Peer> {
+        let valve = Valve::default();
+        let transport = self.carrier.connect(self.dial(name).await, valve.clone());
+        Ok(Peer::new(transport.await?, valve))
+    }
+
+    /// The network's end of a connection.
+    pub(crate) async fn dial(&self, name: &str) -> Box<dyn Transport> {
         let mut connector = self.network.connector("hub").named(name);
-        Peer::new(connector.connect().await.expect("the hub listens"))
+        connector.connect().await.expect("the hub listens")
     }
 
     /// A connection that the hub has let in.
@@ -87,6 +125,16 @@ impl World {
         control.call(7, "echo").await;
         assert_eq!(control.answer().await, (7, Ok(b"echo".to_vec())));
         assert_eq!(self.sim.elapsed(), before, "somebody else was in the way");
+    }
+
+    /// Lets nothing get through to a client; its transport has taken all that it takes, as one event.
+    pub(crate) async fn plug(&self, name: &str, id: ConnectionId) {
+        self.network.stall(Path::to_client(name));
+        let plug = "x".repeat(lapwing_sockets::UNSENT_BYTES_MAX);
+        let sent = self.hub.connection(id).send("plug", plug);
+        sent.expect("it is here");
+        self.sim.settle().await;
+        assert_eq!(self.hub.counters().waiting_frames, 0);
     }
 
     pub(crate) async fn pass(&self, time: Duration) {
