@@ -8,6 +8,7 @@
 //! What the fuzzer finds goes to the first folder; what is worth keeping becomes a seed by hand.
 
 mod topic;
+mod upgrade;
 
 // The property tests of core draw frames and play sessions in the same way. Their files say `crate::` and mean lapwing.
 #[path = "../../core/src/wire/draw.rs"]
@@ -19,6 +20,7 @@ use lapwing::*;
 
 use self::draw::with_frame;
 pub use self::topic::topic;
+pub use self::upgrade::upgrade;
 
 /// A message that decodes is written again in no more bytes, and is the same frame then.
 pub fn decode(message: &[u8]) {

@@ -32,3 +32,8 @@ fn session() {
 fn topic() {
     replay("topic", lapwing_fuzz::topic);
 }
+
+#[test]
+fn upgrade() {
+    replay("upgrade", lapwing_fuzz::upgrade);
+}

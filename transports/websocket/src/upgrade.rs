@@ -16,6 +16,8 @@ mod oracle;
 mod origin;
 mod refusal;
 mod request;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::answer::{Answer, Terms, answer};
 pub(crate) use self::ask::ask;

@@ -221,6 +221,3 @@ fn upgrade(target: &Target<'_>, fields: Fields<'_>, protocol: Option<&str>) -> U
         headers: fields.owned(),
     }
 }
-
-#[cfg(test)]
-mod tests;

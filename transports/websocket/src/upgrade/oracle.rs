@@ -4,7 +4,7 @@ use httparse::{EMPTY_HEADER, Response, Status};
 
 use super::answer::{Answer, Terms, answer};
 use super::head::{HEAD_BYTES_MAX, Head, TooLong};
-use super::refusal::too_long;
+use super::refusal::{refuse, too_long};
 
 /// Takes bytes as a request, whole and in pieces of `step`; every answer is HTTP, and says what it means.
 pub(crate) fn check(bytes: &[u8], step: usize) {
@@ -36,18 +36,38 @@ fn gather(bytes: &[u8], step: usize) -> (Option<usize>, Option<Answer>) {
     (None, None)
 }
 
-fn check_answer(answer: &Answer) {
-    let mut room = [EMPTY_HEADER; 8];
-    let mut response = Response::new(&mut room);
-    let parsed = response.parse(&answer.response).expect("HTTP");
-    let Status::Complete(length) = parsed else {
-        panic!("a response without an end");
+/// What is said before the upgrade at the end of a connection is HTTP too.
+pub(crate) fn check_refusal(code: u16) {
+    let expected = match code {
+        1001 | 1013 => 503,
+        _ => 408,
     };
-    let code = response.code.expect("a status");
+    assert_eq!(parsed(&refuse(code)).0, expected);
+}
+
+fn check_answer(answer: &Answer) {
+    let (code, body) = parsed(&answer.response);
     assert_eq!(answer.result.is_ok(), code == 101);
-    let body = &answer.response[length..];
     match answer.result {
         Ok(_) => assert!(body.is_empty()),
         Err(sentence) => assert_eq!(body, format!("{sentence}\r\n").as_bytes()),
     }
+}
+
+/// The status and the body of a response that says how long it is.
+fn parsed(bytes: &[u8]) -> (u16, &[u8]) {
+    let mut room = [EMPTY_HEADER; 8];
+    let mut response = Response::new(&mut room);
+    let parsed = response.parse(bytes).expect("HTTP");
+    let Status::Complete(length) = parsed else {
+        panic!("a response without an end");
+    };
+    let body = &bytes[length..];
+    let named = response
+        .headers
+        .iter()
+        .find(|header| header.name == "Content-Length");
+    let announced = named.map_or("0".into(), |header| String::from_utf8_lossy(header.value));
+    assert_eq!(announced, body.len().to_string());
+    (response.code.expect("a status"), body)
 }

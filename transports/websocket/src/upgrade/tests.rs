@@ -1,11 +1,12 @@
-//! One rule of the upgrade each.
+//! What a listener answers, one rule each.
 
-use httparse::Response;
+use httparse::{EMPTY_HEADER, Response};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::*;
-use crate::upgrade::oracle;
+use super::answer::{Answer, Terms, answer};
+use super::head::HEAD_BYTES_MAX;
+use super::oracle;
 
 /// The request of RFC 6455, section 1.2, with nothing that is optional.
 const GOOD: [&str; 5] = [
@@ -531,5 +532,10 @@ proptest! {
     fn no_length_breaks_it(count in 0..200_usize, length in 0..200_usize, step in 1..5_000_usize) {
         let line = format!("X: {}", "x".repeat(length));
         oracle::check(&with(&vec![&*line; count]), step);
+    }
+
+    #[test]
+    fn every_goodbye_before_the_upgrade_is_http(code in any::<u16>()) {
+        oracle::check_refusal(code);
     }
 }
