@@ -15,9 +15,14 @@ use crate::report::{Broken, ensure};
 pub(crate) struct End(Box<dyn Transport>);
 
 impl End {
-    pub(crate) fn new(mut transport: Box<dyn Transport>, limits: &Limits) -> Self {
+    /// Takes a transport that keeps to `limits`, and waits until it is open.
+    pub(crate) async fn open(
+        mut transport: Box<dyn Transport>,
+        limits: &Limits,
+    ) -> Result<Self, TransportError> {
         transport.apply(limits);
-        Self(transport)
+        poll_fn(|cx| transport.poll_open(cx)).await?;
+        Ok(Self(transport))
     }
 
     pub(crate) fn info(&self) -> Info {
@@ -72,15 +77,20 @@ impl End {
         ensure(heard.bytes == bytes, || differs(bytes, &heard.bytes))
     }
 
-    /// Whether the peer has finished, however often one asks.
-    pub(crate) async fn expect_end(&mut self) -> Result<(), Broken> {
+    /// Whether the peer has finished, however often one asks; says whether it said goodbye before.
+    pub(crate) async fn expect_end(&mut self) -> Result<bool, Broken> {
+        let mut heard = self.recv().await?;
+        let parted = matches!(heard, Incoming::Goodbye(_));
+        if parted {
+            heard = self.recv().await?;
+        }
         for _ in 0..3 {
-            let heard = self.recv().await?;
             ensure(heard == Incoming::End, || {
                 format!("the end was expected, {} came", brief(&Ok(heard)))
             })?;
+            heard = self.recv().await?;
         }
-        Ok(())
+        Ok(parted)
     }
 
     /// Sends all of `outgoing` and receives all of `expected`, both at the same time.

@@ -33,8 +33,9 @@ impl Ground {
 
     /// A fresh connection whose ends keep to `limits`.
     pub(crate) async fn connect_with(&mut self, limits: &Limits) -> Result<[End; 2], Broken> {
-        let (client, hub) = both(self.connector.connect(), self.listener.accept()).await?;
-        Ok([End::new(client, limits), End::new(hub, limits)])
+        let client = connect(&mut *self.connector, limits);
+        let (client, hub) = both(client, accept(&mut *self.listener, limits)).await?;
+        Ok([client, hub])
     }
 
     /// The hub's end of a connection on which `bytes` are written, below the transport, before it closes.
@@ -42,16 +43,28 @@ impl Ground {
         let Some(raw) = &mut self.raw else {
             return Err(Broken("nothing is below this transport".into()));
         };
-        let ((), hub) = both(raw(bytes.to_vec()), self.listener.accept()).await?;
-        Ok(End::new(hub, &Limits::default()))
+        let limits = Limits::default();
+        let hub = accept(&mut *self.listener, &limits);
+        let ((), hub) = both(raw(bytes.to_vec()), hub).await?;
+        Ok(hub)
     }
 
     /// How messages look below the transport, if bytes can be written there.
     pub(crate) async fn raw_framing(&mut self) -> Result<Option<Framing>, Broken> {
-        let [client, _hub] = self.connect().await?;
-        let framing = client.info().framing;
+        let [_client, hub] = self.connect().await?;
+        let framing = hub.info().framing;
         Ok(Some(framing).filter(|framing| self.raw.is_some() && *framing != Framing::None))
     }
+}
+
+/// The client's end of a new connection.
+pub(crate) async fn connect(connector: &mut dyn Connector, limits: &Limits) -> Result<End, Broken> {
+    Ok(End::open(connector.connect().await?, limits).await?)
+}
+
+/// The hub's end of the next connection.
+pub(crate) async fn accept(listener: &mut dyn Listener, limits: &Limits) -> Result<End, Broken> {
+    Ok(End::open(listener.accept().await?, limits).await?)
 }
 
 /// The output of `future`, `None` when it does not end within `time`.

@@ -47,7 +47,8 @@ impl Suite {
     /// Allows the rules that need bytes below the transport.
     ///
     /// `write` connects to the listener as a stranger would, goes as far as the first message (for WebSocket:
-    /// through the upgrade), writes the bytes it is given, as they are, and closes in the polite way.
+    /// through the upgrade), writes the bytes it is given, as they are, and closes in the polite way. It must not wait
+    /// for anything that the listener says: this thread says it. For WebSocket the bytes are a client's frames, masked.
     pub fn raw<F>(mut self, mut write: impl FnMut(Vec<u8>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = io::Result<()>> + Send + 'static,

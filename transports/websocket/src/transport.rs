@@ -9,8 +9,7 @@ use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
 use lapwing::Limits;
 use lapwing::transport::{
-    Framing, Goodbye, Incoming, Info, Message, Outgoing, Progress, Transport, TransportError,
-    Upgrade,
+    Framing, Goodbye, Incoming, Info, Outgoing, Progress, Transport, TransportError, Upgrade,
 };
 use lapwing_sockets::{READ_BYTES, Socket, Stream, UNSENT_BYTES_MAX};
 
@@ -332,10 +331,11 @@ impl<S: Socket> Transport for WebSocket<S> {
                 return Poll::Ready(Err(error.into()));
             }
         };
-        match answered {
-            Some((answer, behind)) => Poll::Ready(self.open(answer, behind)),
-            None => Poll::Ready(Ok(())),
+        if let Some((answer, behind)) = answered {
+            self.open(answer, behind)?;
         }
+        // The peer waits for the response, and whoever opened us may have nothing to write.
+        self.poll_write(cx, 0)
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
@@ -380,9 +380,9 @@ impl<S: Socket> Transport for WebSocket<S> {
             (Role::Client, Outgoing::Message(message)) => {
                 stream.outbox().push(codec.mask(message));
             }
-            // Not understood: a client's framing is none.
-            (Role::Client, Outgoing::Framed(bytes)) => {
-                stream.outbox().push(codec.mask(Message::binary(bytes)));
+            (Role::Client, Outgoing::Framed(_)) => {
+                let error = "a client's frames are masked, so its messages are not framed ahead";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, error).into());
             }
             (Role::Client, Outgoing::Ping) => stream.outbox().push(codec.ping()),
             (_, Outgoing::Goodbye(_)) => {}

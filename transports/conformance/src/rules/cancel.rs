@@ -6,7 +6,7 @@ use lapwing::transport::{Connector, Incoming, Listener};
 
 use super::room::message;
 use crate::end::{End, brief, numbered};
-use crate::ground::Ground;
+use crate::ground::{self, Ground};
 use crate::report::{Broken, Outcome, Verdict, ensure};
 use crate::waking::{both, cut_short};
 
@@ -28,20 +28,19 @@ macro_rules! again {
 
 /// An accept that is dropped loses no peer.
 pub(super) async fn accept(ground: &mut Ground) -> Outcome {
+    let limits = Limits::default();
     for polls in 0..POLLS_MAX {
         let listener = &mut ground.listener;
         let accept = async {
-            match cut_short(listener.accept(), polls).await {
+            let accepted = match cut_short(listener.accept(), polls).await {
                 Some(accepted) => accepted,
                 None => listener.accept().await,
-            }
+            };
+            Ok::<_, Broken>(End::open(accepted?, &limits).await?)
         };
-        let (client, hub) = both(ground.connector.connect(), accept).await?;
-        meet(
-            End::new(client, &Limits::default()),
-            End::new(hub, &Limits::default()),
-        )
-        .await?;
+        let client = ground::connect(&mut *ground.connector, &limits);
+        let (client, hub) = both(client, accept).await?;
+        meet(client, hub).await?;
     }
     Ok(Verdict::Kept)
 }
@@ -78,7 +77,7 @@ async fn connect_again(
         Some(connected) => connected?,
         None => connector.connect().await?,
     };
-    let mut client = End::new(client, &Limits::default());
+    let mut client = End::open(client, &Limits::default()).await?;
     client.say(name.clone()).await?;
     Ok(client)
 }
@@ -86,7 +85,10 @@ async fn connect_again(
 /// Accepts until it is the client with this name; those before are attempts that ended.
 async fn accept_named(listener: &mut dyn Listener, name: &Bytes) -> Result<End, Broken> {
     loop {
-        let mut hub = End::new(listener.accept().await?, &Limits::default());
+        let accepted = listener.accept().await?;
+        let Ok(mut hub) = End::open(accepted, &Limits::default()).await else {
+            continue;
+        };
         match hub.recv().await {
             Ok(Incoming::Message(message)) if message.bytes == name => return Ok(hub),
             Ok(Incoming::End) | Err(_) => {}

@@ -9,7 +9,7 @@ use crate::waking::both;
 
 const MESSAGES: u64 = 100;
 
-/// After a close the other side hears all that was sent, then the end, and may go on to speak.
+/// After a close the other side hears all that was sent, then the end, and may go on to speak, unless it heard a goodbye.
 pub(super) async fn half_close(ground: &mut Ground) -> Outcome {
     let [client, hub] = ground.connect().await?;
     first_closes(client, hub).await?;
@@ -36,9 +36,15 @@ pub(super) async fn dropped(ground: &mut Ground) -> Outcome {
 }
 
 async fn first_closes(mut first: End, mut second: End) -> Result<(), Broken> {
-    both(say_all_and_close(&mut first), hear_all_and_end(&mut second)).await?;
-    both(say_all_and_close(&mut second), hear_all_and_end(&mut first)).await?;
-    Ok(())
+    let ((), parted) = both(say_all_and_close(&mut first), hear_all_and_end(&mut second)).await?;
+    if !parted {
+        both(say_all_and_close(&mut second), hear_all_and_end(&mut first)).await?;
+        return Ok(());
+    }
+    // Both ends say goodbye then, and neither has another word.
+    let close = async { Ok::<_, Broken>(second.close().await?) };
+    let ((), parted) = both(close, first.expect_end()).await?;
+    ensure(parted, || "a goodbye was not answered".into())
 }
 
 async fn first_is_dropped(mut first: End, mut second: End) -> Result<(), Broken> {
@@ -77,7 +83,7 @@ async fn hear_all(end: &mut End) -> Result<(), Broken> {
     Ok(())
 }
 
-async fn hear_all_and_end(end: &mut End) -> Result<(), Broken> {
+async fn hear_all_and_end(end: &mut End) -> Result<bool, Broken> {
     hear_all(end).await?;
     end.expect_end().await
 }

@@ -56,10 +56,12 @@ async fn refuses(mut sender: End, mut receiver: End, size: usize) -> Result<(), 
         receiver.close().await?;
         receiver.expect_end().await
     };
-    let sent = async {
-        let told = [told.clone()];
-        sender.talk(binary(&messages), &told).await?;
-        Ok::<_, Broken>(sender.close().await?)
+    let heard = [told.clone()];
+    let sent = async move {
+        sender.talk(binary(&messages), &heard).await?;
+        sender.close().await?;
+        // An end that waits for the last words of its peer goes when it has heard them.
+        sender.expect_end().await
     };
     both(refuse, sent).await?;
     Ok(())

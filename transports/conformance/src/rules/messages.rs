@@ -5,7 +5,7 @@ use lapwing::transport::{Framing, Kind, Message, Outgoing};
 
 use crate::end::{End, binary, numbered};
 use crate::ground::Ground;
-use crate::report::{Broken, Outcome, Verdict, ensure};
+use crate::report::{Outcome, Verdict, ensure};
 use crate::waking::both;
 
 /// Around every size where a length, a buffer or a frame is known to change its form.
@@ -38,7 +38,8 @@ pub(super) async fn info(ground: &mut Ground) -> Outcome {
     ensure(client.name == hub.name, || {
         format!("its ends are called {} and {}", client.name, hub.name)
     })?;
-    ensure(client.framing == hub.framing, || {
+    let frames_alone = client.framing == Framing::None;
+    ensure(frames_alone || client.framing == hub.framing, || {
         "its ends differ in framing".into()
     })?;
     for url in [ground.listener.url(), ground.connector.url()] {
@@ -74,7 +75,7 @@ pub(super) async fn order(ground: &mut Ground) -> Outcome {
     exchange(ends, binary(&messages), &messages).await
 }
 
-/// Binary arrives as binary, and text with its bytes: whether as text is for the transport to say.
+/// Binary arrives as binary, and text with its bytes; as text where the transport says that it tells kinds apart.
 pub(super) async fn kinds(ground: &mut Ground) -> Outcome {
     let text = Message {
         bytes: Bytes::from_static("Grüße".as_bytes()),
@@ -85,6 +86,8 @@ pub(super) async fn kinds(ground: &mut Ground) -> Outcome {
     ensure(heard.bytes == text.bytes, || {
         "text arrives with other bytes".into()
     })?;
+    let told_apart = !hub.info().kinds || heard.kind == Kind::Text;
+    ensure(told_apart, || "text does not arrive as text".into())?;
     let ((), heard) = both(hub.say(&b"\xff\x00"[..]), client.hear()).await?;
     ensure(heard == Message::binary(&b"\xff\x00"[..]), || {
         "binary does not arrive as binary".into()
@@ -92,27 +95,43 @@ pub(super) async fn kinds(ground: &mut Ground) -> Outcome {
     Ok(Verdict::Kept)
 }
 
-/// Messages framed by the caller arrive like those framed by the transport.
+/// Messages framed by the caller arrive like those framed by the transport, from each end that frames.
 pub(super) async fn framed(ground: &mut Ground) -> Outcome {
-    let ends = ground.connect().await?;
-    let framing = ends[0].info().framing;
-    if framing == Framing::None {
-        return Ok(Verdict::Skipped);
-    }
     let messages: Vec<Bytes> = (0..600)
         .map(|number| numbered(number, number as usize * 7 % 1_000))
         .collect();
+    // More in one piece than any buffer between the ends is likely to hold.
+    let large: Vec<Bytes> = (0..20).map(|number| numbered(number, 60_000)).collect();
+    let [mut client, mut hub] = ground.connect().await?;
+    let [from_client, from_hub] = [client.info(), hub.info()].map(|info| info.framing);
+    if [from_client, from_hub] == [Framing::None; 2] {
+        return Ok(Verdict::Skipped);
+    }
+    let outgoing = |framing| mixed(framing, &messages, &large);
+    let (from_client, from_hub) = (outgoing(from_client), outgoing(from_hub));
+    let expected = [&messages[..], &large[..]].concat();
+    both(
+        client.talk(from_client, &expected),
+        hub.talk(from_hub, &expected),
+    )
+    .await?;
+    Ok(Verdict::Kept)
+}
+
+/// Some of `messages` framed and some not, then `large` ones framed, as far as there is a framing.
+fn mixed(framing: Framing, messages: &[Bytes], large: &[Bytes]) -> Vec<Outgoing> {
+    if framing == Framing::None {
+        return binary(&[messages, large].concat());
+    }
     let mut outgoing = Vec::new();
     for (turn, some) in messages.chunks(10).enumerate() {
         match turn % 2 {
-            0 => outgoing.push(Outgoing::Framed(frames(framing, some)?)),
+            0 => outgoing.push(Outgoing::Framed(frames(framing, some))),
             _ => outgoing.extend(binary(some)),
         }
     }
-    // More in one piece than any buffer between the ends is likely to hold.
-    let large: Vec<Bytes> = (0..20).map(|number| numbered(number, 60_000)).collect();
-    outgoing.push(Outgoing::Framed(frames(framing, &large)?));
-    exchange(ends, outgoing, &[messages, large].concat()).await
+    outgoing.push(Outgoing::Framed(frames(framing, large)));
+    outgoing
 }
 
 /// A ping is no message, whether the transport knows it or not.
@@ -145,18 +164,14 @@ pub(super) async fn progress(ground: &mut Ground) -> Outcome {
 }
 
 /// `messages`, framed as `framing` says.
-pub(super) fn frames(framing: Framing, messages: &[Bytes]) -> Result<Bytes, Broken> {
+fn frames(framing: Framing, messages: &[Bytes]) -> Bytes {
     let mut frames = BytesMut::new();
     for message in messages {
-        match framing {
-            Framing::LengthPrefix => {
-                frames.extend_from_slice(&u32::try_from(message.len())?.to_be_bytes())
-            }
-            _ => return Err(Broken(format!("{framing:?} is not known to this suite"))),
-        }
-        frames.extend_from_slice(message);
+        framing.append(Kind::Binary, &mut frames, |into| {
+            into.extend_from_slice(message);
+        });
     }
-    Ok(frames.freeze())
+    frames.freeze()
 }
 
 /// Both ends send `outgoing` at the same time, and both must receive `expected`.
