@@ -5,6 +5,7 @@
 mod bad_input;
 mod calls;
 mod carrier;
+mod closes;
 mod door;
 mod frames;
 mod lanes;

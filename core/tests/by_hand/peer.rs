@@ -346,6 +346,17 @@ pub(crate) fn hello(terms: Terms) -> Frame<'static> {
     })
 }
 
+/// Asks for filters, with numbers from `first` on, and wants no answer but events.
+pub(crate) fn subscribe(first: u32, policy: Policy, filters: &[&str]) -> Vec<u8> {
+    bytes(&Frame::Subscribe(Subscribe {
+        receipt: 0,
+        first,
+        policy: Some(policy),
+        start: Start::Now,
+        filters: List::new(filters),
+    }))
+}
+
 pub(crate) fn call(id: u32, method: &str) -> Frame<'_> {
     Frame::Call(Call {
         id,

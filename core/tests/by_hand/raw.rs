@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 use std::time::Duration;
 
+use lapwing::ConnectionId;
 use lapwing::wire::{self, CloseReason, Frame};
 use lapwing_sockets::{READ_BYTES, Socket};
 
@@ -55,12 +56,18 @@ impl World {
 
     /// A WebSocket that the hub has let in.
     pub(crate) async fn bare(&self, name: &str) -> Raw {
+        self.bare_known(name).await.0
+    }
+
+    pub(crate) async fn bare_known(&self, name: &str) -> (Raw, ConnectionId) {
         let mut raw = self.upgraded(name).await;
         raw.say(&frame(BINARY, &bytes(&hello(TERMS)))).await;
         let (first, welcome) = raw.frame().await.expect("a welcome");
         assert_eq!(first, BINARY);
-        assert!(matches!(decoded(&welcome), Frame::Welcome(_)));
-        raw
+        let Frame::Welcome(welcome) = decoded(&welcome) else {
+            panic!("{welcome:02x?}");
+        };
+        (raw, welcome.connection)
     }
 
     /// How much time has passed since `began`.
