@@ -2,6 +2,7 @@
 """lapwing beside the floor: server CPU per delivered message, as ratios within one run.
 
   benches/compare.py [--reps 3] [--secs 1.0] [--rows fanout-1000,idle] [--runtimes tokio,smol]
+                     [--transports tcp,ws]
 
 Builds lapwing's bench-server and the ruler (a load generator and a raw server without topics, policies or liveness),
 then runs every row with each of them on core 1 and the load on core 0, repetitions outermost, and prints medians.
@@ -31,17 +32,17 @@ def build():
     run("cargo", "build", "--quiet", "--release", "--manifest-path", HERE / "ruler/Cargo.toml", "--target-dir", RULER)
 
 
-def server(name, port, ping):
+def server(name, transport, port, ping):
     if name == "raw":
-        return [RULER / "release/raw", "--proto", "tcp", "--mode", "batch", "--port", port, "--ping", ping]
-    return [TARGET / "release/bench-server", "--transport", "tcp", "--port", port, "--ping-secs", ping, "--runtime", name]
+        return [RULER / "release/raw", "--proto", transport, "--mode", "batch", "--port", port, "--ping", ping]
+    return [TARGET / "release/bench-server", "--transport", transport, "--port", port, "--ping-secs", ping, "--runtime", name]
 
 
-def script(name, payload, folder):
+def script(name, transport, payload, folder):
     if name == "raw":
-        return "tcp"
-    path = folder / f"{payload}.script"
-    text = subprocess.run([TARGET / "release/bench-server", "script", "--transport", "tcp", "--payload", str(payload)],
+        return transport
+    path = folder / f"{transport}-{payload}.script"
+    text = subprocess.run([TARGET / "release/bench-server", "script", "--transport", transport, "--payload", str(payload)],
                           check=True, capture_output=True, text=True).stdout
     path.write_text(text)
     return f"script:{path}"
@@ -64,16 +65,16 @@ def wait_for(port, process):
     sys.exit("the server does not listen")
 
 
-def measure(name, row, secs, folder):
+def measure(name, transport, row, secs, folder):
     load, payload, ping, *_ = ROWS[row]
     port = free_port()
-    command = ["taskset", "-c", "1", *map(str, server(name, port, ping))]
+    command = ["taskset", "-c", "1", *map(str, server(name, transport, port, ping))]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         wait_for(port, process)
         timing = ["--secs", str(secs), "--warm", "0.3"] if load[0] == "fanout" else []
         command = ["taskset", "-c", "0", RULER / "release/bench-load", *load, *timing, "--name", name, "--proto",
-                   script(name, payload, folder), "--port", port, "--payload", payload, "--pid", process.pid]
+                   script(name, transport, payload, folder), "--port", port, "--payload", payload, "--pid", process.pid]
         result = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, timeout=90)
         return json.loads(result.stdout)
     finally:
@@ -87,27 +88,28 @@ def main():
     parser.add_argument("--secs", type=float, default=1.0)
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--runtimes", default="tokio,smol")
+    parser.add_argument("--transports", default="tcp,ws")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(12_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     build()
     names = ["raw", *options.runtimes.split(",")]
-    rows = options.rows.split(",")
+    rows = [(transport, row) for transport in options.transports.split(",") for row in options.rows.split(",")]
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.reps):
-            for row in rows:
+            for transport, row in rows:
                 for name in names:
-                    result = measure(name, row, options.secs, pathlib.Path(folder))
+                    result = measure(name, transport, row, options.secs, pathlib.Path(folder))
                     if result.get("stalled") or result.get("closed"):
-                        print(f"{row} {name}: stalled or closed, does not count: {result}", file=sys.stderr)
+                        print(f"{transport} {row} {name}: stalled or closed, does not count: {result}", file=sys.stderr)
                         continue
-                    figures.setdefault((row, name), []).append(result[ROWS[row][3]])
+                    figures.setdefault((transport, row, name), []).append(result[ROWS[row][3]])
     print("| row | " + " | ".join(names) + " | unit |\n|---|" + "---|" * (len(names) + 1))
-    for row in rows:
-        medians = {name: statistics.median(figures[row, name]) for name in names if (row, name) in figures}
+    for transport, row in rows:
+        medians = {name: statistics.median(figures[transport, row, name]) for name in names if (transport, row, name) in figures}
         floor = medians.get("raw")
         cell = lambda name: f"{medians[name]:.3f} ({medians[name] / floor:.2f})" if name in medians and floor else "-"
-        print(f"| {row} | " + " | ".join(map(cell, names)) + f" | {ROWS[row][4]} (ratio to raw) |")
+        print(f"| {transport} {row} | " + " | ".join(map(cell, names)) + f" | {ROWS[row][4]} (ratio to raw) |")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 //!
 //! `sub`, `pub` and `both` are the steps of a subscriber, a publisher, and a connection that is both; `frame OFFSET HEX`
 //! is one publish with its payload at that offset; `deliver LENGTH` the length of one delivered message; `pong` what
-//! answers a ping.
+//! answers a ping; `mask` what the payload of a publish is masked with, from its first byte on.
 
 use std::fmt::Write;
 
@@ -12,67 +12,101 @@ use lapwing::wire::{
     Publish, Start, Subscribe, Terms, VERSION,
 };
 
-/// The script for one topic and payloads of this many bytes, over TCP.
-pub fn tcp(topic: &str, payload_bytes: usize) -> String {
-    let mut script = String::new();
-    let mut line = |text: String| script.push_str(&(text + "\n"));
-    let hello = framed(&hello());
-    let subscribe = framed(&Frame::Subscribe(Subscribe {
-        receipt: 1,
-        first: 1,
-        policy: None,
-        start: Start::Now,
-        filters: List::new(&[topic]),
-    }));
-    let acknowledged = framed(&Frame::Ack(Ack {
-        receipt: 1,
-        outcome: Outcome::Subscribed,
-    }));
-    // The welcome's kind and version: how long the rest is depends on the hub's terms.
-    line(format!("pub send {}", hex(&hello)));
-    line("pub expect 0201".into());
-    for who in ["sub", "both"] {
-        line(format!("{who} send {}{}", hex(&hello), hex(&subscribe)));
-        line(format!("{who} expect {}", hex(&acknowledged)));
-    }
+use crate::framing::{MASK, Transport, UPGRADE};
+
+/// The script for one topic and payloads of this many bytes.
+pub fn script(transport: Transport, topic: &str, payload_bytes: usize) -> String {
     let bytes = payload(payload_bytes);
     let payload = Payload {
         encoding: Encoding::Bytes,
         bytes: &bytes,
     };
-    let publish = framed(&Frame::Publish(Publish {
+    let lines = [
+        connecting(transport, topic),
+        publishing(transport, topic, payload),
+        delivering(transport, topic, payload),
+    ];
+    lines.concat().join("\n") + "\n"
+}
+
+/// How the three kinds of connections begin.
+fn connecting(transport: Transport, topic: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if transport == Transport::WebSocket {
+        for who in ["sub", "pub", "both"] {
+            lines.push(format!("{who} send {}", hex(UPGRADE.as_bytes())));
+            lines.push(format!("{who} expect {}", hex(b"\r\n\r\n")));
+        }
+    }
+    let hello = transport.from_client(&encoded(&hello()));
+    let subscribe = transport.from_client(&encoded(&subscribe(&[topic])));
+    let acknowledged = transport.from_hub(&encoded(&Frame::Ack(Ack {
+        receipt: 1,
+        outcome: Outcome::Subscribed,
+    })));
+    // The welcome's kind and version: how long the rest is depends on the hub's terms.
+    lines.push(format!("pub send {}", hex(&hello)));
+    lines.push("pub expect 0201".into());
+    for who in ["sub", "both"] {
+        lines.push(format!("{who} send {}{}", hex(&hello), hex(&subscribe)));
+        lines.push(format!("{who} expect {}", hex(&acknowledged)));
+    }
+    lines
+}
+
+fn publishing(transport: Transport, topic: &str, payload: Payload<'_>) -> Vec<String> {
+    let message = encoded(&publish(topic, payload));
+    let (frame, at) = (transport.from_client(&message), payload.bytes.len());
+    let mut lines = vec![format!("frame {} {}", frame.len() - at, hex(&frame))];
+    if transport == Transport::WebSocket {
+        let mut mask = MASK;
+        mask.rotate_left((message.len() - at) % MASK.len());
+        lines.push(format!("mask {}", hex(&mask)));
+    }
+    lines
+}
+
+fn delivering(transport: Transport, topic: &str, payload: Payload<'_>) -> Vec<String> {
+    let event = transport.from_hub(&encoded(&Frame::Event(Event {
+        topic,
+        direct: false,
+        offset: None,
+        payload,
+    })));
+    // The nonce counts pings from 1; the answer to any of them counts as life.
+    let ping = transport.from_hub(&encoded(&Frame::Ping(Ping { nonce: 1 })));
+    let pong = transport.from_client(&encoded(&Frame::Pong(Pong { nonce: 1 })));
+    vec![
+        format!("deliver {}", event.len()),
+        format!("pong {} {}", hex(&ping[..ping.len() - 1]), hex(&pong)),
+    ]
+}
+
+/// Asks for all events of these filters, acknowledged by receipt 1.
+pub fn subscribe<'a>(filters: &'a [&'a str]) -> Frame<'a> {
+    Frame::Subscribe(Subscribe {
+        receipt: 1,
+        first: 1,
+        policy: None,
+        start: Start::Now,
+        filters: List::new(filters),
+    })
+}
+
+/// Publishes without a receipt.
+pub fn publish<'a>(topic: &'a str, payload: Payload<'a>) -> Frame<'a> {
+    Frame::Publish(Publish {
         receipt: 0,
         name: Name::Topic(topic),
         payload,
-    }));
-    line(format!(
-        "frame {} {}",
-        publish.len() - payload_bytes,
-        hex(&publish)
-    ));
-    line(format!(
-        "deliver {}",
-        framed(&Frame::Event(Event {
-            topic,
-            direct: false,
-            offset: None,
-            payload
-        }))
-        .len()
-    ));
-    // The nonce counts pings from 1; the answer to any of them counts as life.
-    line(format!(
-        "pong {} {}",
-        hex(&framed(&Frame::Ping(Ping { nonce: 1 }))[..5]),
-        hex(&framed(&Frame::Pong(Pong { nonce: 1 })))
-    ));
-    script
+    })
 }
 
-fn hello() -> Frame<'static> {
+/// What a load generator says first.
+pub fn hello() -> Frame<'static> {
     let limits = Limits::default();
     let terms = Terms {
-        encodings: Encodings::NONE.with(Encoding::Bytes),
+        encodings: Encodings::NONE.with(Encoding::Bytes).with(Encoding::Text),
         // It answers pings and sends none: it may be silent for as long as a hub allows.
         promise_ms: limits.promise_max.as_millis() as u32,
         message_bytes_max: limits.message_bytes_max,
@@ -97,11 +131,11 @@ fn payload(bytes: usize) -> Vec<u8> {
     payload
 }
 
-fn framed(frame: &Frame<'_>) -> Vec<u8> {
+/// The bytes of a frame.
+pub fn encoded(frame: &Frame<'_>) -> Vec<u8> {
     let mut message = Vec::new();
     wire::append(frame, &mut message);
-    let length = u32::try_from(message.len()).expect("a short message");
-    [&length.to_be_bytes()[..], &message].concat()
+    message
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -7,18 +7,19 @@ use lapwing::client::CallError;
 use lapwing::runtime::Smol;
 use lexopt::prelude::*;
 
-use crate::connect::{self, Connect};
+use crate::connect::{self, Connect, Language};
 use crate::failure::{Failure, chain};
 use crate::line::Style;
 use crate::options;
-use crate::payload::Raw;
+use crate::payload::{Form, Raw};
 use crate::url::Url;
 
 pub(crate) const USAGE: &str = "\
-lapwing call URL METHOD [ARGS] [--within SECS] [--hex] [--promise SECS]
+lapwing call URL METHOD [ARGS] [--within SECS] [--json] [--hex] [--promise SECS] [--protocol NAME]
   Calls a method of the hub and prints the result as one line, escaped as by `sub`. A hub started by this program answers to
   echo (gives ARGS back), time (milliseconds since 1970), connections (how many there are) and counters (JSON).
   --within SECS    how long to wait for the result (30)
+  --json           ARGS is a JSON value
   --hex            ARGS and result as hexadecimal digits
 ";
 
@@ -34,8 +35,9 @@ struct Options {
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
         let (mut url, mut promise) = (None, connect::PROMISE);
+        let mut language = Language::default();
         let (mut method, mut arguments) = (None, None);
-        let (mut within, mut hex) = (lapwing::hub::CALL_WITHIN, false);
+        let (mut within, mut form) = (lapwing::hub::CALL_WITHIN, Form::default());
         while let Some(argument) = parser.next()? {
             match argument {
                 Value(text) if url.is_none() => url = Some(Url::parse(&text.string()?)?),
@@ -43,21 +45,24 @@ impl Options {
                 Value(text) if arguments.is_none() => arguments = Some(text.string()?),
                 Long("within") => within = options::seconds(&parser.value()?)?,
                 Long("promise") => promise = options::seconds(&parser.value()?)?,
-                Long("hex") => hex = true,
+                Long("protocol") => language = options::language(&parser.value()?)?,
+                Long("json") => form = Form::Json,
+                Long("hex") => form = Form::Hex,
                 other => return Err(other.unexpected().into()),
             }
         }
         let url = options::required(url, "URL")?;
         let arguments = arguments.unwrap_or_default().into_bytes();
         Ok(Self {
-            connect: Connect { url, promise },
-            method: options::required(method, "METHOD")?,
-            arguments: match hex {
-                true => Raw::hex(&arguments).map_err(Failure::usage)?,
-                false => Raw::typed(arguments),
+            connect: Connect {
+                url,
+                promise,
+                language,
             },
+            method: options::required(method, "METHOD")?,
+            arguments: form.read(arguments).map_err(Failure::usage)?,
             within,
-            hex,
+            hex: form == Form::Hex,
         })
     }
 }

@@ -3,38 +3,46 @@
 use std::time::Duration;
 
 use lapwing::Limits;
-use lapwing::client::{Client, ClientEnd, Outage, State};
+use lapwing::client::{Client, ClientBuilder, ClientEnd, Outage, State};
+use lapwing::protocol::Json;
 use lapwing::runtime::Smol;
 use lapwing::wire::Refusal;
 
 use crate::failure::{Failure, chain};
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
 /// How often a client of this program speaks at least: its hub finds out soon when it was stopped or cut off.
 pub(crate) const PROMISE: Duration = Duration::from_secs(2);
+
+/// What is spoken with the hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Language {
+    #[default]
+    Postcard,
+    Json,
+}
 
 /// How to connect.
 #[derive(Clone, Debug)]
 pub(crate) struct Connect {
     pub(crate) url: Url,
     pub(crate) promise: Duration,
+    pub(crate) language: Language,
 }
 
 impl Connect {
+    pub(crate) fn to(url: Url) -> Self {
+        Self {
+            url,
+            promise: PROMISE,
+            language: Language::default(),
+        }
+    }
+
     /// A client that is online. It connects again by itself later on, but not before it was online once: a wrong URL is
     /// better told than tried for ever.
     pub(crate) async fn client(self, smol: &Smol) -> Result<Client, Failure> {
-        let url = self.url;
-        let limits = Limits {
-            promise: self.promise,
-            // Nobody waits long for a program to end.
-            closing: Duration::from_secs(2),
-            ..Limits::default()
-        };
-        let connector = lapwing_tcp::smol::connect(url.host_and_port());
-        let client = Client::builder(smol.clone(), connector)
-            .limits(limits)
-            .spawned();
+        let client = self.builder(smol).spawned();
         let mut states = client.states();
         loop {
             let why = match states.next().await {
@@ -45,9 +53,32 @@ impl Connect {
                 None => "the client has ended".into(),
             };
             return Err(Failure::failed(format_args!(
-                "no connection to tcp://{}: {why}",
-                url.host_and_port()
+                "no connection to {}: {why}",
+                self.url
             )));
+        }
+    }
+
+    fn builder(&self, smol: &Smol) -> ClientBuilder {
+        let limits = Limits {
+            promise: self.promise,
+            // Nobody waits long for a program to end.
+            closing: Duration::from_secs(2),
+            ..Limits::default()
+        };
+        let builder = match self.url.scheme() {
+            Scheme::Tcp => {
+                let connector = lapwing_tcp::smol::connect(self.url.host_and_port());
+                Client::builder(smol.clone(), connector)
+            }
+            Scheme::WebSocket => {
+                let connector = lapwing_websocket::smol::connect(self.url.to_string());
+                Client::builder(smol.clone(), connector)
+            }
+        };
+        match self.language {
+            Language::Postcard => builder.limits(limits),
+            Language::Json => builder.limits(limits).protocol(Json),
         }
     }
 }

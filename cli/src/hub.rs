@@ -14,13 +14,17 @@ use crate::options;
 use crate::payload::Raw;
 use crate::signals::Stops;
 use crate::stats::Stats;
-use crate::url::Url;
+use crate::tell;
+use crate::url::{Scheme, Url};
 
 pub(crate) const USAGE: &str = "\
-lapwing hub [--tcp ADDR]… [--stats SECS] [LIMITS]
+lapwing hub [--tcp ADDR]… [--ws ADDR]… [--origin ORIGIN]… [--stats SECS] [LIMITS]
   Serves until SIGINT or SIGTERM; then it tells everybody, sends what waits for 3 seconds at most, and ends. Anyone may
   publish and subscribe on any topic. Prints `listening on tcp://127.0.0.1:7000` for each address when it is ready.
-  --tcp ADDR           where to listen (127.0.0.1:7000); port 0 takes a free one
+  --tcp ADDR           where to listen for TCP; port 0 takes a free one
+  --ws ADDR            where to listen for WebSocket, with sub-protocol lapwing.postcard or lapwing.json, any path
+                       With neither: TCP on 127.0.0.1:7000, and WebSocket on 127.0.0.1:7001 unless that is taken
+  --origin ORIGIN      pages from there may connect too, as https://app.example; * is all; otherwise those of the hub's own host
   --stats SECS         prints the counters every SECS seconds, and at the end, as a JSON line on standard output
   --max-message BYTES  largest message that is taken (1048576)
   --promise SECS       how often the hub speaks at least (25); clients make a promise of their own
@@ -30,7 +34,8 @@ lapwing hub [--tcp ADDR]… [--stats SECS] [LIMITS]
   --lane-frames N      what may wait for one client, in events (1024); then the subscription's policy decides
 ";
 
-const ADDRESS: &str = "127.0.0.1:7000";
+/// Where a hub listens that was not told where: on its own machine only.
+const HOST: &str = "127.0.0.1";
 
 /// For goodbyes. Whoever started the program waits for its end, and kills it after 5 seconds or so.
 const GOODBYES: Duration = Duration::from_secs(3);
@@ -38,19 +43,33 @@ const GOODBYES: Duration = Duration::from_secs(3);
 /// A message with the longest topic and a small payload; a hub that takes less is of no use.
 const MESSAGE_BYTES_MIN: u32 = 512;
 
+/// Where to listen.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// All of them, or it is a failure.
+    pub(crate) wanted: Vec<Url>,
+    /// Where nobody asked for it: no failure when it is taken.
+    pub(crate) optional: Option<Url>,
+    /// Whose pages may connect by WebSocket, beside those of the hub's own host.
+    pub(crate) origins: Vec<String>,
+}
+
 /// Where to serve, and within which bounds.
 struct Options {
-    addresses: Vec<Url>,
+    places: Places,
     limits: Limits,
     stats: Option<Duration>,
 }
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
-        let (mut addresses, mut stats, mut limits) = (Vec::new(), None, Limits::default());
+        let (mut stats, mut limits) = (None, Limits::default());
+        let mut places = Places::default();
         while let Some(argument) = parser.next()? {
             match argument {
-                Long("tcp") => addresses.push(Url::parse(&parser.value()?.string()?)?),
+                Long("tcp") => places.add(Scheme::Tcp, &parser.value()?.string()?)?,
+                Long("ws") => places.add(Scheme::WebSocket, &parser.value()?.string()?)?,
+                Long("origin") => places.origins.push(options::origin(parser.value()?)?),
                 Long("stats") => stats = Some(options::seconds(&parser.value()?)?),
                 Long("max-message") => {
                     limits.message_bytes_max =
@@ -70,14 +89,27 @@ impl Options {
                 other => return Err(other.unexpected().into()),
             }
         }
-        if addresses.is_empty() {
-            addresses.push(Url::parse(ADDRESS)?);
-        }
         Ok(Self {
-            addresses,
+            places: places.or_usual()?,
             limits,
             stats,
         })
+    }
+}
+
+impl Places {
+    fn add(&mut self, scheme: Scheme, address: &str) -> Result<(), Failure> {
+        self.wanted.push(Url::listening(scheme, address)?);
+        Ok(())
+    }
+
+    /// The usual ones when the user names none. A second hub, or another program on the second port, is no reason to fail.
+    fn or_usual(mut self) -> Result<Self, Failure> {
+        if self.wanted.is_empty() {
+            self.add(Scheme::Tcp, HOST)?;
+            self.optional = Some(Url::listening(Scheme::WebSocket, HOST)?);
+        }
+        Ok(self)
     }
 }
 
@@ -116,9 +148,7 @@ fn millis_since_1970() -> u128 {
 
 async fn serve(smol: &Smol, hub: &Hub, options: &Options) -> Result<(), Failure> {
     let mut stops = Stops::new()?;
-    for address in &options.addresses {
-        announce(&listen(smol, hub, address).await?)?;
-    }
+    listen_on_all(smol, hub, &options.places).await?;
     let stats = options.stats.map(|every| Stats::begin(hub.clone(), every));
     stops.asked().await;
     let shutdown = hub.shutdown(Shutdown {
@@ -133,15 +163,44 @@ async fn serve(smol: &Smol, hub: &Hub, options: &Options) -> Result<(), Failure>
     Ok(())
 }
 
-/// Serves on `address` from now on; says its URL.
-pub(crate) async fn listen(smol: &Smol, hub: &Hub, address: &Url) -> Result<String, Failure> {
-    let address = address.host_and_port();
-    let listener = lapwing_tcp::smol::listen(address).await;
-    let listener = listener
-        .map_err(|error| Failure::failed(format_args!("cannot listen on {address}: {error}")))?;
+/// Serves on all places from now on, and says so.
+async fn listen_on_all(smol: &Smol, hub: &Hub, places: &Places) -> Result<(), Failure> {
+    for url in &places.wanted {
+        announce(&listen(smol, hub, url, &places.origins).await?)?;
+    }
+    if let Some(url) = &places.optional {
+        match listen(smol, hub, url, &places.origins).await {
+            Ok(url) => announce(&url)?,
+            Err(Failure::Failed(why)) => tell(format_args!("lapwing: no WebSocket: {why}")),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(())
+}
+
+/// Serves on `url` from now on; says which it has become.
+pub(crate) async fn listen(
+    smol: &Smol,
+    hub: &Hub,
+    url: &Url,
+    origins: &[String],
+) -> Result<String, Failure> {
+    let address = url.host_and_port();
+    let begun = match url.scheme() {
+        Scheme::Tcp => lapwing_tcp::smol::listen(address)
+            .await
+            .map(|listener| begin(smol, hub, listener)),
+        Scheme::WebSocket => lapwing_websocket::smol::listen(address)
+            .await
+            .map(|listener| begin(smol, hub, listener.origins(origins.iter().cloned()))),
+    };
+    begun.map_err(|error| Failure::failed(format_args!("cannot listen on {address}: {error}")))
+}
+
+fn begin(smol: &Smol, hub: &Hub, listener: impl Listener + 'static) -> String {
     let url = listener.url();
     smol.spawn(hub.serve(listener));
-    Ok(url)
+    url
 }
 
 fn announce(url: &str) -> Result<(), Failure> {
@@ -161,5 +220,52 @@ fn raise_open_files() {
         limit.current = limit.maximum;
         // Without it the hub serves fewer; accepting waits for files to be closed.
         let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(arguments: &[&str]) -> Result<Places, Failure> {
+        let options = Options::parse(lexopt::Parser::from_args(arguments))?;
+        Ok(options.places)
+    }
+
+    #[test]
+    fn without_a_word_it_is_both_and_the_second_may_be_missing() {
+        let usual = places(&[]).expect("nothing is wrong");
+        assert_eq!(usual.wanted[0].to_string(), "tcp://127.0.0.1:7000");
+        let optional = usual.optional.map(|url| url.to_string());
+        assert_eq!(optional.as_deref(), Some("ws://127.0.0.1:7001"));
+    }
+
+    #[test]
+    fn who_names_places_gets_these_alone() {
+        let named = places(&["--ws", "localhost:1", "--tcp", "localhost:2"]).expect("fine");
+        let urls: Vec<String> = named.wanted.iter().map(Url::to_string).collect();
+        assert_eq!(urls, ["ws://localhost:1", "tcp://localhost:2"]);
+        assert_eq!(named.optional, None);
+        assert!(places(&["--ws", "tcp://localhost:1"]).is_err());
+    }
+
+    #[test]
+    fn a_taken_place_fails_only_where_it_was_asked_for() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let port = taken.local_addr().expect("it is bound").port();
+        let url = Url::listening(Scheme::WebSocket, &format!("127.0.0.1:{port}")).expect("fine");
+        let smol = Smol::new();
+        let hub = build(&smol, Limits::default()).expect("a hub");
+        let listen = |places| smol.block_on(listen_on_all(&smol, &hub, &places));
+        let optional = Places {
+            optional: Some(url.clone()),
+            ..Places::default()
+        };
+        assert!(listen(optional).is_ok());
+        let wanted = Places {
+            wanted: vec![url],
+            ..Places::default()
+        };
+        assert!(matches!(listen(wanted), Err(Failure::Failed(_))));
     }
 }

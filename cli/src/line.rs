@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use lapwing::Envelope;
 use lapwing::wire::{Encoding, Payload};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::hex;
 
@@ -17,13 +18,15 @@ pub(crate) struct Style {
     pub(crate) hex: bool,
 }
 
-/// An event as JSON: `text`, or `hex` for what is none.
+/// An event as JSON: `text`, `json`, or `hex` for all other payloads.
 #[derive(Serialize)]
 struct Event<'a> {
     topic: &'a str,
     encoding: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    json: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hex: Option<String>,
 }
@@ -32,23 +35,31 @@ impl Style {
     /// Writes an event as one line.
     pub(crate) fn write_event(self, out: &mut impl Write, event: &Envelope) -> io::Result<()> {
         match self.json {
-            true => {
-                let text = event.text().filter(|_| !self.hex);
-                let event = Event {
-                    topic: event.topic(),
-                    encoding: name(event.encoding()),
-                    text,
-                    hex: text.is_none().then(|| hex::encode(event.bytes())),
-                };
-                serde_json::to_writer(&mut *out, &event)?;
-                out.write_all(b"\n")
-            }
+            true => self.write_object(out, event),
             false => {
                 out.write_all(event.topic().as_bytes())?;
                 out.write_all(b" ")?;
                 self.write_payload(out, event.payload())
             }
         }
+    }
+
+    fn write_object(self, out: &mut impl Write, event: &Envelope) -> io::Result<()> {
+        let text = event.text().filter(|_| !self.hex);
+        let json = match event.encoding() {
+            Encoding::Json if !self.hex => one_line(event.bytes()),
+            _ => None,
+        };
+        let is_shown = text.is_some() || json.is_some();
+        let object = Event {
+            topic: event.topic(),
+            encoding: name(event.encoding()),
+            text,
+            json: json.as_deref(),
+            hex: (!is_shown).then(|| hex::encode(event.bytes())),
+        };
+        serde_json::to_writer(&mut *out, &object)?;
+        out.write_all(b"\n")
     }
 
     /// Writes a payload as one line.
@@ -63,6 +74,16 @@ impl Style {
         }
         out.write_all(b"\n")
     }
+}
+
+/// The JSON value in `bytes`, written as it came but in one line; `None` when it is none.
+///
+/// Its numbers are not read: they may be larger or more exact than any type here.
+fn one_line(bytes: &[u8]) -> Option<Box<RawValue>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    // Within strings line ends are escaped, so they are blanks between values.
+    let line = text.trim().replace(['\n', '\r'], " ");
+    RawValue::from_string(line).ok()
 }
 
 fn name(encoding: Encoding) -> &'static str {
@@ -153,6 +174,18 @@ mod tests {
         assert_eq!(
             line(json, Encoding::Bytes, b"\xff"),
             "{\"topic\":\"a/b\",\"encoding\":\"bytes\",\"hex\":\"ff\"}\n"
+        );
+        assert_eq!(
+            line(
+                json,
+                Encoding::Json,
+                b"[1.10,\n 123456789012345678901, \"\\n\"]\n"
+            ),
+            "{\"topic\":\"a/b\",\"encoding\":\"json\",\"json\":[1.10,  123456789012345678901, \"\\n\"]}\n"
+        );
+        assert_eq!(
+            line(json, Encoding::Json, b"\"a\nb\" {"),
+            "{\"topic\":\"a/b\",\"encoding\":\"json\",\"hex\":\"22610a6222207b\"}\n"
         );
         let both = Style {
             json: true,

@@ -32,8 +32,9 @@ lapwing: real-time events between processes
 ";
 
 const URLS: &str = "\
-URL is tcp://HOST[:PORT], or without tcp://; the port is 7000 when left out. SECS may have fractions. --promise SECS of a
-client: how often it speaks at least (2), so that the hub can tell that it is gone.
+URL is tcp://HOST[:PORT] (port 7000 when left out; so may be tcp://) or ws://HOST[:PORT][/PATH] (port 7001). SECS may have
+fractions. --promise SECS of a client: how often it speaks at least (2), so that the hub can tell that it is gone.
+--protocol NAME: what is spoken with the hub, postcard (default) or json.
 Exit codes: 0 when all went well, 1 when it did not, 2 for a command line that makes no sense.
 ";
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lapwing::Policy;
 use lexopt::ValueExt;
 
+use crate::connect::Language;
 use crate::failure::Failure;
 
 /// The longest time that an option takes: a day. It keeps instants far from the end of any clock.
@@ -44,6 +45,29 @@ pub(crate) fn policy(value: &OsString) -> Result<Policy, lexopt::Error> {
             "{other:?} is none of the policies disconnect, drop-oldest, drop-newest, keep-latest"
         )
         .into()),
+    }
+}
+
+/// Where a page comes from, `*` being anywhere, as browsers say it ([RFC 6454, section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
+pub(crate) fn origin(value: OsString) -> Result<String, lexopt::Error> {
+    let text = value.string()?;
+    let host = text.split_once("://").map(|(_, host)| host);
+    let is_word = ["null", "*"].contains(&&*text);
+    match is_word || host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
+        true => Ok(text),
+        false => Err(format!(
+            "{text:?} is no origin, as https://HOST[:PORT], null and * for all are"
+        )
+        .into()),
+    }
+}
+
+/// What is spoken with the hub.
+pub(crate) fn language(value: &OsString) -> Result<Language, lexopt::Error> {
+    match &*value.to_string_lossy() {
+        "postcard" => Ok(Language::Postcard),
+        "json" => Ok(Language::Json),
+        other => Err(format!("{other:?} is none of the protocols postcard, json").into()),
     }
 }
 

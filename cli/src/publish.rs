@@ -7,20 +7,21 @@ use lapwing::runtime::Smol;
 use lexopt::prelude::*;
 use smol::Timer;
 
-use crate::connect::{self, Connect};
+use crate::connect::{self, Connect, Language};
 use crate::failure::Failure;
 use crate::options;
 use crate::pace::Pace;
-use crate::payload::Raw;
+use crate::payload::Form;
 use crate::source::Source;
 use crate::url::Url;
 use crate::window::Window;
 
 pub(crate) const USAGE: &str = "\
-lapwing pub URL TOPIC [PAYLOAD] [--rate N] [--hex] [--promise SECS]
+lapwing pub URL TOPIC [PAYLOAD] [--rate N] [--json] [--hex] [--promise SECS] [--protocol NAME]
   Publishes PAYLOAD, or each line of standard input, as text (as bytes when it is no UTF-8), and ends when the hub has
   confirmed everything. It waits for the hub. After a broken connection it publishes again what was not confirmed.
   --rate N         at most N events a second, evenly; otherwise as fast as the hub takes them
+  --json           payloads are JSON values: what a page gets as `data`
   --hex            payloads are bytes, given as hexadecimal digits
 ";
 
@@ -33,14 +34,15 @@ struct Options {
     topic: String,
     payload: Option<String>,
     rate: Option<f64>,
-    hex: bool,
+    form: Form,
 }
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
         let (mut url, mut promise) = (None, connect::PROMISE);
+        let mut language = Language::default();
         let (mut topic, mut payload) = (None, None);
-        let (mut rate, mut hex) = (None, false);
+        let (mut rate, mut form) = (None, Form::default());
         while let Some(argument) = parser.next()? {
             match argument {
                 Value(text) if url.is_none() => url = Some(Url::parse(&text.string()?)?),
@@ -48,7 +50,9 @@ impl Options {
                 Value(text) if payload.is_none() => payload = Some(text.string()?),
                 Long("rate") => rate = Some(options::rate(&parser.value()?)?),
                 Long("promise") => promise = options::seconds(&parser.value()?)?,
-                Long("hex") => hex = true,
+                Long("protocol") => language = options::language(&parser.value()?)?,
+                Long("json") => form = Form::Json,
+                Long("hex") => form = Form::Hex,
                 other => return Err(other.unexpected().into()),
             }
         }
@@ -56,11 +60,15 @@ impl Options {
         let topic = options::required(topic, "TOPIC")?;
         Topic::new(&topic).map_err(Failure::usage)?;
         Ok(Self {
-            connect: Connect { url, promise },
+            connect: Connect {
+                url,
+                promise,
+                language,
+            },
             topic,
             payload,
             rate,
-            hex,
+            form,
         })
     }
 }
@@ -79,7 +87,7 @@ async fn publish(smol: &Smol, options: Options) -> Result<(), Failure> {
         None => Source::stdin(),
     };
     let pace = options.rate.map(|rate| Pace::new(rate, Instant::now()));
-    let published = publish_all(Window::new(&client, topic), source, pace, options.hex).await;
+    let published = publish_all(Window::new(&client, topic), source, pace, options.form).await;
     // Sends what came before an event that was refused, too.
     client.close().await;
     published
@@ -89,16 +97,14 @@ async fn publish_all(
     mut window: Window<'_>,
     mut source: Source,
     mut pace: Option<Pace>,
-    hex: bool,
+    form: Form,
 ) -> Result<(), Failure> {
     let mut number = 0_u64;
     while let Some(payload) = window.beside(source.next()).await?? {
         number += 1;
-        let payload = match hex {
-            true => Raw::hex(&payload)
-                .map_err(|wrong| Failure::failed(format_args!("event {number}: {wrong}")))?,
-            false => Raw::typed(payload),
-        };
+        let payload = form.read(payload);
+        let payload =
+            payload.map_err(|wrong| Failure::failed(format_args!("event {number}: {wrong}")))?;
         if let Some(pace) = &mut pace {
             window.beside(wait_for(pace)).await?;
         }

@@ -9,7 +9,7 @@ use lapwing::{Policy, TopicFilter};
 use lexopt::prelude::*;
 use smol::future;
 
-use crate::connect::{self, Connect};
+use crate::connect::{self, Connect, Language};
 use crate::failure::{Failure, chain};
 use crate::line::Style;
 use crate::options;
@@ -18,12 +18,13 @@ use crate::tell;
 use crate::url::Url;
 
 pub(crate) const USAGE: &str = "\
-lapwing sub URL FILTER [--count N] [--policy POLICY] [--json] [--hex] [--promise SECS]
+lapwing sub URL FILTER [--count N] [--policy POLICY] [--json] [--hex] [--promise SECS] [--protocol NAME]
   Prints a line for each event whose topic matches: the topic, a blank, the payload. In a filter, * is one segment, ** any
   tail. Control characters and what is no UTF-8 are escaped as in Rust (\\n, \\u{1b}, \\xff); for exact bytes use --hex or --json.
   --count N        end after N events
   --policy POLICY  what the hub does while this program is slow: disconnect, drop-oldest (default), drop-newest, keep-latest
-  --json           a line is an object: {\"topic\":…,\"encoding\":…,\"text\":…}, with \"hex\" instead of \"text\" for other encodings
+  --json           a line is an object: {\"topic\":…,\"encoding\":…,\"text\":…}; the payload is \"text\", \"json\" (the value itself), or
+                   \"hex\" for all other encodings
   --hex            payloads as hexadecimal digits
   On standard error: `subscribed FILTER` when it has begun; `lagged N`: N events are missing here, this program was too
   slow; `gap N`, `gap unknown`: missing for another reason; `closed: REASON`, then `reconnected`.
@@ -44,6 +45,7 @@ struct Options {
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
         let (mut url, mut promise) = (None, connect::PROMISE);
+        let mut language = Language::default();
         let (mut filter, mut count) = (None, None);
         let (mut policy, mut style) = (Policy::DropOldest, Style::default());
         while let Some(argument) = parser.next()? {
@@ -53,6 +55,7 @@ impl Options {
                 Long("count") => count = Some(parser.value()?.parse()?),
                 Long("policy") => policy = options::policy(&parser.value()?)?,
                 Long("promise") => promise = options::seconds(&parser.value()?)?,
+                Long("protocol") => language = options::language(&parser.value()?)?,
                 Long("json") => style.json = true,
                 Long("hex") => style.hex = true,
                 other => return Err(other.unexpected().into()),
@@ -62,7 +65,11 @@ impl Options {
         let filter = options::required(filter, "FILTER")?;
         TopicFilter::new(&filter).map_err(Failure::usage)?;
         Ok(Self {
-            connect: Connect { url, promise },
+            connect: Connect {
+                url,
+                promise,
+                language,
+            },
             filter,
             count,
             policy,

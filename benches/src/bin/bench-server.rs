@@ -1,8 +1,8 @@
 //! A hub for load generators: one topic that everybody may publish and hear.
 //!
 //! ```text
-//! bench-server --transport tcp --port P [--ping-secs S] [--topic bench] [--runtime tokio|smol] [--threads N]
-//! bench-server script --transport tcp [--topic bench] --payload N
+//! bench-server --transport tcp|ws --port P [--ping-secs S] [--topic bench] [--runtime tokio|smol] [--threads N]
+//! bench-server script --transport tcp|ws [--topic bench] --payload N
 //! ```
 //!
 //! The first form serves until it is ended, the second prints what a load generator has to say.
@@ -13,10 +13,13 @@ use std::time::Duration;
 use lapwing::hub::{Hub, Rule};
 use lapwing::runtime::{Runtime, Smol, Tokio};
 use lapwing::{Limits, TopicError};
+use lapwing_benches::framing::Transport;
+use lapwing_benches::script::script;
 use lexopt::prelude::*;
 
 struct Options {
     script: bool,
+    transport: Transport,
     port: u16,
     ping_secs: u64,
     topic: String,
@@ -29,10 +32,8 @@ struct Options {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = options()?;
     if options.script {
-        print!(
-            "{}",
-            lapwing_benches::script::tcp(&options.topic, options.payload)
-        );
+        let script = script(options.transport, &options.topic, options.payload);
+        print!("{script}");
         return Ok(());
     }
     let address = format!("127.0.0.1:{}", options.port);
@@ -40,8 +41,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let runtime = Smol::new();
         let hub = hub(Arc::new(runtime.clone()), &options)?;
         return runtime.block_on(async {
-            let served = hub.serve(lapwing_tcp::smol::listen(address).await?);
-            served_alone(&runtime, served).await;
+            match options.transport {
+                Transport::Tcp => {
+                    let listener = lapwing_tcp::smol::listen(address).await?;
+                    served_alone(&runtime, hub.serve(listener)).await;
+                }
+                Transport::WebSocket => {
+                    let listener = lapwing_websocket::smol::listen(address).await?;
+                    served_alone(&runtime, hub.serve(listener)).await;
+                }
+            }
             Ok(())
         });
     }
@@ -56,8 +65,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let runtime = Tokio::new(tokio.handle().clone());
     let hub = hub(Arc::new(runtime.clone()), &options)?;
     tokio.block_on(async {
-        let served = hub.serve(lapwing_tcp::tokio::listen(&runtime, address).await?);
-        served_alone(&runtime, served).await;
+        match options.transport {
+            Transport::Tcp => {
+                let listener = lapwing_tcp::tokio::listen(&runtime, address).await?;
+                served_alone(&runtime, hub.serve(listener)).await;
+            }
+            Transport::WebSocket => {
+                let listener = lapwing_websocket::tokio::listen(&runtime, address).await?;
+                served_alone(&runtime, hub.serve(listener)).await;
+            }
+        }
         Ok(())
     })
 }
@@ -89,6 +106,7 @@ fn hub(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Hub, TopicError> 
 fn options() -> Result<Options, lexopt::Error> {
     let mut options = Options {
         script: false,
+        transport: Transport::Tcp,
         port: 9000,
         ping_secs: 0,
         topic: "bench".into(),
@@ -100,7 +118,7 @@ fn options() -> Result<Options, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match argument {
             Value(word) if word == "script" => options.script = true,
-            Long("transport") => transport(&parser.value()?)?,
+            Long("transport") => options.transport = transport(&parser.value()?)?,
             Long("port") => options.port = parser.value()?.parse()?,
             Long("ping-secs") => options.ping_secs = parser.value()?.parse()?,
             Long("topic") => options.topic = parser.value()?.string()?,
@@ -113,9 +131,7 @@ fn options() -> Result<Options, lexopt::Error> {
     Ok(options)
 }
 
-fn transport(name: &std::ffi::OsStr) -> Result<(), lexopt::Error> {
-    match name == "tcp" {
-        true => Ok(()),
-        false => Err(format!("there is no transport {}", name.display()).into()),
-    }
+fn transport(name: &std::ffi::OsStr) -> Result<Transport, lexopt::Error> {
+    let known = name.to_str().and_then(Transport::by_name);
+    known.ok_or_else(|| format!("there is no transport {}", name.display()).into())
 }

@@ -15,20 +15,19 @@ use lapwing::runtime::Smol;
 use lexopt::prelude::*;
 use smol::Timer;
 
-use self::peers::Peers;
+use self::peers::{Peers, Urls};
 use self::tally::Tally;
 use self::view::{Scene, View};
-use crate::connect::{self, Connect};
 use crate::failure::Failure;
 use crate::hub;
 use crate::options;
 use crate::signals::Stops;
-use crate::url::Url;
+use crate::url::{Scheme, Url};
 
 pub(crate) const USAGE: &str = "\
 lapwing demo [--seconds SECS] [--sensors N]
-  A hub, simulated sensors that publish over TCP, a prompt reader and one that is far too slow: who gets what, how fast, and what
-  is lost. `lapwing sub URL 'sensor/**'` joins in.
+  A hub, simulated sensors, a prompt reader over TCP, and one over WebSocket that is far too slow: who gets what, how fast, and
+  what is lost. Every second sensor publishes over WebSocket. `lapwing sub URL 'sensor/**'` joins in.
   --seconds SECS   how long; otherwise until Ctrl-C on a terminal, 10 seconds elsewhere
   --sensors N      how many sensors, up to 200 (10)
 ";
@@ -77,13 +76,13 @@ pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
 async fn show(smol: &Smol, options: &Options) -> Result<(), Failure> {
     let mut stops = Stops::new()?;
     let hub = hub::build(smol, Limits::default())?;
-    let url = hub::listen(smol, &hub, &Url::parse("127.0.0.1:0")?).await?;
+    let urls = Urls {
+        tcp: listen(smol, &hub, Scheme::Tcp).await?,
+        web_socket: listen(smol, &hub, Scheme::WebSocket).await?,
+    };
     let peers = Peers {
         smol: smol.clone(),
-        connect: Connect {
-            url: Url::parse(&url)?,
-            promise: connect::PROMISE,
-        },
+        urls: urls.clone(),
         start: Instant::now(),
         tally: Arc::default(),
     };
@@ -101,13 +100,19 @@ async fn show(smol: &Smol, options: &Options) -> Result<(), Failure> {
         true => options.within,
         false => Some(options.within.unwrap_or(UNATTENDED)),
     };
-    watch(&hub, &url, &peers, view, within, &mut stops).await?;
+    watch(&hub, &urls, &peers, view, within, &mut stops).await?;
     let at_once = Shutdown {
         within: Duration::ZERO,
         ..Shutdown::default()
     };
     hub.shutdown(at_once).await;
     Ok(())
+}
+
+/// Serves on a free port of this machine.
+async fn listen(smol: &Smol, hub: &Hub, scheme: Scheme) -> Result<Url, Failure> {
+    let free = Url::listening(scheme, "127.0.0.1:0")?;
+    Url::parse(&hub::listen(smol, hub, &free, &[]).await?)
 }
 
 async fn start(peers: &Peers, sensors: u32) -> Result<(), Failure> {
@@ -125,7 +130,7 @@ async fn start(peers: &Peers, sensors: u32) -> Result<(), Failure> {
 /// Shows what happens until the time is over or the user has seen enough, and then what it came to.
 async fn watch(
     hub: &Hub,
-    url: &str,
+    urls: &Urls,
     peers: &Peers,
     mut view: View,
     within: Option<Duration>,
@@ -146,7 +151,7 @@ async fn watch(
         let (recent, counters, now) = (peers.take_tally(), hub.counters(), Instant::now());
         total.add(&recent);
         let scene = Scene {
-            url,
+            urls,
             elapsed: now - begin,
             recent: &recent,
             period: now - looked,

@@ -13,15 +13,33 @@ use super::reading::{self, Reading};
 use super::tally::Tally;
 use crate::connect::Connect;
 use crate::failure::{Failure, chain};
+use crate::url::Url;
 
 /// The slow reader takes one event in this time.
 const SLOW_PACE: Duration = Duration::from_millis(4);
+
+/// Where the demo's hub is.
+#[derive(Clone)]
+pub(super) struct Urls {
+    pub(super) tcp: Url,
+    pub(super) web_socket: Url,
+}
+
+impl Urls {
+    /// Where sensor `number` publishes: they take turns.
+    pub(super) fn of_sensor(&self, number: u32) -> &Url {
+        match number.is_multiple_of(2) {
+            true => &self.web_socket,
+            false => &self.tcp,
+        }
+    }
+}
 
 /// Where all peers of the demo are, and what they write down.
 #[derive(Clone)]
 pub(super) struct Peers {
     pub(super) smol: Smol,
-    pub(super) connect: Connect,
+    pub(super) urls: Urls,
     pub(super) start: Instant,
     pub(super) tally: Arc<Mutex<Tally>>,
 }
@@ -37,17 +55,21 @@ impl Peers {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn client(&self) -> Result<Client, Failure> {
-        self.connect.clone().client(&self.smol).await
+    async fn client(&self, url: &Url) -> Result<Client, Failure> {
+        Connect::to(url.clone()).client(&self.smol).await
     }
 
-    async fn subscribe(&self, options: SubscribeOptions) -> Result<Subscription, Failure> {
+    async fn subscribe(
+        &self,
+        url: &Url,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, Failure> {
         let options = SubscribeOptions {
             policy: Some(Policy::DropOldest),
             ..options
         };
         let subscription = self
-            .client()
+            .client(url)
             .await?
             .subscribe_with("sensor/**", options)
             .await;
@@ -56,7 +78,7 @@ impl Peers {
 
     /// Begins to publish as sensor `number`, once in `period`.
     pub(super) async fn sensor(&self, number: u32, period: Duration) -> Result<(), Failure> {
-        let client = self.client().await?;
+        let client = self.client(self.urls.of_sensor(number)).await?;
         let start = self.start;
         self.smol.spawn(async move {
             let (topic, trace) = (format!("sensor/{number:03}"), reading::trace());
@@ -73,9 +95,11 @@ impl Peers {
         Ok(())
     }
 
-    /// Begins to read everything as it comes.
+    /// Begins to read everything as it comes, over TCP.
     pub(super) async fn prompt_reader(&self) -> Result<(), Failure> {
-        let mut subscription = self.subscribe(SubscribeOptions::default()).await?;
+        let mut subscription = self
+            .subscribe(&self.urls.tcp, SubscribeOptions::default())
+            .await?;
         let peers = self.clone();
         self.smol.spawn(async move {
             while let Some(delivery) = subscription.next().await {
@@ -98,13 +122,13 @@ impl Peers {
         }
     }
 
-    /// Begins to read everything, but far too slowly.
+    /// Begins to read everything over WebSocket, but far too slowly.
     pub(super) async fn slow_reader(&self) -> Result<(), Failure> {
         let few = SubscribeOptions {
             capacity: 16,
             ..SubscribeOptions::default()
         };
-        let mut subscription = self.subscribe(few).await?;
+        let mut subscription = self.subscribe(&self.urls.web_socket, few).await?;
         let peers = self.clone();
         self.smol.spawn(async move {
             while let Some(delivery) = subscription.next().await {

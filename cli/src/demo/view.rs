@@ -7,6 +7,7 @@ use std::time::Duration;
 use lapwing::hub::Counters;
 
 use super::latencies::Latencies;
+use super::peers::Urls;
 use super::tally::Tally;
 
 /// Sensors that have a line of their own.
@@ -18,7 +19,7 @@ const CLEAR_TO_LINE_END: &str = "\x1b[K";
 
 /// What there is to see at one moment.
 pub(super) struct Scene<'a> {
-    pub(super) url: &'a str,
+    pub(super) urls: &'a Urls,
     pub(super) elapsed: Duration,
     /// What was seen in the last `period`.
     pub(super) recent: &'a Tally,
@@ -103,7 +104,7 @@ impl Scene<'_> {
     /// All in one line.
     fn line(&self) -> String {
         format!(
-            "{:3} s  {} events/s  latency {}  slow reader {} events/s, lagged {} of {} dropped",
+            "{:3} s  {} events/s  latency {}  slow reader (ws) {} events/s, lagged {} of {} dropped",
             self.elapsed.as_secs_f64().round(),
             Grouped(self.rate(self.recent.events)),
             Percentiles(&self.recent.latencies),
@@ -117,10 +118,12 @@ impl Scene<'_> {
     fn page(&self) -> String {
         let counters = self.counters;
         let mut page = format!(
-            "lapwing demo, {:.0} s: a hub on {} (Ctrl-C ends it)\n\n  {:<14}{:>9}{:>12}\n",
+            "lapwing demo, {:.0} s: a hub on {} and {} (Ctrl-C ends it)\n\n  {:<14}{:<5}{:>9}{:>12}\n",
             self.elapsed.as_secs_f64(),
-            self.url,
+            self.urls.tcp,
+            self.urls.web_socket,
             "sensor",
+            "over",
             "events/s",
             "°C",
         );
@@ -131,7 +134,12 @@ impl Scene<'_> {
                 .get(topic)
                 .map_or(0, |recent| recent.events);
             let rate = Grouped(self.rate(recent)).to_string();
-            let _ = writeln!(page, "  {topic:<14}{rate:>9}{:>12.2}", seen.celsius);
+            let _ = writeln!(
+                page,
+                "  {topic:<14}{:<5}{rate:>9}{:>12.2}",
+                self.over(topic),
+                seen.celsius
+            );
         }
         if self.total.sensors.len() > SENSORS_SHOWN {
             let _ = writeln!(
@@ -144,7 +152,7 @@ impl Scene<'_> {
             (
                 "prompt reader",
                 format!(
-                    "{} events/s, latency {}, lagged {}",
+                    "over tcp, {} events/s, latency {}, lagged {}",
                     Grouped(self.rate(self.recent.events)),
                     Percentiles(&self.recent.latencies),
                     Grouped(self.total.missed),
@@ -153,7 +161,7 @@ impl Scene<'_> {
             (
                 "slow reader",
                 format!(
-                    "{} events/s, lagged {} as it was told so far",
+                    "over ws, {} events/s, lagged {} as it was told so far",
                     Grouped(self.rate(self.recent.slow_events)),
                     Grouped(self.total.slow_missed),
                 ),
@@ -176,10 +184,20 @@ impl Scene<'_> {
         page
     }
 
+    /// How the sensor with this topic publishes.
+    fn over(&self, topic: &str) -> &'static str {
+        let number = topic
+            .rsplit('/')
+            .next()
+            .and_then(|digits| digits.parse().ok());
+        let url = number.map(|number| self.urls.of_sensor(number));
+        url.map_or("", |url| url.scheme().name())
+    }
+
     /// What it came to.
     pub(super) fn summary(&self) -> String {
         format!(
-            "{} events from {} sensors in {:.1} s; latency {}; prompt reader lagged {}\nslow reader: {} events, lagged {} as told so far, {} dropped by the hub\n",
+            "{} events from {} sensors over tcp and ws in {:.1} s; latency {}; prompt reader (tcp) lagged {}\nslow reader (ws): {} events, lagged {} as told so far, {} dropped by the hub\n",
             Grouped(self.total.events),
             self.total.sensors.len(),
             self.elapsed.as_secs_f64(),

@@ -9,7 +9,7 @@ fn the_demo_shows_its_sensors_and_ends() {
     assert!(ended.out.len() >= 4, "two looks and a summary: {ended:?}");
     let summary = &ended.out[ended.out.len() - 2];
     assert!(
-        summary.contains("events from 3 sensors in 1.5 s"),
+        summary.contains("events from 3 sensors over tcp and ws in 1.5 s"),
         "{summary}"
     );
     assert!(summary.contains("p99"), "there were events: {summary}");

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::process::{Hub, Program};
+use crate::process::{EVERY_WAY, Hub, Program};
 use crate::proxy::Proxy;
 
 /// The counters when everybody is gone; as many went as had come.
@@ -27,39 +27,48 @@ fn is_here(counters: &Value) -> bool {
 
 #[test]
 fn a_client_that_is_killed_is_lost() {
-    let mut hub = hub();
-    let sub = Program::subscriber(&[&hub.url, "a"]);
-    hub.counters(is_here);
-    sub.signal(Signal::KILL);
-    assert_eq!(all_gone(&mut hub, 1)["disconnected"]["lost"], 1);
+    for over in EVERY_WAY {
+        let mut hub = hub();
+        let sub = Program::subscriber(&[over(&hub), "a"]);
+        hub.counters(is_here);
+        sub.signal(Signal::KILL);
+        assert_eq!(all_gone(&mut hub, 1)["disconnected"]["lost"], 1);
+    }
 }
 
 #[test]
 fn a_client_that_is_stopped_is_silent() {
-    let mut hub = hub();
-    let sub = Program::subscriber(&[&hub.url, "a", "--promise", "1"]);
-    hub.counters(is_here);
-    sub.signal(Signal::STOP);
-    assert_eq!(all_gone(&mut hub, 1)["disconnected"]["silent"], 1);
+    for over in EVERY_WAY {
+        let mut hub = hub();
+        let sub = Program::subscriber(&[over(&hub), "a", "--promise", "1"]);
+        hub.counters(is_here);
+        sub.signal(Signal::STOP);
+        assert_eq!(all_gone(&mut hub, 1)["disconnected"]["silent"], 1);
+    }
 }
 
 #[test]
 fn a_client_behind_a_cut_line_is_silent() {
-    let mut hub = hub();
-    let proxy = Proxy::to(&hub.url);
-    let _sub = Program::subscriber(&[&proxy.url, "a", "--promise", "1"]);
-    hub.counters(is_here);
-    proxy.cut();
-    assert_eq!(all_gone(&mut hub, 1)["disconnected"]["silent"], 1);
+    for over in EVERY_WAY {
+        let mut hub = hub();
+        let proxy = Proxy::to(over(&hub));
+        let _sub = Program::subscriber(&[&proxy.url, "a", "--promise", "1"]);
+        hub.counters(is_here);
+        proxy.cut();
+        assert_eq!(all_gone(&mut hub, 1)["disconnected"]["silent"], 1);
+    }
 }
 
 #[test]
 fn a_client_that_keeps_its_promise_stays() {
-    let mut hub = hub();
-    let mut sub = Program::subscriber(&[&hub.url, "a", "--promise", "0.2", "--count", "1"]);
-    // Ten promises and pings later.
-    let frames = hub.counters(is_here)["frames_in"].as_u64();
-    hub.counters(|counters| counters["frames_in"].as_u64() > frames.map(|frames| frames + 10));
-    crate::process::publish(&hub.url, "a", "still here", &[]);
-    assert_eq!(sub.out.next().as_deref(), Some("a still here"));
+    for over in EVERY_WAY {
+        let mut hub = hub();
+        let url = over(&hub).to_owned();
+        let mut sub = Program::subscriber(&[&url, "a", "--promise", "0.2", "--count", "1"]);
+        // Ten promises and pings later.
+        let frames = hub.counters(is_here)["frames_in"].as_u64();
+        hub.counters(|counters| counters["frames_in"].as_u64() > frames.map(|frames| frames + 10));
+        crate::process::publish(&url, "a", "still here", &[]);
+        assert_eq!(sub.out.next().as_deref(), Some("a still here"));
+    }
 }

@@ -11,3 +11,4 @@ mod reconnect;
 mod refusals;
 mod shutdown;
 mod slow_reader;
+mod upgrade;

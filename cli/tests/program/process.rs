@@ -181,25 +181,33 @@ impl Lines {
     }
 }
 
-/// A hub on a port of its own.
+/// A hub on ports of its own, one for each transport.
 pub(crate) struct Hub {
     pub(crate) program: Program,
-    pub(crate) url: String,
+    pub(crate) tcp: String,
+    pub(crate) ws: String,
 }
+
+/// A way to the hub, so that a test can be told which to take.
+pub(crate) type Over = fn(&Hub) -> &str;
+
+/// Every way there is.
+pub(crate) const EVERY_WAY: [Over; 2] = [|hub| &hub.tcp, |hub| &hub.ws];
 
 impl Hub {
     pub(crate) fn start(options: &[&str]) -> Self {
-        Self::start_on("127.0.0.1:0", options)
+        Self::start_on("127.0.0.1:0", "127.0.0.1:0", options)
     }
 
-    pub(crate) fn start_on(address: &str, options: &[&str]) -> Self {
-        let mut program = Program::start(&[&["hub", "--tcp", address], options].concat());
-        let ready = program.out.next().expect("it says where it listens");
-        let url = ready
-            .strip_prefix("listening on ")
-            .expect(&ready)
-            .to_owned();
-        Self { program, url }
+    pub(crate) fn start_on(tcp: &str, ws: &str, options: &[&str]) -> Self {
+        let mut program = Program::start(&[&["hub", "--tcp", tcp, "--ws", ws], options].concat());
+        let [tcp, ws] = ["tcp", "ws"].map(|scheme| {
+            let ready = program.out.next().expect("it says where it listens");
+            let url = ready.strip_prefix("listening on ").expect(&ready);
+            assert!(url.starts_with(&format!("{scheme}://")), "{url}");
+            url.to_owned()
+        });
+        Self { program, tcp, ws }
     }
 
     /// The first counters from now on that are like that; the hub was started with `--stats`.

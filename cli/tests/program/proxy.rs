@@ -21,9 +21,10 @@ struct State {
 
 impl Proxy {
     pub(crate) fn to(url: &str) -> Self {
-        let hub = url.trim_start_matches("tcp://").to_owned();
+        let (scheme, hub) = url.split_once("://").expect(url);
+        let (scheme, hub) = (scheme.to_owned(), hub.to_owned());
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
-        let url = format!("tcp://{}", listener.local_addr().expect("it is bound"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("it is bound"));
         let state = Arc::new(State::default());
         let shared = state.clone();
         thread::spawn(move || {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::process::{Hub, Program};
+use crate::process::{EVERY_WAY, Hub, Program};
 
 const IN_TIME: Duration = Duration::from_secs(5);
 
@@ -29,29 +29,35 @@ fn a_hub_alone_ends_on_either_signal() {
 #[test]
 fn clients_are_told_and_counted() {
     let hub = Hub::start(&["--stats", "1000"]);
-    let mut subs = [(); 3].map(|()| Program::subscriber(&[&hub.url, "a"]));
+    let mut subs = [(); 3].map(|()| EVERY_WAY.map(|over| Program::subscriber(&[over(&hub), "a"])));
+    let json = ["--protocol", "json"];
+    let mut json = Program::subscriber(&[&[&*hub.ws, "a"], &json[..]].concat());
     let out = end(hub, Signal::TERM);
-    for sub in &mut subs {
+    for sub in subs.iter_mut().flatten().chain([&mut json]) {
         sub.err
             .find(|line| line == "closed: ended by the hub: the hub shuts down");
     }
     let last: Value = serde_json::from_str(out.last().expect("a line")).expect("JSON");
-    assert_eq!(last["shutdown"]["closed"], 3, "{last}");
+    assert_eq!(last["shutdown"]["closed"], 7, "{last}");
     assert_eq!(last["shutdown"]["cut"], 0, "{last}");
 }
 
 #[test]
 fn clients_that_do_not_react_are_cut() {
-    let mut hub = Hub::start(&["--stats", "0.1"]);
-    let silent = TcpStream::connect(hub.url.trim_start_matches("tcp://")).expect("it listens");
-    let stopped = Program::subscriber(&[&hub.url, "a"]);
-    stopped.signal(Signal::STOP);
-    let lines = (0..20_000).map(|number| format!("{number:01000}"));
-    let publisher = Program::start_with(&["pub", &hub.url, "a"], lines);
-    hub.counters(|counters| counters["dropped"]["drop-oldest"].as_u64() > Some(0));
-    let out = end(hub, Signal::TERM);
-    let last: Value = serde_json::from_str(out.last().expect("a line")).expect("JSON");
-    assert_eq!(last["connections"], 0, "{last}");
-    assert!(last["shutdown"]["cut"].as_u64() >= Some(1), "{last}");
-    drop((silent, stopped, publisher));
+    for over in EVERY_WAY {
+        let mut hub = Hub::start(&["--stats", "0.1"]);
+        let (_, address) = over(&hub).split_once("://").expect("a URL");
+        let silent = TcpStream::connect(address).expect("it listens");
+        let url = over(&hub).to_owned();
+        let stopped = Program::subscriber(&[&url, "a"]);
+        stopped.signal(Signal::STOP);
+        let lines = (0..20_000).map(|number| format!("{number:01000}"));
+        let publisher = Program::start_with(&["pub", &url, "a"], lines);
+        hub.counters(|counters| counters["dropped"]["drop-oldest"].as_u64() > Some(0));
+        let out = end(hub, Signal::TERM);
+        let last: Value = serde_json::from_str(out.last().expect("a line")).expect("JSON");
+        assert_eq!(last["connections"], 0, "{last}");
+        assert!(last["shutdown"]["cut"].as_u64() >= Some(1), "{last}");
+        drop((silent, stopped, publisher));
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::{Hub, Program};
+use crate::process::{EVERY_WAY, Hub, Over, Program};
 
 /// Room for two lanes of 1 MiB, what the program itself needs, and as much again.
 const HUB_KILOBYTES_MAX: u64 = 32 * 1024;
@@ -70,10 +70,10 @@ fn peak_kilobytes(process: Pid) -> Option<u64> {
 }
 
 /// One subscriber runs, the other one is stopped until `is_enough`.
-fn one_of_two_stops(count: u64, rate: &str, is_enough: impl FnOnce(&mut Hub)) {
+fn one_of_two_stops(over: Over, count: u64, rate: &str, is_enough: impl FnOnce(&mut Hub)) {
     let mut hub = Hub::start(&["--stats", "0.1"]);
-    let (running, stopped) = (Follower::new(&hub.url), Follower::new(&hub.url));
-    let publisher = publish(&hub.url, count, &["--rate", rate]);
+    let (running, stopped) = (Follower::new(over(&hub)), Follower::new(over(&hub)));
+    let publisher = publish(over(&hub), count, &["--rate", rate]);
     stopped.signal(Signal::STOP);
     is_enough(&mut hub);
     stopped.signal(Signal::CONT);
@@ -97,7 +97,7 @@ fn one_of_two_stops(count: u64, rate: &str, is_enough: impl FnOnce(&mut Hub)) {
 
 /// Publishes what lets the followers end. Being the newest event it finds room, however far they are behind.
 fn publish_end(hub: &Hub, count: u64) {
-    crate::process::publish(&hub.url, "load", "end", &[]);
+    crate::process::publish(&hub.tcp, "load", "end", &[]);
     if let Some(kilobytes) = peak_kilobytes(hub.program.id()) {
         assert!(
             kilobytes < HUB_KILOBYTES_MAX,
@@ -108,8 +108,8 @@ fn publish_end(hub: &Hub, count: u64) {
 
 fn as_fast_as_it_goes(count: u64) {
     let hub = Hub::start(&[]);
-    let followers = [Follower::new(&hub.url), Follower::new(&hub.url)];
-    let published = publish(&hub.url, count, &[]).ended();
+    let followers = EVERY_WAY.map(|over| Follower::new(over(&hub)));
+    let published = publish(&hub.tcp, count, &[]).ended();
     assert_eq!(
         (published.code, published.err.len()),
         (Some(0), 0),
@@ -150,17 +150,26 @@ fn size() -> Size {
     }
 }
 
-#[test]
-fn the_running_one_gets_all_and_the_stopped_one_knows_what_it_missed() {
+fn the_running_one_gets_all(over: Over) {
     let Size {
         count,
         rate,
         standstill,
     } = size();
-    one_of_two_stops(count, rate, |hub| {
+    one_of_two_stops(over, count, rate, |hub| {
         thread::sleep(standstill);
         hub.counters(|counters| counters["dropped"]["drop-oldest"].as_u64() > Some(0));
     });
+}
+
+#[test]
+fn over_tcp_the_running_one_gets_all_and_the_stopped_one_knows_what_it_missed() {
+    the_running_one_gets_all(|hub| &hub.tcp);
+}
+
+#[test]
+fn over_websocket_the_running_one_gets_all_and_the_stopped_one_knows_what_it_missed() {
+    the_running_one_gets_all(|hub| &hub.ws);
 }
 
 #[test]
