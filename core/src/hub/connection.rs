@@ -14,7 +14,7 @@ use atomic_waker::AtomicWaker;
 use futures_channel::oneshot;
 
 use super::class::Class;
-use super::lane::{HubStore, Offer, Taken};
+use super::lane::{HubStore, Offer, Rejected, Taken};
 use super::shard::Shard;
 use crate::answers::CallFailure;
 use crate::id::ConnectionId;
@@ -42,6 +42,15 @@ pub(crate) enum PeerCallError {
     TimedOut,
     Full,
     TooLarge { size: u64, max: u64 },
+}
+
+impl From<Rejected> for PeerCallError {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::Full => Self::Full,
+            Rejected::TooLarge { size, max } => Self::TooLarge { size, max },
+        }
+    }
 }
 
 /// What the tasks of a hub share about one peer.
@@ -129,14 +138,15 @@ impl Live {
             .session
             .call(&mut self.store, deadline)
             .map_err(|_| PeerCallError::Full)?;
-        if !self.store.lane.push_fixed(&Frame::Call(Call {
+        let call = Frame::Call(Call {
             id,
             method,
             deadline_ms,
             arguments,
-        })) {
+        });
+        if let Err(rejected) = self.store.lane.push_fixed(&call) {
             self.link.session.cancel(&mut self.store, id);
-            return Err(PeerCallError::Full);
+            return Err(rejected.into());
         }
         let (waiter, answer) = oneshot::channel();
         self.waiters.push((id, waiter));

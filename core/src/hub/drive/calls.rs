@@ -9,9 +9,6 @@ use crate::hub::Caller;
 use crate::time::Instant;
 use crate::wire::{Call, Encoding, Failure, FailureCode, Frame, Payload, Reply};
 
-/// Room for what stands around the payload of a reply.
-const REPLY_BYTES: usize = 16;
-
 impl Drive {
     pub(super) fn call(&mut self, call: Call<'_>, now: Instant) {
         let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
@@ -60,25 +57,32 @@ impl Drive {
         let max = self
             .live(|live| live.link.session.peer().message_bytes_max)
             .unwrap_or(0) as usize;
-        let too_large = Failure {
-            code: FailureCode::Failed,
-            message: "the result is larger than the caller takes",
-        };
-        let result = match answer {
-            Ok((_, bytes)) if bytes.len() + REPLY_BYTES > max => Err(too_large),
-            Ok((encoding, bytes)) => Ok(Payload {
-                encoding: *encoding,
-                bytes,
-            }),
-            Err(failure) => Err(Failure {
-                message: shortened(&failure.message, max / 2),
-                ..failure.as_wire()
-            }),
+        let (result, otherwise) = match answer {
+            Ok((encoding, bytes)) => {
+                let encoding = *encoding;
+                let message = "the result is larger than the caller takes";
+                let code = FailureCode::Failed;
+                (Ok(Payload { encoding, bytes }), Failure { code, message })
+            }
+            Err(failure) => {
+                let failure = failure.as_wire();
+                let message = shortened(failure.message, max / 2);
+                let nothing = Failure {
+                    message: "",
+                    ..failure
+                };
+                (Err(Failure { message, ..failure }), nothing)
+            }
         };
         self.live(|live| {
-            live.store
-                .lane
-                .push_answer(&Frame::Reply(Reply { id, result }))
+            let lane = &mut live.store.lane;
+            if lane
+                .push_reply(&Frame::Reply(Reply { id, result }))
+                .is_err()
+            {
+                let result = Err(otherwise);
+                lane.push_answer(&Frame::Reply(Reply { id, result }));
+            }
         });
     }
 

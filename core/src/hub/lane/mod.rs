@@ -46,6 +46,15 @@ pub(crate) struct HubLane {
     looked_at: u64,
 }
 
+/// Why a frame is not in the lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// There is no room.
+    Full,
+    /// The peer takes no message of this size.
+    TooLarge { size: u64, max: u64 },
+}
+
 impl HubLane {
     pub(crate) fn new(limits: &Limits, class: Arc<Class>, framing: Framing) -> Self {
         Self {
@@ -106,19 +115,41 @@ impl HubLane {
         self.push(Piece::Own(own), 1, Owner::Answer);
     }
 
+    /// As [`push_answer`](Self::push_answer), for one that may be larger than the peer takes: then nothing is appended.
+    pub(crate) fn push_reply(&mut self, frame: &Frame<'_>) -> Result<(), Rejected> {
+        let bytes = self.taken(frame)?;
+        self.push(Piece::Own(self.class.segments.own(bytes)), 1, Owner::Answer);
+        Ok(())
+    }
+
     /// Appends a frame that is never dropped.
     ///
     /// # When full
     ///
-    /// False, and nothing is appended.
-    pub(crate) fn push_fixed(&mut self, frame: &Frame<'_>) -> bool {
-        let bytes = self.class.framed(frame);
-        let fits = self.fits(bytes.len(), 1);
-        if fits {
-            let own = self.class.segments.own(bytes);
-            self.push(Piece::Own(own), 1, Owner::Fixed);
+    /// [`Rejected`], and nothing is appended.
+    pub(crate) fn push_fixed(&mut self, frame: &Frame<'_>) -> Result<(), Rejected> {
+        let bytes = self.taken(frame)?;
+        if !self.fits(bytes.len(), 1) {
+            return Err(Rejected::Full);
         }
-        fits
+        self.push(Piece::Own(self.class.segments.own(bytes)), 1, Owner::Fixed);
+        Ok(())
+    }
+
+    /// A frame as the lane holds it, if the peer takes so large a message.
+    fn taken(&self, frame: &Frame<'_>) -> Result<Bytes, Rejected> {
+        let bytes = self.class.framed(frame);
+        let (size, max) = (
+            self.class.message_bytes(bytes.len()),
+            self.message_bytes_max,
+        );
+        match size > max {
+            true => Err(Rejected::TooLarge {
+                size: size as u64,
+                max: max as u64,
+            }),
+            false => Ok(bytes),
+        }
     }
 
     /// Gives up what waits: the peer will not have it.

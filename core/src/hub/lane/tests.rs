@@ -106,12 +106,13 @@ impl Bench {
     }
 
     fn call(&mut self) -> bool {
-        self.lane.push_fixed(&Frame::Call(Call {
+        let call = self.lane.push_fixed(&Frame::Call(Call {
             id: 1,
             method: "m",
             deadline_ms: None,
             arguments: Payload::text(""),
-        }))
+        }));
+        call.is_ok()
     }
 
     /// Sends one chunk, as a session does.
