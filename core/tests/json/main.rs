@@ -1,0 +1,8 @@
+//! Native JSON: pages that are played by hand, text by text, and clients of two protocols on one hub, all in virtual time.
+
+mod bad_input;
+mod conversation;
+mod door;
+mod page;
+mod values;
+mod world;
