@@ -3,8 +3,9 @@
 #
 # Usage: ./test.sh
 #
-# Installs what is missing of: a C linker (Debian), cargo-deny (by cargo). Where it cannot, it says what is missing and
-# stops. With a nightly toolchain the oldest versions of our dependencies are tried and each fuzz target runs for ten seconds.
+# Installs what is missing of: a C linker, Python's venv, Node.js and Chromium (Debian), cargo-deny (cargo), kosoku (pip),
+# playwright-core (npm). Where it cannot, it says what is missing and stops. With a nightly toolchain the oldest versions of
+# our dependencies are tried and each fuzz target runs for ten seconds.
 
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,6 +13,7 @@ cd "$(dirname "$0")"
 export CARGO_TERM_COLOR=never
 # One folder for everything that is built here, so that heavy things are built once.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
+kosoku=$CARGO_TARGET_DIR/tools/python/bin/kosoku
 
 times=()
 block() {
@@ -39,17 +41,33 @@ set_up() {
     command -v cargo >/dev/null || missing "stable Rust (cargo)"
     cargo clippy --version >/dev/null 2>&1 || missing "clippy: rustup component add clippy"
     cargo fmt --version >/dev/null 2>&1 || missing "rustfmt: rustup component add rustfmt"
-    command -v cc >/dev/null || install_linker
+    debian_packages
     command -v cargo-deny >/dev/null || cargo install --locked --quiet cargo-deny --target-dir "$CARGO_TARGET_DIR/tools" ||
         missing "cargo-deny: cargo install --locked cargo-deny"
+    [[ -x $kosoku ]] || install_kosoku || missing "kosoku 0.1.0: pip install kosoku==0.1.0"
+    [[ tests/browser/node_modules/.package-lock.json -nt tests/browser/package-lock.json ]] ||
+        npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel error ||
+        missing "playwright-core: npm ci --prefix tests/browser"
 }
 
-install_linker() {
-    local as_root=()
+debian_packages() {
+    local as_root=() wanted=()
+    command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+    python3 -c "import ensurepip, venv" 2>/dev/null || wanted+=(python3 python3-venv)
+    command -v node >/dev/null || wanted+=(nodejs)
+    command -v npm >/dev/null || wanted+=(npm)
+    [[ -x /usr/bin/chromium ]] || wanted+=(chromium)
+    ((${#wanted[@]})) || return 0
     [[ $(id -u) == 0 ]] || as_root=(sudo)
     "${as_root[@]}" apt-get -q update &&
-        "${as_root[@]}" apt-get -q install -y --no-install-recommends gcc libc6-dev ||
-        missing "a C linker: apt-get install gcc libc6-dev"
+        "${as_root[@]}" apt-get -q install -y --no-install-recommends "${wanted[@]}" ||
+        missing "${wanted[*]}: apt-get install ${wanted[*]}"
+}
+
+# Autobahn's cases, in an environment of its own.
+install_kosoku() {
+    local venv=${kosoku%/bin/*}
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet --disable-pip-version-check kosoku==0.1.0
 }
 
 format() {
@@ -143,6 +161,19 @@ demo() {
     cargo run --quiet --release -- demo --seconds 2
 }
 
+# Autobahn's cases of RFC 6455 against one end of a connection: `server` or `client`.
+autobahn() {
+    cargo build --quiet --release -p lapwing-examples --example echo
+    tests/autobahn.py "$1" "$CARGO_TARGET_DIR/release/examples/echo" "$kosoku" "$CARGO_TARGET_DIR/autobahn/$1"
+}
+
+# The page of an example in Chromium, and the program at the other end.
+browser() {
+    cargo build --quiet --workspace --all-features --bins --examples
+    EXAMPLE=$CARGO_TARGET_DIR/debug/examples/browser LAPWING=$CARGO_TARGET_DIR/debug/lapwing \
+        timeout --kill-after 10 180 node --test-reporter=spec tests/browser/page.test.mjs
+}
+
 block "set-up" set_up
 block "format" format
 block "lints" lints
@@ -153,6 +184,9 @@ block "a slow reader" slow_reader
 block "fuzz corpora" fuzz_corpora
 block "licences and bans" licences
 block "the main job" demo
+block "Autobahn, server" autobahn server
+block "Autobahn, client" autobahn client
+block "browser" browser
 if cargo +nightly --version >/dev/null 2>&1; then
     block "oldest dependencies" oldest_in_a_copy
     if cargo +nightly fuzz --version >/dev/null 2>&1; then
