@@ -284,3 +284,6 @@ impl Write for Turn<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
