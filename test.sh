@@ -106,6 +106,7 @@ features() {
     for one in "" smol tokio smol,tokio; do
         cargo check --quiet -p lapwing-sockets --features "$one"
         cargo check --quiet -p lapwing-tcp --features "$one"
+        cargo check --quiet -p lapwing-websocket --features "$one"
     done
     tree=$(cargo tree -p lapwing-tcp --features smol -e normal)
     if grep -w tokio <<<"$tree"; then
@@ -121,6 +122,15 @@ tests() {
 # 200,000 events past a subscriber that stands still for five seconds.
 slow_reader() {
     SLOW_READER=full cargo test --release -p lapwing-cli --test program slow_reader -- --test-threads 1
+}
+
+# What some hundred connections cost, what they leave behind, and what becomes of one that stops reading.
+connections() {
+    local bench="$CARGO_TARGET_DIR/release/bench-connections"
+    cargo build --quiet --release -p lapwing-cli -p lapwing-benches
+    "$bench" idle --connections 500
+    "$bench" churn --connections 3000
+    "$bench" stopped-reader --connections 20 --seconds 1 --reps 1 --rate 1000
 }
 
 fuzz_corpora() {
@@ -148,7 +158,7 @@ oldest_in_a_copy() {
 fuzz() {
     local target finds
     finds=$(mktemp -d)
-    for target in decode session topic upgrade; do
+    for target in decode session topic upgrade websocket; do
         mkdir "$finds/$target"
         # What it finds goes to the first folder, what it knows is read from the second.
         cargo +nightly fuzz run --fuzz-dir fuzz --target-dir "$CARGO_TARGET_DIR/fuzz" "$target" \
@@ -181,6 +191,7 @@ block "docs" docs
 block "features in pairs" features
 block "tests" tests
 block "a slow reader" slow_reader
+block "many connections" connections
 block "fuzz corpora" fuzz_corpora
 block "licences and bans" licences
 block "the main job" demo

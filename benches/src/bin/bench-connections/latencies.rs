@@ -10,10 +10,6 @@ impl Latencies {
         self.0.push(time);
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
     /// The time that this share of all took at most; nothing when there was none.
     pub(crate) fn quantile(&mut self, share: f64) -> Duration {
         let last = self.0.len().saturating_sub(1);
