@@ -108,11 +108,13 @@ features() {
         cargo check --quiet -p lapwing-tcp --features "$one"
         cargo check --quiet -p lapwing-websocket --features "$one"
     done
-    tree=$(cargo tree -p lapwing-tcp --features smol -e normal)
-    if grep -w tokio <<<"$tree"; then
-        echo "lapwing-tcp with smol alone depends on tokio" >&2
-        return 1
-    fi
+    for one in tcp websocket; do
+        tree=$(cargo tree -p "lapwing-$one" --features smol -e normal)
+        if grep -w tokio <<<"$tree"; then
+            echo "lapwing-$one with smol alone depends on tokio" >&2
+            return 1
+        fi
+    done
 }
 
 tests() {

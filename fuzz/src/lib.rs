@@ -9,6 +9,7 @@
 
 mod topic;
 mod upgrade;
+mod websocket;
 
 // The property tests of core draw frames and play sessions in the same way. Their files say `crate::` and mean lapwing.
 #[path = "../../core/src/wire/draw.rs"]
@@ -21,6 +22,7 @@ use lapwing::*;
 use self::draw::with_frame;
 pub use self::topic::topic;
 pub use self::upgrade::upgrade;
+pub use self::websocket::websocket;
 
 /// A message that decodes is written again in no more bytes, and is the same frame then.
 pub fn decode(message: &[u8]) {

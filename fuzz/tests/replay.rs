@@ -37,3 +37,8 @@ fn topic() {
 fn upgrade() {
     replay("upgrade", lapwing_fuzz::upgrade);
 }
+
+#[test]
+fn websocket() {
+    replay("websocket", lapwing_fuzz::websocket);
+}
