@@ -82,12 +82,13 @@ fn rate(per_second: u32) -> Rate {
 }
 
 async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
-    let service = Service {
+    let service = Arc::new(Service {
         smol: smol.clone(),
         runtime: Arc::new(smol.clone()),
         limits: options.limits,
-        here: Arc::new(()),
-    };
+        served: Arc::new(()),
+        refused: Arc::new(()),
+    });
     let listens = options.ws.is_some() || options.tcp.is_some();
     if let Some(addr) = options.ws {
         service.listen(lapwing_websocket::smol::listen(addr).await?);
@@ -106,23 +107,23 @@ async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
 }
 
 /// What all connections share.
-#[derive(Clone)]
 struct Service {
     smol: Smol,
     runtime: Arc<dyn Runtime>,
     limits: Limits,
-    /// As many others hold it as there are connections and listeners.
-    here: Arc<()>,
+    /// One more is held by each connection that is served, and by each that is refused.
+    served: Arc<()>,
+    refused: Arc<()>,
 }
 
 impl Service {
-    fn listen(&self, listener: impl Listener + 'static) {
+    fn listen(self: &Arc<Self>, listener: impl Listener + 'static) {
         println!("listening on {}", listener.url());
         self.smol.spawn(self.clone().accept(listener));
     }
 
     /// Gives every peer a task; no error of one is the end of all.
-    async fn accept(self, mut listener: impl Listener) {
+    async fn accept(self: Arc<Self>, mut listener: impl Listener) {
         loop {
             match listener.accept().await {
                 Ok(transport) => self.meet(transport),
@@ -132,16 +133,19 @@ impl Service {
         }
     }
 
-    /// Serves a peer, or says that there is no room; when too many hear that already, says nothing.
-    fn meet(&self, transport: Box<dyn Transport>) {
-        let here = Arc::strong_count(&self.here);
-        let most = self.limits.connections_max as usize;
-        if here > most + self.limits.handshakes_max as usize {
+    /// Serves a peer, or says that there is no room; when too many are told so already, says nothing.
+    fn meet(self: &Arc<Self>, transport: Box<dyn Transport>) {
+        let served = place(&self.served, self.limits.connections_max);
+        let is_full = served.is_none();
+        let refused = || place(&self.refused, self.limits.handshakes_max);
+        let Some(place) = served.or_else(refused) else {
             return;
-        }
+        };
         let service = self.clone();
-        self.smol
-            .spawn(async move { service.talk(transport, here > most).await });
+        self.smol.spawn(async move {
+            service.talk(transport, is_full).await;
+            drop(place);
+        });
     }
 
     /// From the first word to the last.
@@ -163,6 +167,12 @@ impl Service {
         timer.arm(self.runtime.now() + duration);
         poll_fn(|cx| timer.poll_fired(cx)).await;
     }
+}
+
+/// One of `most` places, free again when it is dropped.
+fn place(places: &Arc<()>, most: u32) -> Option<Arc<()>> {
+    let taken = Arc::strong_count(places) - 1;
+    (taken < most as usize).then(|| places.clone())
 }
 
 fn connector(url: String) -> Box<dyn Connector> {

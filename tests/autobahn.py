@@ -12,6 +12,7 @@ import contextlib
 import json
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,8 @@ def main(end, echo, kosoku, reports):
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, stop)
     signal.alarm(SECONDS_MAX)
+    # What a run before this one saw says nothing.
+    shutil.rmtree(reports, ignore_errors=True)
     attempt = {"server": try_server, "client": try_client}[end]
     status = attempt(echo, kosoku, reports)
     if not tell(reports) or status != 0:

@@ -5,6 +5,7 @@ mod programs;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use lapwing::runtime::Smol;
@@ -156,7 +157,16 @@ fn a_message_that_is_too_large_ends_its_connection_alone() {
     echo.serves();
 }
 
+/// Each of them takes ten seconds: all at once.
 #[test]
+fn who_stands_still_is_ended() {
+    thread::scope(|scope| {
+        scope.spawn(who_does_not_shake_hands_is_ended);
+        scope.spawn(who_stops_half_way_is_ended);
+        scope.spawn(who_does_not_read_is_not_read_and_then_ended);
+    });
+}
+
 fn who_stops_half_way_is_ended() {
     let echo = Echo::start(&[]);
     let mut peer = echo.connect_tcp();
@@ -168,7 +178,6 @@ fn who_stops_half_way_is_ended() {
     echo.serves();
 }
 
-#[test]
 fn who_does_not_shake_hands_is_ended() {
     let echo = Echo::start(&[]);
     let mut peer = echo.connect_ws();
@@ -202,7 +211,6 @@ fn a_message_in_too_many_pieces_ends_its_connection_alone() {
     echo.serves();
 }
 
-#[test]
 fn who_does_not_read_is_not_read_and_then_ended() {
     let echo = Echo::start(&[]);
     let mut peer = echo.connect_tcp();
