@@ -212,10 +212,9 @@ impl Engine {
             if self.timer.poll_fired(cx).is_ready() {
                 return Poll::Ready(());
             }
-            match ready!(link.poll_write(&mut nothing, runtime.now(), cx)) {
-                Ok(()) => link.poll_goodbye(cx),
-                Err(_) => Poll::Ready(()),
-            }
+            // A peer that takes no more words of ours may still wait for those of the transport.
+            let _ = ready!(link.poll_write(&mut nothing, runtime.now(), cx));
+            link.poll_goodbye(cx)
         })
         .await;
     }
