@@ -123,7 +123,8 @@ impl Pipe {
     }
 
     fn start(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.to_vec()).collect();
+        let pieces: Vec<&[u8]> = pieces.iter().map(|piece| &**piece).collect();
+        let mut bytes = pieces.concat();
         bytes.truncate(self.valve.pass(bytes.len().min(CHUNK_BYTES_MAX)));
         let length = bytes.len();
         if length > 0 {

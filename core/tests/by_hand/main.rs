@@ -14,6 +14,7 @@ mod peer;
 mod race;
 mod raw;
 mod requests;
+mod storms;
 mod time;
 mod upgrades;
 mod wakers;

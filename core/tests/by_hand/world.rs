@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,6 +46,16 @@ pub(crate) fn check_with(
     check_over_with(&Carrier::ALL, build, test);
 }
 
+/// The same for what takes so long that a few orders must do.
+pub(crate) fn check_seeds(
+    seeds: Range<u64>,
+    carrier: Carrier,
+    limits: Limits,
+    test: impl AsyncFn(&World),
+) {
+    check_orders(seeds, carrier, |_, builder| builder.limits(limits), test);
+}
+
 pub(crate) fn check_over_with(
     carriers: &[Carrier],
     build: impl Fn(&Virtual, HubBuilder) -> HubBuilder,
@@ -53,12 +64,21 @@ pub(crate) fn check_over_with(
     for &carrier in carriers {
         // What an order changes shows without bytes between.
         let seeds = if carrier == Carrier::Memory { 10 } else { 3 };
-        Virtual::check(0..seeds, async |sim| {
-            let world = World::new(carrier, sim, &build);
-            test(&world).await;
-            world.everything_is_back().await;
-        });
+        check_orders(0..seeds, carrier, &build, &test);
     }
+}
+
+fn check_orders(
+    seeds: Range<u64>,
+    carrier: Carrier,
+    build: impl Fn(&Virtual, HubBuilder) -> HubBuilder,
+    test: impl AsyncFn(&World),
+) {
+    Virtual::check(seeds, async |sim| {
+        let world = World::new(carrier, sim, &build);
+        test(&world).await;
+        world.everything_is_back().await;
+    });
 }
 
 impl World {
