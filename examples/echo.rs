@@ -8,7 +8,7 @@
 //! cargo run --release -p lapwing-examples --example echo -- --ws 127.0.0.1:9001 --tcp 127.0.0.1:9002
 //! ```
 //!
-//! `--message-max BYTES`, `--fragments-max N` and `--pings-max N` (pings and empty messages in a second) lift limits.
+//! `--message-max BYTES` and `--fragments-max N` lift limits.
 //! `--to URL`, any number of times, is the other end: it connects to each, one after the other, and sends back what it
 //! hears. So a suite of tests can try both ends of a transport.
 
@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future::{or, yield_now};
-use lapwing::limits::{Limits, Rate};
+use lapwing::Limits;
 use lapwing::runtime::{Runtime, Smol};
 use lapwing::transport::{
     Connector, Goodbye, Guarded, Incoming, Listener, Message, Outgoing, Transport, TransportError,
@@ -57,7 +57,6 @@ impl Options {
                 Long("to") => to.push(parser.value()?.string()?),
                 Long("message-max") => limits.message_bytes_max = parser.value()?.parse()?,
                 Long("fragments-max") => limits.fragments_max = parser.value()?.parse()?,
-                Long("pings-max") => limits.pings = rate(parser.value()?.parse()?),
                 other => return Err(other.unexpected()),
             }
         }
@@ -70,14 +69,6 @@ impl Options {
             to,
             limits,
         })
-    }
-}
-
-/// So many in a second, and some seconds' worth at once, as in the defaults.
-fn rate(per_second: u32) -> Rate {
-    Rate {
-        per_second,
-        burst: per_second.saturating_mul(4),
     }
 }
 

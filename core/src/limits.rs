@@ -95,7 +95,8 @@ pub struct Limits {
     ///
     /// 20 s: a lost packet is sent again several times within it.
     pub grace: Duration,
-    /// Pings, pongs and empty messages of one peer. Reached: the connection ends, flood.
+    /// Pings, pongs and empty messages of one peer, but empty ones for which it waited for a message of ours in between. Reached: the
+    /// connection ends, flood.
     ///
     /// 100/s, 400 at once: far beyond any promise, also for what a stalled path delivers in one piece.
     pub pings: Rate,

@@ -124,20 +124,23 @@ impl Link {
         if self.open || self.deaf {
             return Poll::Ready(None);
         }
-        if let Err(error) = ready!(self.transport.poll_open(cx)) {
-            self.fail(&error);
-            return Poll::Ready(None);
-        }
+        let upgrade = match ready!(self.transport.poll_open(cx)) {
+            Ok(upgrade) => upgrade,
+            Err(error) => {
+                self.fail(&error);
+                return Poll::Ready(None);
+            }
+        };
         self.open = true;
         let info = self.transport.info();
         (self.framing, self.kinds) = (info.framing, info.kinds);
         (self.pings, self.goodbyes) = (info.pings, info.goodbyes);
-        let named = info.upgrade.as_ref().and_then(|upgrade| {
+        let named = upgrade.as_ref().and_then(|upgrade| {
             let name = upgrade.protocol.as_deref()?;
             self.protocols.iter().position(|known| known.name() == name)
         });
         self.chosen = self.chosen.or(named.map(|index| index as u8));
-        Poll::Ready(info.upgrade)
+        Poll::Ready(upgrade)
     }
 
     /// The hello that the upgrade stands for, if it does.

@@ -106,8 +106,6 @@ pub struct Info {
     pub pings: bool,
     /// Whether [`Outgoing::Goodbye`] reaches the peer, which answers by itself.
     pub goodbyes: bool,
-    /// What the peer asked for in the transport's own handshake, on the side that accepted.
-    pub upgrade: Option<Box<Upgrade>>,
 }
 
 impl Info {
@@ -120,7 +118,6 @@ impl Info {
             kinds: false,
             pings: false,
             goodbyes: false,
-            upgrade: None,
         }
     }
 }
@@ -190,12 +187,17 @@ pub trait Transport: Send {
     /// Ready when the transport's own handshake is done, if it has one; to be awaited before anything else but
     /// [`apply`](Self::apply). Reads and writes, and keeps one waker for both.
     ///
+    /// On the side that accepted it gives, once, what the peer asked for where the handshake is a request over HTTP.
+    ///
     /// # Errors
     ///
     /// [`TransportError`] when it is not to be done; the peer is told why by [`poll_close`](Self::poll_close).
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
         let _ = cx;
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(None))
     }
 
     /// The next thing that arrived.
@@ -253,7 +255,10 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).apply(limits);
     }
 
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
         (**self).poll_open(cx)
     }
 

@@ -45,6 +45,7 @@ impl Session {
     }
 
     /// Whether this side has said its last words and waits for the peer's.
+    #[cfg(feature = "std")]
     pub(crate) fn has_spoken(&self) -> bool {
         self.phase == Phase::Closing && self.last_words.is_none()
     }

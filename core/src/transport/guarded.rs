@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use super::{Goodbye, Incoming, Info, Outgoing, Progress, Transport, TransportError};
+use super::{Goodbye, Incoming, Info, Outgoing, Progress, Transport, TransportError, Upgrade};
 use crate::limits::{Limits, Rate};
 use crate::runtime::{Runtime, Timer};
 use crate::session::Bucket;
@@ -21,7 +21,8 @@ const THROWN_AWAY_PER_TURN: usize = 64;
 /// - A message of which a part has arrived and nothing more comes, or a write of which the peer takes nothing more, end in
 ///   [`TransportError::Stalled`] after [`Limits::stall`] without progress. A peer that is silent between messages is
 ///   never stalled, nor is one that sends a byte now and then; liveness bounds those.
-/// - More signs of life and empty messages than [`Limits::pings`] allows end in [`TransportError::Flood`].
+/// - More signs of life and empty messages than [`Limits::pings`] allows end in [`TransportError::Flood`]. An empty message
+///   of a peer that has waited for one of ours is not counted: it goes at our pace.
 ///
 /// The peer is told why, where the transport [can](Outgoing::Goodbye): close the transport after such an error. A hub and a client wrap every transport in one; so can a program that uses a transport alone.
 /// While nothing is half-way it has no timer and no memory of its own but a few words.
@@ -32,8 +33,20 @@ pub struct Guarded<T> {
     /// Until it is open.
     opening: Option<Opening>,
     idle: Bucket,
+    turn: Turn,
     reading: Direction,
     writing: Direction,
+}
+
+/// Whose turn it is when two talk by turns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// We have said nothing since the peer's last empty message.
+    Ours,
+    /// We have, and it may have said its next before it heard that.
+    Said,
+    /// We have, and nothing more of it was there.
+    Theirs,
 }
 
 /// What of the [`Limits`] is enforced here.
@@ -72,6 +85,7 @@ impl<T: Transport> Guarded<T> {
             }),
             runtime,
             idle: Bucket::default(),
+            turn: Turn::Ours,
             reading: Direction::Moving,
             writing: Direction::Moving,
         }
@@ -92,7 +106,9 @@ impl<T: Transport> Guarded<T> {
     /// Whether a sign of life, or a message that says nothing, is one too many.
     fn is_flooded(&mut self, received: &Result<Incoming, TransportError>) -> bool {
         let says_nothing = match received {
-            Ok(Incoming::Message(message)) => message.bytes.is_empty(),
+            Ok(Incoming::Message(message)) if message.bytes.is_empty() => {
+                core::mem::replace(&mut self.turn, Turn::Ours) != Turn::Theirs
+            }
             Ok(Incoming::Alive) => true,
             _ => false,
         };
@@ -166,9 +182,12 @@ impl<T: Transport> Transport for Guarded<T> {
         self.transport.apply(limits);
     }
 
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
         let Some(opening) = &mut self.opening else {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(Ok(None));
         };
         if let Poll::Ready(opened) = self.transport.poll_open(cx) {
             self.opening = None;
@@ -194,6 +213,9 @@ impl<T: Transport> Transport for Guarded<T> {
             Poll::Ready(received) if !self.is_flooded(&received) => return Poll::Ready(received),
             Poll::Ready(_) => TransportError::Flood,
             Poll::Pending => {
+                if self.turn == Turn::Said {
+                    self.turn = Turn::Theirs;
+                }
                 ready!(self.poll_read_stalled(cx));
                 TransportError::Stalled
             }
@@ -207,6 +229,9 @@ impl<T: Transport> Transport for Guarded<T> {
     }
 
     fn start_send(&mut self, outgoing: Outgoing) -> Result<(), TransportError> {
+        if matches!(outgoing, Outgoing::Message(_) | Outgoing::Framed(_)) {
+            self.turn = Turn::Said;
+        }
         self.transport.start_send(outgoing)
     }
 

@@ -54,7 +54,7 @@ impl Below {
 /// The hub's end of a connection that began as an HTTP request, as a WebSocket does.
 pub(crate) struct Upgraded {
     inner: Memory,
-    upgrade: Upgrade,
+    upgrade: Option<Box<Upgrade>>,
     below: Below,
 }
 
@@ -71,7 +71,7 @@ impl Upgraded {
         };
         Self {
             inner,
-            upgrade,
+            upgrade: Some(Box::new(upgrade)),
             below: Below::default(),
         }
     }
@@ -82,6 +82,13 @@ impl Upgraded {
 }
 
 impl Transport for Upgraded {
+    fn poll_open(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
+        Poll::Ready(Ok(self.upgrade.take()))
+    }
+
     fn apply(&mut self, limits: &Limits) {
         self.inner.apply(limits);
     }
@@ -121,7 +128,6 @@ impl Transport for Upgraded {
     fn info(&self) -> Info {
         let mut info = self.inner.info();
         (info.kinds, info.pings) = (true, true);
-        info.upgrade = Some(Box::new(self.upgrade.clone()));
         info
     }
 

@@ -61,7 +61,7 @@ fn dawdle(url: &str) -> io::Result<Vec<Vec<u8>>> {
     stream.shutdown(Shutdown::Write)?;
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest)?;
-    assert_eq!(rest, [], "it was the last word");
+    assert!(rest.is_empty(), "it was the last word");
     Ok(heard)
 }
 

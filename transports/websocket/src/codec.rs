@@ -33,6 +33,8 @@ pub(crate) struct Codec {
     arrived: Bytes,
     /// tungstenite's state, while something is half-way or after our close frame: an idle connection has none.
     context: Option<Box<WebSocketContext>>,
+    /// The parts of a long message that are whole.
+    parts: Option<Box<Parts>>,
     /// Our close frame is written.
     closing: bool,
 }
@@ -51,6 +53,7 @@ impl Codec {
             sieve: Sieve::new(limits),
             arrived,
             context: None,
+            parts: None,
             closing: false,
         }
     }
@@ -108,17 +111,38 @@ impl Codec {
     pub(crate) fn forget(&mut self) {
         self.arrived = Bytes::new();
         self.sieve.forget();
+        self.parts = None;
         self.rest();
     }
 
     fn walk(&mut self, bytes: &mut &[u8]) -> Result<Option<Arrival>, Fault> {
         while let Some(piece) = self.sieve.next(bytes)? {
             let arrival = self.read(piece)?;
-            if arrival.is_some() {
-                return Ok(arrival);
+            if let Some(whole) = arrival.and_then(|arrival| self.gather(arrival)) {
+                return Ok(Some(whole));
             }
         }
         Ok(None)
+    }
+
+    /// Keeps the parts of a long message until the last of them; everything else is whole.
+    fn gather(&mut self, arrival: Arrival) -> Option<Arrival> {
+        let Incoming::Message(Message { bytes, kind }) = &arrival.incoming else {
+            return Some(arrival);
+        };
+        if self.sieve.is_within_message() {
+            self.parts.get_or_insert_default().push(bytes);
+            return None;
+        }
+        let Some(parts) = self.parts.take() else {
+            return Some(arrival);
+        };
+        let bytes = parts.with(bytes);
+        let incoming = Incoming::Message(Message { bytes, kind: *kind });
+        Some(Arrival {
+            incoming,
+            ..arrival
+        })
     }
 
     /// Lets tungstenite read a piece, which it does to the end.
@@ -194,6 +218,22 @@ impl Codec {
         let closed = self.context().close(&mut turn, close_frame(goodbye));
         debug_assert!(closed.is_ok(), "memory takes all, and we are not closing");
         turn.written.into()
+    }
+}
+
+/// Parts of a message, each in as much memory as it needs.
+#[derive(Default)]
+struct Parts(Vec<Box<[u8]>>);
+
+impl Parts {
+    fn push(&mut self, part: &[u8]) {
+        self.0.push(part.into());
+    }
+
+    /// The whole message, which ends with `last`.
+    fn with(mut self, last: &[u8]) -> Bytes {
+        self.push(last);
+        self.0.concat().into()
     }
 }
 

@@ -49,6 +49,7 @@
 mod address;
 mod codec;
 mod fault;
+mod part;
 mod sieve;
 #[cfg(feature = "_sockets")]
 mod target;

@@ -57,8 +57,8 @@ impl Options {
 ///     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// let socket = FuturesIo::new(Cursor::new(request.as_bytes().to_vec()));
 /// let mut transport = accept(socket, &Options::default());
-/// poll_fn(|cx| transport.poll_open(cx)).await?;
-/// assert_eq!(transport.info().upgrade.map(|upgrade| upgrade.path), Some("/events".into()));
+/// let upgrade = poll_fn(|cx| transport.poll_open(cx)).await?;
+/// assert_eq!(upgrade.map(|upgrade| upgrade.path), Some("/events".into()));
 /// # Ok(())
 /// # })
 /// # }

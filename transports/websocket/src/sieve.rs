@@ -7,6 +7,7 @@ use async_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use lapwing::Limits;
 
 use crate::fault::Fault;
+use crate::part::Part;
 
 /// How much of a frame goes on at once: what tungstenite reserves, and how much is copied in one go.
 pub(crate) const PIECE_BYTES_MAX: usize = 4 * 1024;
@@ -21,6 +22,7 @@ const CONTROL_BYTES_MAX: u64 = 125;
 ///
 /// tungstenite reserves what a frame announces, and looks at its bytes when all of them are here. So a frame that is not
 /// whole yet, or long, goes on as fragments of what has arrived: nothing is reserved ahead, and what is wrong fails at once.
+/// A long message goes on as several [parts](Part).
 pub(crate) struct Sieve {
     message_bytes_max: u32,
     fragments_max: u32,
@@ -43,10 +45,21 @@ struct Frame {
 }
 
 /// What has been announced of a message.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Message {
     bytes: u64,
     fragments: u32,
+    part: Part,
+}
+
+impl Message {
+    fn new(kind: Data) -> Self {
+        Self {
+            bytes: 0,
+            fragments: 0,
+            part: Part::first(kind),
+        }
+    }
 }
 
 impl Sieve {
@@ -64,6 +77,11 @@ impl Sieve {
     /// The largest message that passes.
     pub(crate) fn message_bytes_max(&self) -> u32 {
         self.message_bytes_max
+    }
+
+    /// Whether more is to come of the message to which the last piece of data belongs.
+    pub(crate) fn is_within_message(&self) -> bool {
+        self.message.is_some()
     }
 
     /// Whether the beginning of a message or of a frame has passed, and its end has not.
@@ -125,13 +143,16 @@ impl Sieve {
             }
             return Ok(());
         };
-        let begun = match data {
-            Data::Continue => self.message.unwrap_or_default(),
-            _ => Message::default(),
+        let begun = match (data, self.message) {
+            (Data::Continue, Some(message)) => message,
+            // tungstenite may have seen the end of a part, and would take it for the end of the message.
+            (_, Some(_)) => return Err(Fault::protocol("a message inside another one")),
+            (_, None) => Message::new(data),
         };
         let message = Message {
             bytes: begun.bytes.saturating_add(length),
             fragments: begun.fragments.saturating_add(1),
+            ..begun
         };
         if message.bytes > self.message_bytes_max.into() {
             return Err(Fault::too_large(message.bytes, self.message_bytes_max));
@@ -146,7 +167,8 @@ impl Sieve {
     /// Cuts the next piece of the frame off the front of `bytes`.
     fn cut<'b>(&mut self, bytes: &mut &'b [u8]) -> Option<Piece<'b>> {
         let frame = self.frame.as_mut()?;
-        let piece = frame.cut(bytes);
+        let part = self.message.as_mut().map(|message| &mut message.part);
+        let piece = frame.cut(bytes, part);
         if frame.left == 0 {
             if frame.ends_message() {
                 self.message = None;
@@ -158,28 +180,37 @@ impl Sieve {
 }
 
 impl Frame {
-    fn cut<'b>(&mut self, bytes: &mut &'b [u8]) -> Piece<'b> {
+    fn cut<'b>(&mut self, bytes: &mut &'b [u8], part: Option<&mut Part>) -> Piece<'b> {
         let here = bytes.len().min(PIECE_BYTES_MAX);
         // It fits: it is not longer than what is here.
-        let now = self.left.min(here as u64) as usize;
+        let here = self.left.min(here as u64) as usize;
+        let (opcode, length) = (self.header.opcode, self.left);
+        let (now, kind) = match (opcode, part) {
+            (OpCode::Data(data), Some(part)) => {
+                let kind = part.kind(data);
+                let (now, ends) = part.take(&bytes[..here], self.header.mask);
+                (now, Some((kind, ends)))
+            }
+            _ => (here, None),
+        };
         let (body, rest) = bytes.split_at(now);
         *bytes = rest;
-        let length = self.left;
         self.left -= now as u64;
-        let piece = match self.header.opcode {
+        let piece = match kind {
+            Some((kind, ends)) => self.fragment(body, kind, ends),
             // They are short, and must not be fragmented: tungstenite gathers them.
-            OpCode::Control(_) if self.new => Piece::new(&self.header, length, body),
-            OpCode::Control(_) => Piece::headless(body),
-            OpCode::Data(_) => self.fragment(body),
+            None if self.new => Piece::new(&self.header, length, body),
+            None => Piece::headless(body),
         };
         self.new = false;
         piece
     }
 
-    /// A fragment of the bytes that are here, as the peer could have sent it.
-    fn fragment<'b>(&mut self, body: &'b [u8]) -> Piece<'b> {
+    /// A fragment of the bytes that are here, as the peer could have sent it; the last one when a part `ends` with it.
+    fn fragment<'b>(&mut self, body: &'b [u8], kind: Data, ends: bool) -> Piece<'b> {
         let header = FrameHeader {
-            is_final: self.header.is_final && self.left == 0,
+            is_final: ends || self.header.is_final && self.left == 0,
+            opcode: OpCode::Data(kind),
             ..self.header.clone()
         };
         self.header = FrameHeader {

@@ -41,7 +41,7 @@ enum Stage {
     /// There is no WebSocket, and there will be none.
     Refused(Reading),
     Open {
-        /// What the peer asked for, on a server.
+        /// What the peer asked for, on a server, until somebody wants to know.
         upgrade: Option<Box<Upgrade>>,
         reading: Reading,
         /// Our close frame is said: nothing may follow.
@@ -323,7 +323,10 @@ impl<S: Socket> Transport for WebSocket<S> {
         self.codec.apply(limits);
     }
 
-    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
         let answered = match ready!(self.poll_request(cx)) {
             Ok(answered) => answered,
             Err(error) => {
@@ -335,7 +338,11 @@ impl<S: Socket> Transport for WebSocket<S> {
             self.open(answer, behind)?;
         }
         // The peer waits for the response, and whoever opened us may have nothing to write.
-        self.poll_write(cx, 0)
+        ready!(self.poll_write(cx, 0))?;
+        Poll::Ready(Ok(match &mut self.stage {
+            Stage::Open { upgrade, .. } => upgrade.take(),
+            _ => None,
+        }))
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
@@ -414,9 +421,6 @@ impl<S: Socket> Transport for WebSocket<S> {
         let mut info = Info::new("ws", framing);
         info.peer = self.stream.peer();
         (info.kinds, info.pings, info.goodbyes) = (true, true, true);
-        if let Stage::Open { upgrade, .. } = &self.stage {
-            info.upgrade = upgrade.clone();
-        }
         info
     }
 

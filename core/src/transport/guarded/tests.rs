@@ -88,10 +88,13 @@ impl FakeTransport {
 impl Transport for FakeTransport {
     fn apply(&mut self, _: &Limits) {}
 
-    fn poll_open(&mut self, _: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+    fn poll_open(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
         match self.shut {
             true => Poll::Pending,
-            false => Poll::Ready(Ok(())),
+            false => Poll::Ready(Ok(None)),
         }
     }
 
@@ -180,7 +183,7 @@ impl Case {
             .poll_recv(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn open(&mut self) -> Poll<Result<(), TransportError>> {
+    fn open(&mut self) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
         self.guarded
             .poll_open(&mut Context::from_waker(Waker::noop()))
     }
@@ -267,6 +270,29 @@ fn empty_messages_are_as_many_as_pings_and_others_are_free() {
         assert!(matches!(hear(b"something"), Poll::Ready(Ok(_))));
     }
     assert!(matches!(hear(b""), Poll::Ready(Err(TransportError::Flood))));
+}
+
+#[test]
+fn empty_messages_by_turns_are_free_and_pipelined_ones_are_not() {
+    let burst = Limits::default().pings.burst;
+    let mut case = Case::new();
+    case.at(1);
+    let mut hear_and_answer = |waits: bool| {
+        case.guarded.transport.arrived = Some(Message::binary(&b""[..]));
+        let heard = case.recv();
+        let answer = Outgoing::Message(Message::binary(&b""[..]));
+        case.guarded.start_send(answer).expect("the fake takes all");
+        assert!(!waits || case.recv().is_pending());
+        heard
+    };
+    for _ in 0..2 * burst {
+        assert!(matches!(hear_and_answer(true), Poll::Ready(Ok(_))));
+    }
+    let flood = (0..2 * burst).find_map(|_| match hear_and_answer(false) {
+        Poll::Ready(Err(error)) => Some(error),
+        _ => None,
+    });
+    assert!(matches!(flood, Some(TransportError::Flood)));
 }
 
 #[test]
