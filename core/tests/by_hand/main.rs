@@ -3,6 +3,8 @@
 //! [carrier](carrier::Carrier), unless a test says why not.
 
 mod bad_input;
+#[cfg(feature = "json")]
+mod bare_json;
 mod calls;
 mod carrier;
 mod closes;
@@ -10,6 +12,7 @@ mod door;
 mod frames;
 mod lanes;
 mod misbehaviour;
+mod no_hub;
 mod peer;
 mod race;
 mod raw;

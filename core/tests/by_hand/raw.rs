@@ -35,10 +35,7 @@ pub(crate) type HeardFrame = (u8, Vec<u8>);
 impl World {
     /// A connection, before its first byte.
     pub(crate) async fn raw(&self, name: &str) -> Raw {
-        Raw {
-            pipe: Pipe::new(self.dial(name).await, Valve::default()),
-            heard: Vec::new(),
-        }
+        Raw::new(Pipe::new(self.dial(name).await, Valve::default()))
     }
 
     /// A WebSocket, before its hello.
@@ -77,6 +74,13 @@ impl World {
 }
 
 impl Raw {
+    pub(crate) fn new(pipe: Pipe) -> Self {
+        Self {
+            pipe,
+            heard: Vec::new(),
+        }
+    }
+
     pub(crate) async fn say(&mut self, bytes: &[u8]) {
         assert!(self.try_say(bytes).await, "a whole connection");
     }
@@ -106,9 +110,24 @@ impl Raw {
     }
 
     /// All that comes until the end.
-    pub(crate) async fn rest(&mut self) -> String {
+    pub(crate) async fn all(&mut self) -> Vec<u8> {
         while self.read().await {}
-        String::from_utf8(std::mem::take(&mut self.heard)).expect("a text")
+        std::mem::take(&mut self.heard)
+    }
+
+    pub(crate) async fn rest(&mut self) -> String {
+        String::from_utf8(self.all().await).expect("a text")
+    }
+
+    /// The code of the close frame, whatever comes before it.
+    pub(crate) async fn code(&mut self) -> Option<u16> {
+        while let Some((first, payload)) = self.frame().await {
+            if first == CLOSE {
+                self.finish().await;
+                return payload.first_chunk().map(|code| u16::from_be_bytes(*code));
+            }
+        }
+        None
     }
 
     /// The head of a response.
