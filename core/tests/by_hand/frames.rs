@@ -49,6 +49,18 @@ fn faults() -> Vec<(&'static str, Vec<u8>, CloseReason, u16)> {
             Malformed,
             1002,
         ),
+        (
+            "a message in a long message",
+            [frame(BINARY & MORE, &[0; 40_000]), frame(BINARY, b"x")].concat(),
+            Malformed,
+            1002,
+        ),
+        (
+            "no text behind a lot of it",
+            frame(TEXT, &[&[b'a'; 40_000][..], b"\xc3a"].concat()),
+            Malformed,
+            1007,
+        ),
         ("half a ping", frame(PING & MORE, b"x"), Malformed, 1002),
         ("a long ping", head(PING, 126), Malformed, 1002),
         ("half a code", frame(CLOSE, &[3]), Malformed, 1002),
