@@ -54,7 +54,7 @@ pub(crate) struct Link {
     peer: Role,
     /// Which of them is spoken, from when that is known.
     chosen: Option<u8>,
-    /// How the transport marks where a message ends, from when that is known.
+    /// How the transport marks where a message ends.
     framing: Framing,
     kinds: bool,
     pings: bool,
@@ -75,17 +75,19 @@ pub(crate) struct Link {
 pub(crate) type Protocols = Arc<[Arc<dyn Protocol>]>;
 
 impl Link {
+    /// A link, and what its transport tells about itself: asked once, it may ask the operating system.
     pub(crate) fn new(
         transport: Box<dyn Transport>,
         protocols: Protocols,
         runtime: &Arc<dyn Runtime>,
         limits: &Limits,
         role: Role,
-    ) -> Self {
+    ) -> (Self, Info) {
+        let info = transport.info();
         let mut transport = Guarded::new(transport, runtime.clone());
         transport.apply(limits);
         let session = Session::new(config(limits, role), runtime.now());
-        Self {
+        let link = Self {
             transport,
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
@@ -93,21 +95,18 @@ impl Link {
                 Role::Hub => Role::Client,
                 Role::Client => Role::Hub,
             },
-            framing: Framing::None,
-            kinds: false,
-            pings: false,
-            goodbyes: false,
+            framing: info.framing,
+            kinds: info.kinds,
+            pings: info.pings,
+            goodbyes: info.goodbyes,
             session,
             traffic: Traffic::default(),
             open: false,
             deaf: false,
             wrong_kind: false,
             told: false,
-        }
-    }
-
-    pub(crate) fn info(&self) -> Info {
-        self.transport.info()
+        };
+        (link, info)
     }
 
     pub(crate) fn framing(&self) -> Framing {
@@ -132,9 +131,6 @@ impl Link {
             }
         };
         self.open = true;
-        let info = self.transport.info();
-        (self.framing, self.kinds) = (info.framing, info.kinds);
-        (self.pings, self.goodbyes) = (info.pings, info.goodbyes);
         let named = upgrade.as_ref().and_then(|upgrade| {
             let name = upgrade.protocol.as_deref()?;
             self.protocols.iter().position(|known| known.name() == name)

@@ -243,7 +243,7 @@ pub trait Transport: Send {
     /// [`TransportError`] when that cannot be done any more.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>>;
 
-    /// What kind of transport this is, and who is at its other end. Complete once it is open.
+    /// What kind of transport this is, and who is at its other end.
     fn info(&self) -> Info;
 
     /// How far it has come.

@@ -154,7 +154,7 @@ impl Engine {
         let shared = &self.parts.shared;
         let runtime = &shared.runtime;
         let protocols = [shared.protocol.clone()].into();
-        let mut link = Link::new(transport, protocols, runtime, &shared.limits, Role::Client);
+        let (mut link, _) = Link::new(transport, protocols, runtime, &shared.limits, Role::Client);
         let timer = &mut *self.timer;
         poll_fn(|cx| {
             let opened = link.poll_open(cx).map(|_| Ok(()));

@@ -182,15 +182,13 @@ impl Hub {
         let shared = &self.shared;
         let mut id = [0; 16];
         shared.runtime.random(&mut id);
-        let link = Link::new(
+        let (link, info) = Link::new(
             transport,
             shared.protocols.clone(),
             &shared.runtime,
             &shared.limits,
             Role::Hub,
         );
-        // Asks the operating system for the peer's address: once.
-        let info = link.info();
         let class = shared.classes.get(0).clone();
         let lane = HubLane::new(&shared.limits, class, info.framing);
         let store = HubStore {

@@ -218,6 +218,14 @@ impl<S: Socket> WebSocket<S> {
         }
     }
 
+    /// The socket is of no use any more: nothing can be said, and nothing will come.
+    fn break_off(&mut self) {
+        self.set_reading(Reading::Over);
+        if let Stage::Open { closed, .. } = &mut self.stage {
+            *closed = true;
+        }
+    }
+
     fn poll_throw_away(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         ready!(self.stream.poll_throw_away(cx));
         self.set_reading(Reading::Over);
@@ -355,6 +363,7 @@ impl<S: Socket> Transport for WebSocket<S> {
         }
         let incoming = ready!(self.poll_incoming(cx));
         match incoming {
+            Err(TransportError::Io(_)) => self.break_off(),
             Err(_) if self.reading() == Reading::Frames => self.set_reading(Reading::ThrownAway),
             Ok(Incoming::Goodbye(_)) => self.set_reading(Reading::Parted),
             _ => {}

@@ -115,19 +115,16 @@ impl Drive {
     fn enter(&mut self, admission: Admission) -> Result<Key, Refuse> {
         let Admission { user, groups } = admission;
         let shared = self.hub.shared.clone();
-        let full = Refuse::new(Refusal::Full, Some(shared.return_after()));
+        let refuse = |reason| Refuse::new(reason, Some(shared.return_after()));
         if shared.is_stopping() {
-            return Err(Refuse {
-                reason: Refusal::Shutdown,
-                ..full
-            });
+            return Err(refuse(Refusal::Shutdown));
         }
         let mut registry = write(&shared.registry);
         if registry.len() >= shared.limits.connections_max as usize {
-            return Err(full);
+            return Err(refuse(Refusal::Full));
         }
         let inserted = registry.insert(self.connection.id, user.clone(), self.connection.clone());
-        let key = inserted.ok_or(full)?;
+        let key = inserted.ok_or_else(|| refuse(Refusal::Full))?;
         let groups_max = shared.limits.groups_max as usize;
         let joined = groups
             .iter()
