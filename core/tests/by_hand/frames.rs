@@ -51,7 +51,7 @@ fn faults() -> Vec<(&'static str, Vec<u8>, CloseReason, u16)> {
         ),
         (
             "a message in a long message",
-            [frame(BINARY & MORE, &[0; 40_000]), frame(BINARY, b"x")].concat(),
+            [frame(BINARY & MORE, &[0; 32 * 1024]), frame(BINARY, b"x")].concat(),
             Malformed,
             1002,
         ),
