@@ -7,6 +7,7 @@
 //!
 //! What the fuzzer finds goes to the first folder; what is worth keeping becomes a seed by hand.
 
+mod json;
 mod topic;
 mod upgrade;
 mod websocket;
@@ -20,6 +21,7 @@ mod script;
 use lapwing::*;
 
 use self::draw::with_frame;
+pub use self::json::json;
 pub use self::topic::topic;
 pub use self::upgrade::upgrade;
 pub use self::websocket::websocket;

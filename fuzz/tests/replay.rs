@@ -24,6 +24,11 @@ fn decode() {
 }
 
 #[test]
+fn json() {
+    replay("json", lapwing_fuzz::json);
+}
+
+#[test]
 fn session() {
     replay("session", lapwing_fuzz::session);
 }
