@@ -1,5 +1,6 @@
 //! Sockets of async-io, which work on any executor.
 
+use core::mem;
 use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -91,10 +92,38 @@ impl Listener {
 #[derive(Debug)]
 pub struct SmolSocket {
     stream: Async<TcpStream>,
-    /// The last read found the end of what had arrived: one call saved whenever we are woken for something else.
-    drained: bool,
-    /// The last write found no room.
-    full: bool,
+    reads: Readiness,
+    writes: Readiness,
+}
+
+/// What we know of one direction, to save calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    /// Nothing: the system is asked.
+    Unknown,
+    /// The last call found the end of what was there: one call saved whenever we are woken for something else.
+    Over,
+    /// The same, and the reactor wakes us when there is more.
+    Awaited,
+}
+
+impl Readiness {
+    /// Ready when the system is worth asking; `poll` asks the reactor.
+    ///
+    /// The reactor passes over an event that arrives while its thread waits already when its waker is left there, as it
+    /// always does when all others are busy. It calls the waker all the same: so who comes a second time is let through.
+    fn poll(&mut self, poll: impl FnOnce() -> Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if *self == Self::Unknown {
+            return Poll::Ready(Ok(()));
+        }
+        let before = mem::replace(self, Self::Awaited);
+        match poll() {
+            Poll::Pending if before == Self::Over => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            _ => *self = Self::Unknown,
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl SmolSocket {
@@ -102,8 +131,8 @@ impl SmolSocket {
         stream.get_ref().set_nodelay(true)?;
         Ok(Self {
             stream,
-            drained: false,
-            full: false,
+            reads: Readiness::Unknown,
+            writes: Readiness::Unknown,
         })
     }
 }
@@ -111,15 +140,16 @@ impl SmolSocket {
 impl Socket for SmolSocket {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            if self.drained {
-                ready!(self.stream.poll_readable(cx))?;
-                self.drained = false;
-            }
+            ready!(self.reads.poll(|| self.stream.poll_readable(cx)))?;
             match self.stream.get_ref().read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drained = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.reads = Readiness::Over
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => {
-                    self.drained = read.as_ref().is_ok_and(|read| *read < buffer.len());
+                    if read.as_ref().is_ok_and(|read| *read < buffer.len()) {
+                        self.reads = Readiness::Over;
+                    }
                     return Poll::Ready(read);
                 }
             }
@@ -132,12 +162,11 @@ impl Socket for SmolSocket {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            if self.full {
-                ready!(self.stream.poll_writable(cx))?;
-                self.full = false;
-            }
+            ready!(self.writes.poll(|| self.stream.poll_writable(cx)))?;
             match write(self.stream.get_ref(), pieces) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.writes = Readiness::Over
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 written => return Poll::Ready(written),
             }
@@ -158,5 +187,83 @@ fn write(mut stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     match pieces {
         [piece] => stream.write(piece),
         pieces => stream.write_vectored(pieces),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::poll_fn;
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// How often a peer and a socket take turns, each time with a byte.
+    const BYTES: usize = 50;
+
+    /// Turns of others in which it has them all: it needs one or two for each, and the reactor's thread its own time.
+    const TURNS_MAX: usize = BYTES * 8;
+
+    /// Answers every byte that is there; says how many.
+    fn serve(socket: &mut SmolSocket, cx: &mut Context<'_>) -> usize {
+        let mut served = 0;
+        while let Poll::Ready(read) = socket.poll_read(cx, &mut [0; 8]) {
+            served += read.expect("the peer is there");
+            let answer = socket.poll_write(cx, &[IoSlice::new(b"!")]);
+            assert!(matches!(answer, Poll::Ready(Ok(1))));
+        }
+        served
+    }
+
+    #[test]
+    fn a_socket_is_served_while_others_keep_its_thread_busy() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = listener.local_addr().expect("it is bound");
+        let peer = thread::spawn(move || {
+            let mut peer = TcpStream::connect(addr)?;
+            peer.set_nodelay(true)?;
+            for _ in 0..BYTES {
+                peer.write_all(b"?")?;
+                peer.read_exact(&mut [0])?;
+            }
+            io::Result::Ok(())
+        });
+        let (stream, _) = listener.accept().expect("it connects");
+        let stream = Async::new(stream).expect("a socket");
+        let mut socket = SmolSocket::new(stream).expect("a socket");
+        let (mut served, mut turns) = (0, 0);
+        // Turns of others, between which this thread does not look at the reactor: its own thread has to.
+        async_io::block_on(poll_fn(|cx| {
+            while served < BYTES && turns < 10 * TURNS_MAX {
+                turns += 1;
+                served += serve(&mut socket, cx);
+                let until = Instant::now() + Duration::from_millis(1);
+                while Instant::now() < until {}
+            }
+            Poll::Ready(())
+        }));
+        assert_eq!(served, BYTES);
+        assert!(turns < TURNS_MAX, "{turns}");
+        peer.join().expect("no panic").expect("it was served");
+    }
+
+    #[test]
+    fn the_reactor_is_asked_once_and_then_the_system() {
+        let (pending, ready) = (|| Poll::Pending, || Poll::Ready(Ok(())));
+        let mut readiness = Readiness::Unknown;
+        let fresh = readiness.poll(|| unreachable!("the system is asked first"));
+        assert!(fresh.is_ready());
+        for _ in 0..2 {
+            readiness = Readiness::Over;
+            assert!(readiness.poll(pending).is_pending());
+            assert!(
+                readiness.poll(pending).is_ready(),
+                "it may have been for us"
+            );
+            assert_eq!(readiness, Readiness::Unknown);
+        }
+        readiness = Readiness::Over;
+        assert!(readiness.poll(ready).is_ready());
+        assert_eq!(readiness, Readiness::Unknown);
     }
 }
