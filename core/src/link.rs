@@ -21,6 +21,9 @@ mod goodbye;
 /// What is read of a peer in one turn when nobody counts.
 const READS_PER_TURN: usize = 64;
 
+/// Room for a control frame, or a welcome.
+const FRAME_BYTES: usize = 64;
+
 /// Encoded frames of a lane on their way to a transport.
 pub(crate) enum Chunk {
     /// One frame.
@@ -334,7 +337,8 @@ impl Link {
     }
 
     fn start_frame(&mut self, frame: &Frame<'_>) -> Result<(), TransportError> {
-        let mut bytes = BytesMut::new();
+        // Most have room in it.
+        let mut bytes = BytesMut::with_capacity(FRAME_BYTES);
         self.protocol().encode(frame, &mut bytes);
         self.start_chunk(Chunk::Frame(bytes.freeze()), 1)
     }

@@ -17,14 +17,15 @@ pub struct Upgrade {
     pub path: String,
     /// The query, decoded, in order.
     pub query: Vec<(String, String)>,
-    /// The headers, in order, their names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
+    /// The headers, as they were sent: names and values, best as parts of one request.
+    pub headers: Vec<(Bytes, Bytes)>,
 }
 
 impl Upgrade {
-    /// The first header of this name, in lower case, when it is text.
+    /// The first header of this name, in any case of its letters, when it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(known, _)| known == name)?;
+        let is_it = |known: &Bytes| known.eq_ignore_ascii_case(name.as_bytes());
+        let (_, value) = self.headers.iter().find(|(known, _)| is_it(known))?;
         core::str::from_utf8(value).ok()
     }
 
@@ -60,20 +61,13 @@ impl Upgrade {
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |pairs: &mut dyn Iterator<Item = &'_ String>| {
-            pairs.map(String::as_str).collect::<Vec<_>>().join(" ")
-        };
+        let query = self.query.iter().map(|(name, _)| name);
+        let headers = self.headers.iter().map(|(name, _)| name);
         f.debug_struct("Upgrade")
             .field("protocol", &self.protocol)
             .field("path", &self.path)
-            .field(
-                "query",
-                &names(&mut self.query.iter().map(|(name, _)| name)),
-            )
-            .field(
-                "headers",
-                &names(&mut self.headers.iter().map(|(name, _)| name)),
-            )
+            .field("query", &query.collect::<Vec<_>>())
+            .field("headers", &headers.collect::<Vec<_>>())
             .finish()
     }
 }
@@ -85,7 +79,8 @@ mod tests {
     use super::*;
 
     fn upgrade(header: Option<&str>, query: &[(&str, &str)]) -> Upgrade {
-        let header = header.map(|value| ("authorization".into(), value.into()));
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let header = header.map(|value| (bytes("Authorization"), bytes(value)));
         let query = query
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()));
@@ -119,7 +114,7 @@ mod tests {
             "{:?}",
             upgrade(Some("Bearer abc"), &[("access_token", "xyz")])
         );
-        assert!(shown.contains("access_token") && shown.contains("authorization"));
+        assert!(shown.contains("access_token") && shown.contains("Authorization"));
         assert!(!shown.contains("abc") && !shown.contains("xyz"), "{shown}");
     }
 }

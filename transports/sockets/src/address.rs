@@ -32,9 +32,14 @@ fn listen_on(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
+    // Those that are accepted have it from here, where the system does that.
+    socket.set_tcp_nodelay(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
+
+/// Whether an accepted socket has `TCP_NODELAY` from its listener: one call saved for each.
+pub(crate) const NODELAY_IS_INHERITED: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 /// What went wrong when a name has no address.
 pub(crate) fn no_address() -> io::Error {

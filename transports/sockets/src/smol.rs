@@ -53,7 +53,10 @@ pub async fn connect(host_and_port: &str) -> io::Result<SmolSocket> {
     let mut failed = address::no_address();
     for addr in async_net::resolve(host_and_port).await? {
         match Async::<TcpStream>::connect(addr).await {
-            Ok(stream) => return SmolSocket::new(stream),
+            Ok(stream) => {
+                stream.get_ref().set_nodelay(true)?;
+                return Ok(SmolSocket::new(stream, addr));
+            }
             Err(error) => failed = error,
         }
     }
@@ -78,8 +81,11 @@ impl Listener {
     ///
     /// Dropping the future loses no peer: it stays in line.
     pub async fn accept(&self) -> io::Result<SmolSocket> {
-        let (stream, _) = self.listener.accept().await?;
-        SmolSocket::new(stream)
+        let (stream, peer) = self.listener.accept().await?;
+        if !address::NODELAY_IS_INHERITED {
+            stream.get_ref().set_nodelay(true)?;
+        }
+        Ok(SmolSocket::new(stream, peer))
     }
 
     /// Where it listens, with the port that was taken.
@@ -92,6 +98,7 @@ impl Listener {
 #[derive(Debug)]
 pub struct SmolSocket {
     stream: Async<TcpStream>,
+    peer: SocketAddr,
     reads: Readiness,
     writes: Readiness,
 }
@@ -127,13 +134,13 @@ impl Readiness {
 }
 
 impl SmolSocket {
-    fn new(stream: Async<TcpStream>) -> io::Result<Self> {
-        stream.get_ref().set_nodelay(true)?;
-        Ok(Self {
+    fn new(stream: Async<TcpStream>, peer: SocketAddr) -> Self {
+        Self {
             stream,
+            peer,
             reads: Readiness::Unknown,
             writes: Readiness::Unknown,
-        })
+        }
     }
 }
 
@@ -178,7 +185,7 @@ impl Socket for SmolSocket {
     }
 
     fn peer(&self) -> io::Result<SocketAddr> {
-        self.stream.get_ref().peer_addr()
+        Ok(self.peer)
     }
 }
 
@@ -230,7 +237,7 @@ mod tests {
         });
         let (stream, _) = listener.accept().expect("it connects");
         let stream = Async::new(stream).expect("a socket");
-        let mut socket = SmolSocket::new(stream).expect("a socket");
+        let mut socket = SmolSocket::new(stream, addr);
         let (mut served, mut turns) = (0, 0);
         // Turns of others, between which this thread does not look at the reactor: its own thread has to.
         async_io::block_on(poll_fn(|cx| {

@@ -66,7 +66,9 @@ pub async fn listen(runtime: &Handle, host_and_port: &str) -> io::Result<Listene
 /// Dropping the future ends the attempt.
 pub async fn connect(runtime: &Handle, host_and_port: &str) -> io::Result<TokioSocket> {
     let stream = inside(runtime, TcpStream::connect(host_and_port)).await?;
-    TokioSocket::new(stream)
+    stream.set_nodelay(true)?;
+    let peer = stream.peer_addr()?;
+    Ok(TokioSocket { stream, peer })
 }
 
 /// Accepts peers; what [`listen`] gives.
@@ -88,8 +90,11 @@ impl Listener {
     ///
     /// Dropping the future loses no peer: it stays in line.
     pub async fn accept(&self) -> io::Result<TokioSocket> {
-        let (stream, _) = inside(&self.handle, self.listener.accept()).await?;
-        TokioSocket::new(stream)
+        let (stream, peer) = inside(&self.handle, self.listener.accept()).await?;
+        if !address::NODELAY_IS_INHERITED {
+            stream.set_nodelay(true)?;
+        }
+        Ok(TokioSocket { stream, peer })
     }
 
     /// Where it listens, with the port that was taken.
@@ -112,13 +117,7 @@ async fn inside<T>(runtime: &Handle, future: impl Future<Output = T>) -> T {
 #[derive(Debug)]
 pub struct TokioSocket {
     stream: TcpStream,
-}
-
-impl TokioSocket {
-    fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self { stream })
-    }
+    peer: SocketAddr,
 }
 
 impl Socket for TokioSocket {
@@ -147,7 +146,7 @@ impl Socket for TokioSocket {
     }
 
     fn peer(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
+        Ok(self.peer)
     }
 }
 

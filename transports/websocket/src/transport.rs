@@ -174,6 +174,10 @@ impl<S: Socket> WebSocket<S> {
     /// Of the pongs that a peer does not take, the newest is enough:
     /// [RFC 6455, section 5.5.3](https://www.rfc-editor.org/rfc/rfc6455#section-5.5.3).
     fn answer_ping(&mut self, pong: Bytes) {
+        if pong.is_empty() {
+            // It was a pong, which wants no answer and takes the place of none.
+            return;
+        }
         if self.stream.is_blocked() || self.stream.unsent() >= UNSENT_BYTES_MAX {
             self.pong = pong;
         } else {

@@ -284,6 +284,20 @@ fn of_the_pongs_that_a_peer_does_not_take_the_newest_is_kept() {
 }
 
 #[test]
+fn a_pong_of_the_peer_takes_the_place_of_none_of_ours() {
+    let pong = b"\x8a\x81\0\0\0\0q";
+    let mut ws = server(&[PING, PING, pong]);
+    ws.stream.socket_mut().room = 0;
+    assert_eq!(received(&mut ws), Incoming::Alive);
+    assert!(ws.poll_flush(&mut cx()).is_pending());
+    assert_eq!(received(&mut ws), Incoming::Alive);
+    assert_eq!(received(&mut ws), Incoming::Alive);
+    ws.stream.socket_mut().room = 100;
+    assert!(is_done(ws.poll_flush(&mut cx())));
+    assert_eq!(written(&ws), b"\x8a\x01p\x8a\x01p");
+}
+
+#[test]
 fn pongs_nobody_flushes_are_bounded() {
     let pings = PING.repeat(READ_BYTES / PING.len());
     let mut ws = server(&[&pings[..], &pings, &pings, &pings]);

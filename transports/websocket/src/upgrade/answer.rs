@@ -1,6 +1,7 @@
 //! What a listener answers to a request: [`answer`].
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
+use bytes::Bytes;
 use httparse::{EMPTY_HEADER, Error, Status};
 use lapwing::transport::Upgrade;
 
@@ -50,9 +51,11 @@ pub(crate) fn answer(head: &[u8], terms: &Terms) -> Answer {
 }
 
 fn accept(head: &[u8], terms: &Terms) -> Result<Answer, Refusal> {
+    // One copy, and nothing for each header.
+    let head = Bytes::copy_from_slice(head);
     let mut room = [EMPTY_HEADER; HEADERS_MAX];
     let mut request = httparse::Request::new(&mut room);
-    parse(&mut request, head)?;
+    parse(&mut request, &head)?;
     let fields = Fields(request.headers);
     check_upgrade(&request, fields)?;
     let target = Target::parse(request.path.unwrap_or_default())?;
@@ -64,7 +67,12 @@ fn accept(head: &[u8], terms: &Terms) -> Result<Answer, Refusal> {
     let protocol = agree(fields, terms);
     Ok(Answer {
         response: switch(key, protocol),
-        result: Ok(upgrade(&target, fields, protocol)),
+        result: Ok(Upgrade {
+            protocol: protocol.map(String::from),
+            path: target.path.into(),
+            query: query(target.query),
+            headers: fields.parts_of(&head),
+        }),
     })
 }
 
@@ -212,12 +220,7 @@ fn switch(key: &[u8], protocol: Option<&str>) -> Vec<u8> {
     .into_bytes()
 }
 
-fn upgrade(target: &Target<'_>, fields: Fields<'_>, protocol: Option<&str>) -> Upgrade {
-    let query = form_urlencoded::parse(target.query.as_bytes());
-    Upgrade {
-        protocol: protocol.map(String::from),
-        path: target.path.into(),
-        query: query.into_owned().collect(),
-        headers: fields.owned(),
-    }
+fn query(text: &str) -> Vec<(String, String)> {
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    pairs.into_owned().collect()
 }

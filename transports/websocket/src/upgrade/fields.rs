@@ -1,5 +1,7 @@
 //! The headers of a request, as questions about them.
 
+use bytes::Bytes;
+
 use super::refusal::Refusal;
 
 /// The headers of a request, in order.
@@ -41,10 +43,15 @@ impl<'a> Fields<'a> {
         self.list(name).any(|one| one.eq_ignore_ascii_case(element))
     }
 
-    /// All of them, for those who decide about the peer.
-    pub(crate) fn owned(self) -> Vec<(String, Vec<u8>)> {
-        let owned =
-            |field: &httparse::Header<'_>| (field.name.to_ascii_lowercase(), field.value.to_vec());
-        self.0.iter().map(owned).collect()
+    /// All of them, as parts of the head that they were read from, for those who decide about the peer.
+    pub(crate) fn parts_of(self, head: &Bytes) -> Vec<(Bytes, Bytes)> {
+        let part = |bytes: &[u8]| match bytes {
+            [] => Bytes::new(),
+            bytes => head.slice_ref(bytes),
+        };
+        let fields = self.0.iter();
+        fields
+            .map(|field| (part(field.name.as_bytes()), part(field.value)))
+            .collect()
     }
 }

@@ -31,15 +31,22 @@ enum Line {
 }
 
 impl Line {
-    /// A bare line feed ends a line too: who sends such a thing is told so instead of kept waiting.
-    fn step(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::Ended, _) => Self::Ended,
-            (Self::Before, b'\r' | b'\n') => Self::Before,
-            (Self::Empty | Self::Returned, b'\n') => Self::Ended,
-            (_, b'\n') => Self::Empty,
-            (Self::Empty, b'\r') => Self::Returned,
+    /// With more bytes in it, of which none is a line feed.
+    fn filled(self, with: &[u8]) -> Self {
+        match (self, with) {
+            (_, []) => self,
+            (Self::Before, returns) if returns.iter().all(|byte| *byte == b'\r') => Self::Before,
+            (Self::Empty, [b'\r']) => Self::Returned,
             _ => Self::Filled,
+        }
+    }
+
+    /// After its line feed. A bare one ends a line too: who sends such a thing is told so instead of kept waiting.
+    fn fed(self) -> Self {
+        match self {
+            Self::Before => Self::Before,
+            Self::Filled => Self::Empty,
+            Self::Empty | Self::Returned | Self::Ended => Self::Ended,
         }
     }
 }
@@ -57,7 +64,7 @@ impl Head {
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<usize>, TooLong> {
         let room = HEAD_BYTES_MAX - self.bytes.len();
         let within = &bytes[..bytes.len().min(room)];
-        let taken = within.iter().take_while(|byte| self.step(**byte)).count();
+        let taken = self.walk(within);
         self.bytes.extend_from_slice(&within[..taken]);
         match self.is_whole() {
             true => Ok(Some(taken)),
@@ -66,11 +73,22 @@ impl Head {
         }
     }
 
-    /// Whether `byte` belongs to the head.
-    fn step(&mut self, byte: u8) -> bool {
-        let belongs = !self.is_whole();
-        self.line = self.line.step(byte);
-        belongs
+    /// Walks the lines in `bytes`; says how many bytes belong to the head.
+    fn walk(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && !self.is_whole() {
+            let rest = &bytes[taken..];
+            let feed = rest.iter().position(|byte| *byte == b'\n');
+            self.line = self.line.filled(&rest[..feed.unwrap_or(rest.len())]);
+            taken += match feed {
+                None => rest.len(),
+                Some(feed) => {
+                    self.line = self.line.fed();
+                    feed + 1
+                }
+            };
+        }
+        taken
     }
 
     pub(crate) fn is_whole(&self) -> bool {
