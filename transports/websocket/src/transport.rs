@@ -40,6 +40,8 @@ enum Stage {
     Opening(Box<Opening>),
     /// There is no WebSocket, and there will be none.
     Refused(Reading),
+    /// The socket is of no use any more: nothing can be said, and nothing will come.
+    Broken,
     Open {
         /// What the peer asked for, on a server, until somebody wants to know.
         upgrade: Option<Box<Upgrade>>,
@@ -212,6 +214,7 @@ impl<S: Socket> WebSocket<S> {
     fn reading(&self) -> Reading {
         match self.stage {
             Stage::Opening(_) => Reading::Frames,
+            Stage::Broken => Reading::Over,
             Stage::Refused(reading) | Stage::Open { reading, .. } => reading,
         }
     }
@@ -219,14 +222,6 @@ impl<S: Socket> WebSocket<S> {
     fn set_reading(&mut self, now: Reading) {
         if let Stage::Refused(reading) | Stage::Open { reading, .. } = &mut self.stage {
             *reading = now;
-        }
-    }
-
-    /// The socket is of no use any more: nothing can be said, and nothing will come.
-    fn break_off(&mut self) {
-        self.set_reading(Reading::Over);
-        if let Stage::Open { closed, .. } = &mut self.stage {
-            *closed = true;
         }
     }
 
@@ -266,7 +261,7 @@ impl<S: Socket> WebSocket<S> {
                 self.stage = Stage::Refused(Reading::ThrownAway);
                 self.stream.outbox().push(refuse(goodbye.code).into());
             }
-            Stage::Refused(_) => {}
+            Stage::Refused(_) | Stage::Broken => {}
             Stage::Open { .. } => {
                 let said = || Box::new(goodbye);
                 self.goodbye.get_or_insert_with(said);
@@ -342,7 +337,7 @@ impl<S: Socket> Transport for WebSocket<S> {
         let answered = match ready!(self.poll_request(cx)) {
             Ok(answered) => answered,
             Err(error) => {
-                self.stage = Stage::Refused(Reading::Over);
+                self.stage = Stage::Broken;
                 return Poll::Ready(Err(error.into()));
             }
         };
@@ -367,7 +362,7 @@ impl<S: Socket> Transport for WebSocket<S> {
         }
         let incoming = ready!(self.poll_incoming(cx));
         match incoming {
-            Err(TransportError::Io(_)) => self.break_off(),
+            Err(TransportError::Io(_)) => self.stage = Stage::Broken,
             Err(_) if self.reading() == Reading::Frames => self.set_reading(Reading::ThrownAway),
             Ok(Incoming::Goodbye(_)) => self.set_reading(Reading::Parted),
             _ => {}
@@ -415,6 +410,9 @@ impl<S: Socket> Transport for WebSocket<S> {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        if let Stage::Broken = self.stage {
+            return Poll::Ready(Ok(()));
+        }
         if !self.stream.is_shut() {
             self.close();
             ready!(self.poll_write(cx, 0))?;
