@@ -205,6 +205,8 @@ fn a_page_may_leave_out_much() {
             r#"{"close":{"reason":"done","return":"now"}}"#,
         ),
         (r#"{"call":"add"}"#, r#"{"call":"add","id":0}"#),
+        (r#"{"call":"add","alias":1}"#, r#"{"call":"add","id":0}"#),
+        (r#"{"ping":1,"alias":1}"#, r#"{"ping":1}"#),
         (r#"{"event":"a","data":{"base64":""}}"#, r#"{"event":"a"}"#),
         (
             r#"{"event":"a","data":"\ud83d\ude00"}"#,

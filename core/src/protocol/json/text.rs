@@ -152,9 +152,9 @@ impl Text<'_> {
                 event: Some(ref topic),
                 ..
             } if from == Role::Hub => Frame::Event(self.event(topic)),
-            Self { event: Some(_), .. } | Self { alias: Some(_), .. } => {
-                Frame::Publish(self.publish()?)
-            }
+            Self { event: Some(_), .. } => Frame::Publish(self.publish()?),
+            // Beside the name of another frame it says nothing.
+            Self { alias: Some(_), .. } if self.names() == 0 => Frame::Publish(self.publish()?),
             Self {
                 unsubscribe: Some(first),
                 ..
