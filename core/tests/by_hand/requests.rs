@@ -1,10 +1,10 @@
 //! What a client may ask for, and how much of it.
 
 use lapwing::hub::PublishError;
-use lapwing::wire::{Denied, Encoding, Frame, Name, Outcome, Payload, Publish, Unsubscribe};
+use lapwing::wire::{Denied, Encoding, Frame, Name, Outcome, Payload, Publish, Terms, Unsubscribe};
 use lapwing::{Limits, Policy};
 
-use crate::peer::{Peer, publish};
+use crate::peer::{Peer, TERMS, publish};
 use crate::world::check;
 
 async fn is_denied(peer: &mut Peer, first: u32, filters: &[&str]) -> Denied {
@@ -56,6 +56,45 @@ fn a_payload_is_as_large_as_its_rule_allows() {
         peer.publish("small", "abcd").await;
         let (size, max) = (4, 3);
         assert_eq!(peer.denied().await, Denied::TooLarge { size, max });
+    });
+}
+
+#[test]
+fn an_event_is_no_larger_than_a_message_of_those_who_hear_it() {
+    let limits = Limits {
+        message_bytes_max: 1_000,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let topic = "x".repeat(200);
+        let mut sub = world.connect("sub").await;
+        let message_bytes_max = limits.message_bytes_max;
+        sub.welcome(Terms {
+            message_bytes_max,
+            ..TERMS
+        })
+        .await;
+        sub.subscribe(1, Policy::Disconnect, &[&topic]).await;
+        let mut peer = world.peer("peer").await;
+        let declared = published(&mut peer, Name::Declare(1, &topic)).await;
+        let (queued, dropped) = (1, 0);
+        let heard = Outcome::Published { queued, dropped };
+        assert_eq!(declared, heard);
+        // Around them: a kind, two lengths of two bytes, that it is not direct and has no offset, an encoding.
+        let max = 1_000 - 200 - 8;
+        let payload = "y".repeat(max + 1);
+        let most = Payload::text(&payload[..max]);
+        peer.publish_named(Name::Alias(1), most).await;
+        assert_eq!(peer.outcome().await, heard);
+        let more = Payload::text(&payload);
+        peer.publish_named(Name::Alias(1), more).await;
+        let (size, max) = (max as u64 + 1, max as u64);
+        assert_eq!(peer.denied().await, Denied::TooLarge { size, max });
+        assert_eq!(
+            (sub.hear().await.len(), sub.hear().await.len()),
+            (208, 1_000)
+        );
+        assert!(sub.is_quiet().await, "it is not ended");
     });
 }
 

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use bytes::BytesMut;
+
 use super::Drive;
 use crate::answers::Place;
 use crate::hub::carries::Carries;
@@ -14,8 +16,11 @@ use crate::registry::{Key, SubscribeError};
 use crate::sync::write;
 use crate::topic::{Topic, TopicFilter};
 use crate::wire::{
-    Ack, Denied, Frame, Name, Outcome, Payload, Publish, Start, Subscribe, Unsubscribe,
+    self, Ack, Denied, Event, Frame, Name, Outcome, Payload, Publish, Start, Subscribe, Unsubscribe,
 };
+
+/// More than an event needs around its topic and its payload.
+const EVENT_BYTES_MAX: usize = 32;
 
 impl Drive {
     pub(super) fn publish(&mut self, publish: Publish<'_>, run: &mut Run<'_>) {
@@ -80,7 +85,8 @@ impl Drive {
             .ok_or(Denied::Forbidden)?;
         let size = payload.bytes.len() as u64;
         let rule_max = rule.payload_bytes_max.map_or(u64::MAX, |max| max as u64);
-        let max = rule_max.min(hub.event_bytes_max());
+        let event_max = payload_bytes_max(hub.limits.message_bytes_max, topic, size);
+        let max = rule_max.min(hub.event_bytes_max()).min(event_max);
         if size > max {
             return Err(Denied::TooLarge { size, max });
         }
@@ -245,4 +251,27 @@ impl Drive {
         }
         self.shared().changed(&registry);
     }
+}
+
+/// The largest payload of an event of a peer, if that is near to `size`: as a native message it is no larger than what
+/// the hub takes itself.
+///
+/// A topic's number is shorter than the topic: without this a peer could end all who take as much as it may say, and no more.
+fn payload_bytes_max(message_bytes_max: u32, topic: Topic<'_>, size: u64) -> u64 {
+    let max = u64::from(message_bytes_max);
+    let far = size + (topic.as_str().len() + EVENT_BYTES_MAX) as u64;
+    if far <= max {
+        return max;
+    }
+    let event = Event {
+        topic: topic.as_str(),
+        direct: false,
+        offset: None,
+        payload: Payload::bytes(&[]),
+    };
+    let mut bytes = BytesMut::new();
+    wire::append_to(&Frame::Event(event), &mut bytes);
+    // The length of no payload is one byte; seven bits of any other are one more each.
+    let length = u64::from((u64::BITS - size.leading_zeros()).div_ceil(7).max(1));
+    max.saturating_sub(bytes.len() as u64 - 1 + length)
 }
