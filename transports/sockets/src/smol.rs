@@ -100,10 +100,11 @@ pub struct SmolSocket {
     stream: Async<TcpStream>,
     peer: SocketAddr,
     reads: Readiness,
-    writes: Readiness,
+    /// The last write found no room.
+    full: bool,
 }
 
-/// What we know of one direction, to save calls.
+/// What we know of what has arrived, to save calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Readiness {
     /// Nothing: the system is asked.
@@ -139,7 +140,7 @@ impl SmolSocket {
             stream,
             peer,
             reads: Readiness::Unknown,
-            writes: Readiness::Unknown,
+            full: false,
         }
     }
 }
@@ -169,11 +170,14 @@ impl Socket for SmolSocket {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.writes.poll(|| self.stream.poll_writable(cx)))?;
+            if self.full {
+                // Not tried before the reactor says so: the system takes a last few bytes of a peer that reads nothing
+                // when it is asked again, which would look like progress.
+                ready!(self.stream.poll_writable(cx))?;
+                self.full = false;
+            }
             match write(self.stream.get_ref(), pieces) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.writes = Readiness::Over
-                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 written => return Poll::Ready(written),
             }
