@@ -1,11 +1,15 @@
 //! Sockets of async-io, which work on any executor.
 
 use core::mem;
-use core::task::{Context, Poll, ready};
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::task::Wake;
 
 use async_io::Async;
+use atomic_waker::AtomicWaker;
 
 use crate::address;
 use crate::socket::Socket;
@@ -100,8 +104,46 @@ pub struct SmolSocket {
     stream: Async<TcpStream>,
     peer: SocketAddr,
     reads: Readiness,
-    /// The last write found no room.
-    full: bool,
+    /// The last write found no room: rings when the reactor says that there is some.
+    full: Option<Arc<Bell>>,
+}
+
+/// Knows whether the reactor has called, and passes the call on.
+///
+/// It passes over an event as it does with reads, and calls all the same. But whoever waits to write is woken for other
+/// reasons too, and must not try then: the system takes a last few bytes of a peer that reads nothing when it is asked
+/// again, which would look like progress.
+#[derive(Debug, Default)]
+struct Bell {
+    rung: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Bell {
+    /// Ready when the reactor has said that there is room, in one way or the other; `poll` asks it.
+    fn poll(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        self.task.register(cx.waker());
+        if self.rung.load(Ordering::Acquire) {
+            return Poll::Ready(Ok(()));
+        }
+        let waker = Waker::from(self.clone());
+        poll(&mut Context::from_waker(&waker))
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.wake();
+    }
 }
 
 /// What we know of what has arrived, to save calls.
@@ -140,7 +182,7 @@ impl SmolSocket {
             stream,
             peer,
             reads: Readiness::Unknown,
-            full: false,
+            full: None,
         }
     }
 }
@@ -170,14 +212,14 @@ impl Socket for SmolSocket {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            if self.full {
-                // Not tried before the reactor says so: the system takes a last few bytes of a peer that reads nothing
-                // when it is asked again, which would look like progress.
-                ready!(self.stream.poll_writable(cx))?;
-                self.full = false;
+            if let Some(bell) = &self.full {
+                ready!(bell.poll(cx, |cx| self.stream.poll_writable(cx)))?;
+                self.full = None;
             }
             match write(self.stream.get_ref(), pieces) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.full = Some(Arc::default());
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 written => return Poll::Ready(written),
             }
@@ -256,6 +298,22 @@ mod tests {
         assert_eq!(served, BYTES);
         assert!(turns < TURNS_MAX, "{turns}");
         peer.join().expect("no panic").expect("it was served");
+    }
+
+    #[test]
+    fn who_is_woken_for_another_reason_does_not_write() {
+        let bell = Arc::<Bell>::default();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut left = None;
+        for _ in 0..3 {
+            let pending = bell.poll(cx, |cx| {
+                left = Some(cx.waker().clone());
+                Poll::Pending
+            });
+            assert!(pending.is_pending());
+        }
+        left.expect("a waker was left").wake();
+        assert!(bell.poll(cx, |_| Poll::Pending).is_ready());
     }
 
     #[test]

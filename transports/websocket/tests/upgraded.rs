@@ -19,7 +19,7 @@ fn answer(head: &str) -> (String, Upgrade) {
     let line = head
         .lines()
         .find(|line| line.to_ascii_lowercase().starts_with(key));
-    let accept = derive_accept_key(line.expect("a key")[key.len()..].as_bytes());
+    let accept = derive_accept_key(&line.expect("a key").as_bytes()[key.len()..]);
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: lapwing.postcard\r\n\r\n"
