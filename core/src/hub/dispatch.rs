@@ -25,8 +25,8 @@ use crate::time::Instant;
 use crate::topic::Topic;
 use crate::wire::{Encoding, Event, Frame, Payload};
 
-/// The largest event that a program may publish: segments count their bytes in 32 bits.
-const EVENT_BYTES_MAX: u64 = 1 << 30;
+/// The largest event that a program may publish: segments count their bytes in 32 bits, and JSON may write six for one.
+const EVENT_BYTES_MAX: u64 = 1 << 29;
 
 /// One of those who hear a topic.
 pub(crate) struct Listener {

@@ -127,7 +127,7 @@ pub enum PublishError {
     /// The payload cannot be written.
     #[error(transparent)]
     Payload(#[from] EncodeError),
-    /// The event is larger than everything that this hub may hold, or than 1 GiB.
+    /// The event is larger than everything that this hub may hold, or than 512 MiB.
     #[error("event of {size} bytes, at most {max} are allowed")]
     TooLarge {
         /// What it has, in bytes.
