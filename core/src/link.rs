@@ -87,7 +87,7 @@ impl Link {
         role: Role,
     ) -> (Self, Info) {
         let info = transport.info();
-        let mut transport = Guarded::new(transport, runtime.clone());
+        let mut transport = Guarded::within_session(transport, runtime.clone());
         transport.apply(limits);
         let session = Session::new(config(limits, role), runtime.now());
         let link = Self {

@@ -30,8 +30,7 @@ pub struct Guarded<T> {
     transport: T,
     runtime: Arc<dyn Runtime>,
     bounds: Bounds,
-    /// Until it is open.
-    opening: Option<Opening>,
+    opening: Opening,
     idle: Bucket,
     turn: Turn,
     reading: Direction,
@@ -67,10 +66,15 @@ impl Bounds {
 }
 
 /// The transport's own handshake.
-struct Opening {
-    since: Instant,
-    /// None while it did not have to wait.
-    timer: Option<Box<dyn Timer>>,
+enum Opening {
+    Done,
+    /// Whoever waits for it watches its time.
+    Unwatched,
+    Watched {
+        since: Instant,
+        /// None while it did not have to wait.
+        timer: Option<Box<dyn Timer>>,
+    },
 }
 
 impl<T: Transport> Guarded<T> {
@@ -79,16 +83,38 @@ impl<T: Transport> Guarded<T> {
         Self {
             transport,
             bounds: Bounds::new(&Limits::default()),
-            opening: Some(Opening {
+            opening: Opening::Watched {
                 since: runtime.now(),
                 timer: None,
-            }),
+            },
             runtime,
             idle: Bucket::default(),
             turn: Turn::Ours,
             reading: Direction::Moving,
             writing: Direction::Moving,
         }
+    }
+
+    /// The same, within a session, whose handshake has one time for everything: no timer is needed for the transport's.
+    pub(crate) fn within_session(transport: T, runtime: Arc<dyn Runtime>) -> Self {
+        Self {
+            opening: Opening::Unwatched,
+            ..Self::new(transport, runtime)
+        }
+    }
+
+    /// Ready when the transport's own handshake has taken too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Opening::Watched { since, timer } = &mut self.opening else {
+            return Poll::Pending;
+        };
+        let runtime = &*self.runtime;
+        let timer = timer.get_or_insert_with(|| {
+            let mut timer = runtime.timer();
+            timer.arm(*since + self.bounds.handshake);
+            timer
+        });
+        timer.poll_fired(cx)
     }
 
     /// Watches a read that is pending.
@@ -186,21 +212,15 @@ impl<T: Transport> Transport for Guarded<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
-        let Some(opening) = &mut self.opening else {
+        if let Opening::Done = self.opening {
             return Poll::Ready(Ok(None));
-        };
+        }
         if let Poll::Ready(opened) = self.transport.poll_open(cx) {
-            self.opening = None;
+            self.opening = Opening::Done;
             return Poll::Ready(opened);
         }
-        let runtime = &*self.runtime;
-        let timer = opening.timer.get_or_insert_with(|| {
-            let mut timer = runtime.timer();
-            timer.arm(opening.since + self.bounds.handshake);
-            timer
-        });
-        ready!(timer.poll_fired(cx));
-        self.opening = None;
+        ready!(self.poll_late(cx));
+        self.opening = Opening::Done;
         self.give_up(&TransportError::Late);
         Poll::Ready(Err(TransportError::Late))
     }
