@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
 use async_trait::async_trait;
@@ -12,9 +11,10 @@ use lapwing::transport::{self, Transport, Upgrade};
 use lapwing_sockets::{Stream, tokio as sockets};
 
 use crate::address;
+use crate::over::{self, Options};
 use crate::target::Target;
 use crate::transport::WebSocket;
-use crate::upgrade::{Terms, ask};
+use crate::upgrade::ask;
 
 /// Listens on `addr`, an IP address or a name and a port: `"127.0.0.1:7001"`, `"localhost:0"`.
 ///
@@ -39,8 +39,8 @@ use crate::upgrade::{Terms, ask};
 /// 4,096 peers wait to be accepted, or as many as the system allows; it turns more away.
 pub async fn listen(runtime: &Tokio, addr: impl Into<String>) -> io::Result<Listener> {
     let listener = sockets::listen(runtime.handle(), &address::host_and_port(addr)).await?;
-    let terms = Arc::default();
-    Ok(Listener { listener, terms })
+    let options = Options::default();
+    Ok(Listener { listener, options })
 }
 
 /// Connects to `url`, as in `ws://localhost:7001/path?query`; the name is looked up anew each time.
@@ -67,7 +67,7 @@ pub fn upgraded(
 #[derive(Debug)]
 pub struct Listener {
     listener: sockets::Listener,
-    terms: Arc<Terms>,
+    options: Options,
 }
 
 impl Listener {
@@ -76,8 +76,7 @@ impl Listener {
     /// A browser tells the origin of the page. The listener's own host is always allowed, and whoever tells none.
     #[must_use]
     pub fn origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let terms = Arc::make_mut(&mut self.terms);
-        terms.origins = origins.into_iter().map(Into::into).collect();
+        self.options = self.options.origins(origins);
         self
     }
 
@@ -85,8 +84,7 @@ impl Listener {
     /// protocols. Of those that a peer asks for, its first that is spoken is agreed on; otherwise none.
     #[must_use]
     pub fn protocols(mut self, protocols: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let terms = Arc::make_mut(&mut self.terms);
-        terms.protocols = protocols.into_iter().map(Into::into).collect();
+        self.options = self.options.protocols(protocols);
         self
     }
 
@@ -100,8 +98,7 @@ impl Listener {
 impl transport::Listener for Listener {
     async fn accept(&mut self) -> io::Result<Box<dyn Transport>> {
         let socket = self.listener.accept().await?;
-        let terms = self.terms.clone();
-        Ok(Box::new(WebSocket::accepted(socket, terms)))
+        Ok(Box::new(over::accept(socket, &self.options)))
     }
 
     fn url(&self) -> String {
