@@ -145,6 +145,23 @@ pub struct Limits {
     ///
     /// 64: they are never dropped, so whoever makes us write them has to take them before it asks for more.
     pub answers_waiting_max: u32,
+    /// Bytes that were sent to a client that may resume, and that it has not confirmed. Reached: the oldest are forgotten, and a
+    /// return is told of a gap, or of what history replays. As much may come to wait while the client is away.
+    ///
+    /// 100 KiB: some seconds of a mobile link.
+    pub resume_bytes_max: u32,
+    /// How long a connection may be away before it is gone; `None`: it is gone at once. Also how long a client hopes to resume.
+    ///
+    /// 60 s: a tunnel, or a reboot of a router.
+    pub resume: Option<Duration>,
+    /// Topics of a hub that keep a history or a value. Reached: events on others are refused.
+    ///
+    /// 100,000: peers choose the names.
+    pub history_topics_max: u32,
+    /// All histories of a hub together, in bytes. Reached: the oldest events go, of whatever topic.
+    ///
+    /// 64 MiB: a quarter of what the hub may have for its queues.
+    pub history_bytes_max: u64,
     /// All queues of a hub together, live segments included, in bytes. From seven eighths of it on, new connections are
     /// refused. Reached: policies act as soon as a lane is not empty.
     ///
@@ -187,6 +204,10 @@ impl Default for Limits {
             calls_waiting_bytes_max: 1024 * 1024,
             calls_running_max: 1,
             answers_waiting_max: 64,
+            resume_bytes_max: 100 * 1024,
+            resume: Some(Duration::from_secs(60)),
+            history_topics_max: 100_000,
+            history_bytes_max: 64 * 1024 * 1024,
             hub_bytes_max: 256 * 1024 * 1024,
         }
     }
@@ -206,6 +227,9 @@ impl Limits {
             groups_max: 16,
             calls_waiting_max: 8,
             calls_waiting_bytes_max: 64 * 1024,
+            resume_bytes_max: 8 * 1024,
+            history_topics_max: 1_000,
+            history_bytes_max: 1024 * 1024,
             hub_bytes_max: 4 * 1024 * 1024,
             ..Self::default()
         }

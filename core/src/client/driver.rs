@@ -20,10 +20,10 @@ use super::shared::Shared;
 use super::state::{ClientEnd, Outage, State};
 use crate::link::Link;
 use crate::runtime::{BoxFuture, Timer};
-use crate::session::{Ending, Role};
+use crate::session::{Ending, Role, Wish};
 use crate::time::Instant;
 use crate::transport::{Connector, Transport};
-use crate::wire::{Close, Frame, List, Refusal, Return};
+use crate::wire::{Close, Frame, Refusal, Return};
 
 /// The future that does the work of a client; ready when the client has ended.
 ///
@@ -162,7 +162,7 @@ impl Engine {
         })
         .await?;
         let token = self.parts.token.as_deref();
-        let hello = link.session.hello(token, List::new(&[]), runtime.now());
+        let hello = link.session.hello(token, Wish::default(), runtime.now());
         link.send_first(&Frame::Hello(hello));
         shared.with(|inner| inner.link = Some(link));
         Ok(())

@@ -145,6 +145,12 @@ impl Lane for Outbox {
             self.free_oldest();
         }
     }
+
+    fn acknowledged(&mut self, _: u64) {}
+
+    fn rewind(&mut self, _: u64) -> bool {
+        false
+    }
 }
 
 /// What a client keeps for its session.

@@ -173,5 +173,6 @@ fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::Late => "late",
         Refusal::Promise { .. } => "promise",
         Refusal::MessageTooLarge { .. } => "message-too-large",
+        Refusal::Count => "wrong-count",
     }
 }

@@ -55,7 +55,7 @@ fn of_refusal(refusal: Refusal) -> u16 {
         R::Unauthorized | R::Late | R::Promise { .. } => POLICY,
         R::MessageTooLarge { .. } => TOO_BIG,
         R::Malformed => INVALID,
-        R::Version { .. } => PROTOCOL,
+        R::Version { .. } | R::Count => PROTOCOL,
     }
 }
 
@@ -70,5 +70,6 @@ fn describe(refusal: Refusal) -> &'static str {
         R::MessageTooLarge { .. } => "the first message is too large",
         R::Malformed => "the first message is no hello",
         R::Version { .. } => "another version of the protocol",
+        R::Count => "the session to resume counts otherwise",
     }
 }

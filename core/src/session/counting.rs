@@ -16,6 +16,8 @@ const RECEIVED_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Counting {
     sent: u64,
     received: u64,
+    /// How many of the sent ones the peer has, as it said last.
+    acknowledged: u64,
     /// How many of the received ones the peer knows of.
     told: u64,
     /// Whether the peer wants to know at all.
@@ -41,6 +43,15 @@ impl Counting {
             self.owed |= self.received - self.told >= RECEIVED_EVERY;
             self.due.get_or_insert(now + RECEIVED_AFTER);
         }
+    }
+
+    /// Takes the peer's count; false when it goes back, or beyond what was sent.
+    pub(super) fn acknowledge(&mut self, count: u64) -> bool {
+        let sound = (self.acknowledged..=self.sent).contains(&count);
+        if sound {
+            self.acknowledged = count;
+        }
+        sound
     }
 
     pub(super) fn sent(&self) -> u64 {

@@ -3,20 +3,62 @@
 use core::time::Duration;
 
 use super::closing::LastWords;
-use super::{Ending, Input, Phase, Role, Session};
+use super::{Ending, Input, Phase, Role, Session, Store};
 use crate::id::ConnectionId;
 use crate::time::Instant;
 use crate::wire::{
-    Close, CloseReason, Frame, Hello, List, Position, Refusal, Refused, Return, Terms, VERSION,
-    Welcome,
+    Close, CloseReason, Continued, Frame, Hello, List, Position, Refusal, Refused, Return, Terms,
+    VERSION, Verdict, Welcome,
 };
+
+/// What a client wants of resuming, now and later; by default nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// Whether it would like to resume later.
+    pub resumable: bool,
+    /// The session to resume now: its token, and the data frames received in it.
+    pub resume: Option<([u8; 16], u64)>,
+    /// How far it has come with each subscription of that session.
+    pub positions: List<'a, Position>,
+}
+
+impl Default for Wish<'_> {
+    fn default() -> Self {
+        Self {
+            resumable: false,
+            resume: None,
+            positions: List::new(&[]),
+        }
+    }
+}
+
+/// What a hub grants of a client's [`Wish`]; by default nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'a> {
+    /// What to show to resume the session later.
+    pub resume_token: Option<[u8; 16]>,
+    /// How the session goes on that the client wanted to resume.
+    pub continued: Option<Continued>,
+    /// What became of each position of the wish.
+    pub verdicts: List<'a, Verdict>,
+}
+
+impl Default for Grant<'_> {
+    fn default() -> Self {
+        Self {
+            resume_token: None,
+            continued: None,
+            verdicts: List::new(&[]),
+        }
+    }
+}
 
 impl Session {
     /// A client's first words, to be sent before anything else.
     pub fn hello<'a>(
         &mut self,
         token: Option<&'a [u8]>,
-        positions: List<'a, Position<'a>>,
+        wish: Wish<'a>,
         now: Instant,
     ) -> Hello<'a> {
         debug_assert_eq!(self.role, Role::Client);
@@ -29,27 +71,43 @@ impl Session {
             oldest,
             newest,
             terms: self.terms,
-            resumable: false,
+            resumable: wish.resumable,
             token,
-            resume: None,
-            positions,
+            resume: wish.resume,
+            positions: wish.positions,
         }
     }
 
     /// A hub's answer to a client it lets in, to be sent before anything else; `None` when it is too late for one.
-    pub fn welcome(&mut self, connection: ConnectionId, now: Instant) -> Option<Welcome<'static>> {
+    pub fn welcome<'a>(
+        &mut self,
+        connection: ConnectionId,
+        grant: Grant<'a>,
+        now: Instant,
+    ) -> Option<Welcome<'a>> {
         if self.phase != Phase::Deciding {
             return None;
         }
+        if grant.resume_token.is_some() {
+            self.counting.tell_peer();
+        }
         self.become_ready(now);
-        let terms = self.terms;
         Some(Welcome {
             version: VERSION,
             connection,
-            terms,
-            resume_token: None,
-            verdicts: List::new(&[]),
+            terms: self.terms,
+            resume_token: grant.resume_token,
+            continued: grant.continued,
+            verdicts: grant.verdicts,
         })
+    }
+
+    /// Takes over what was under way in a session that goes on in this one: calls that wait for an answer.
+    ///
+    /// What that one gave out last counts as sent. Its frames are the business of the [`Lane`](super::Lane).
+    pub fn continue_from(&mut self, before: &mut Self, store: &mut impl Store) {
+        before.handed_over(store);
+        self.calls = core::mem::take(&mut before.calls);
     }
 
     /// A hub's answer to a client it does not let in, to be sent as its last words. Ends the session.

@@ -17,8 +17,15 @@ pub trait Lane {
     /// The bytes to send next, and how many frames are in them.
     fn peek(&mut self) -> Option<(Self::Chunk<'_>, u32)>;
 
-    /// Frees the oldest frames: they were handed to the transport.
+    /// Takes note that the oldest frames were handed to the transport. A lane without a wish to resume frees them.
     fn sent(&mut self, frames: u32);
+
+    /// Frees what it keeps of frames sent, up to this count since it was last rewound: the peer has them.
+    fn acknowledged(&mut self, count: u64);
+
+    /// Makes everything wait again that was sent after the first `to` frames, for a new connection on which both sides
+    /// count from zero; false when it no longer has all of that, or less: then nothing has changed.
+    fn rewind(&mut self, to: u64) -> bool;
 }
 
 /// A lane without an allocator: `BYTES` of frames, at most `FRAMES` of them.
@@ -106,5 +113,12 @@ impl<const BYTES: usize, const FRAMES: usize> Lane for FixedLane<BYTES, FRAMES> 
             .sum();
         self.bytes.copy_within(freed..self.used, 0);
         self.used -= freed;
+    }
+
+    fn acknowledged(&mut self, _: u64) {}
+
+    /// Never possible: what was sent is not here any more.
+    fn rewind(&mut self, _: u64) -> bool {
+        false
     }
 }

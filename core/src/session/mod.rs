@@ -26,8 +26,8 @@ use core::time::Duration;
 use crate::limits::Rate;
 use crate::time::Instant;
 use crate::wire::{
-    Ack, Call, Cancel, Close, CloseReason, Event, Frame, Hello, Lagged, Ping, Pong, Publish,
-    Received, Refusal, Refused, Reply, Return, Subscribe, Terms, Unsubscribe, Welcome,
+    Ack, Call, Cancel, Close, CloseReason, Event, Frame, Hello, Lagged, Live, Ping, Pong, Publish,
+    Received, Refusal, Refused, Replay, Reply, Return, Subscribe, Terms, Unsubscribe, Welcome,
 };
 
 pub use self::calls::{CallSlot, TooManyCalls};
@@ -35,6 +35,7 @@ use self::closing::LastWords;
 use self::counting::Counting;
 #[cfg(feature = "std")]
 pub(crate) use self::handshake::millis;
+pub use self::handshake::{Grant, Wish};
 pub use self::lane::{FixedLane, Lane};
 use self::liveness::Liveness;
 pub(crate) use self::rate::Bucket;
@@ -164,6 +165,8 @@ pub enum Input<'a> {
     Publish(Publish<'a>),
     Ack(Ack),
     Event(Event<'a>),
+    Replay(Replay<'a>),
+    Live(Live),
     Lagged(Lagged),
     Call(Call<'a>),
     /// To a call of ours that still waits; its slot is free again.
@@ -340,7 +343,7 @@ impl Session {
             self.counting.expire(now);
         }
         if !self.is_ended() {
-            self.calls.expire(store.parts().1, now);
+            self.expire_calls(store, now);
         }
     }
 
@@ -411,6 +414,18 @@ impl Session {
         self.calls.begin(store.parts().1, deadline)
     }
 
+    /// When [`expire_calls`](Self::expire_calls) has something to do: for the owner of a session that is over and may go on in
+    /// another one.
+    pub fn calls_timeout(&self) -> Option<Instant> {
+        self.calls.deadline()
+    }
+
+    /// Ends calls of ours whose time is over; [`poll_event`](Self::poll_event) tells. As long as the session is not over
+    /// [`handle_timeout`](Self::handle_timeout) does it.
+    pub fn expire_calls(&mut self, store: &mut impl Store, now: Instant) {
+        self.calls.expire(store.parts().1, now);
+    }
+
     /// Forgets a call of ours and tells the peer to stop.
     pub fn cancel(&mut self, store: &mut impl Store, id: u32) {
         self.calls.abandon(id, store.parts().1);
@@ -439,8 +454,13 @@ impl Session {
                     .answered(nonce, now)
                     .map_or(Input::Nothing, Input::Pong)
             }
-            Frame::Received(Received { count }) if count <= self.sent() => Input::Nothing,
-            Frame::Received(_) => self.violate(CloseReason::Count, now),
+            Frame::Received(Received { count }) => match self.counting.acknowledge(count) {
+                true => {
+                    store.parts().0.acknowledged(count);
+                    Input::Nothing
+                }
+                false => self.violate(CloseReason::Count, now),
+            },
             // Who has said its last words acts on nothing but the peer's.
             _ if closing => Input::Nothing,
             Frame::Reply(reply) => self
@@ -479,6 +499,8 @@ impl Session {
     fn handle_delivery<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {
         match frame {
             Frame::Event(event) => Input::Event(event),
+            Frame::Replay(replay) => Input::Replay(replay),
+            Frame::Live(live) => Input::Live(live),
             Frame::Lagged(lagged) => Input::Lagged(lagged),
             Frame::Ack(ack) => Input::Ack(ack),
             _ => self.violate(CloseReason::Unexpected, now),

@@ -98,7 +98,7 @@ impl Side {
     fn client() -> Self {
         let mut client = Self::new(config(Role::Client));
         let now = client.now;
-        client.session.hello(None, List::new(&[]), now);
+        client.session.hello(None, Wish::default(), now);
         client
     }
 
@@ -194,9 +194,12 @@ fn met() -> (Side, Side) {
     let mut hub = Side::hub();
     let hello = client
         .session
-        .hello(Some(b"key"), List::new(&[]), client.now);
+        .hello(Some(b"key"), Wish::default(), client.now);
     assert_eq!(hub.hears(Frame::Hello(hello)), Input::Hello(hello));
-    let welcome = hub.session.welcome(ID, hub.now).expect("in time");
+    let welcome = hub
+        .session
+        .welcome(ID, Grant::default(), hub.now)
+        .expect("in time");
     assert_eq!(
         client.hears(Frame::Welcome(welcome)),
         Input::Welcome(welcome)
@@ -239,6 +242,7 @@ fn some_welcome() -> Welcome<'static> {
         connection: ID,
         terms: config(Role::Hub).terms,
         resume_token: None,
+        continued: None,
         verdicts: List::new(&[]),
     }
 }

@@ -98,6 +98,8 @@ fn decode_body(kind: u8, body: &[u8]) -> postcard::Result<Option<Frame<'_>>> {
         0x11 => Frame::Ping(take(body)?),
         0x12 => Frame::Pong(take(body)?),
         0x13 => Frame::Close(take(body)?),
+        0x14 => Frame::Replay(take(body)?),
+        0x15 => Frame::Live(take(body)?),
         _ => return Ok(None),
     }))
 }
@@ -144,7 +146,7 @@ fn serialize<F: postcard::ser_flavors::Flavor>(
     kinds!(
         0x01 Hello, 0x02 Welcome, 0x03 Refused, 0x04 Subscribe, 0x05 Unsubscribe, 0x06 Publish, 0x07 Ack, 0x08 Event,
         0x09 Lagged, 0x0a Call, 0x0b Reply, 0x0c Item, 0x0d Credit, 0x0e Cancel, 0x0f End, 0x10 Received, 0x11 Ping,
-        0x12 Pong, 0x13 Close
+        0x12 Pong, 0x13 Close, 0x14 Replay, 0x15 Live
     )
 }
 

@@ -74,8 +74,8 @@ pub enum CloseReason {
     /// A frame came that the peer may not send, or not now.
     #[error("a frame out of order")]
     Unexpected,
-    /// The peer counts more frames than were sent to it.
-    #[error("the peer counts more frames than were sent")]
+    /// The peer counts more frames than were sent to it, or fewer than it said before.
+    #[error("the peer counts frames wrongly")]
     Count,
 }
 

@@ -5,10 +5,10 @@
 use std::vec::Vec;
 
 use crate::wire::{
-    Ack, Call, Cancel, Close, CloseReason, Credit, Denied, Encoding, Encodings, End, Event,
-    Failure, FailureCode, Frame, Hello, Item, Lagged, List, Name, Outcome, Payload, Ping, Pong,
-    Position, Publish, Received, Refusal, Refused, Reply, Return, Start, Subscribe, Terms,
-    Unsubscribe, Verdict, Welcome,
+    Ack, Call, Cancel, Close, CloseReason, Continued, Credit, Denied, Encoding, Encodings, End,
+    Event, Failure, FailureCode, Frame, Hello, Item, Lagged, List, Live, Name, Outcome, Payload,
+    Ping, Pong, Position, Publish, Received, Refusal, Refused, Replay, Reply, Return, Start,
+    Subscribe, Terms, Unsubscribe, Verdict, Welcome,
 };
 use crate::{ConnectionId, Policy};
 
@@ -25,7 +25,7 @@ pub(crate) fn with_frame<T>(bytes: &[u8], check: impl FnOnce(Frame<'_>) -> T) ->
 
 /// What the lists of the frame point to.
 struct Lists<'a> {
-    positions: Vec<Position<'a>>,
+    positions: Vec<Position>,
     verdicts: Vec<Verdict>,
     filters: Vec<&'a str>,
 }
@@ -93,7 +93,7 @@ impl<'a> Draw<'a> {
     }
 
     fn frame(&mut self, lists: &'a Lists<'a>) -> Frame<'a> {
-        match self.byte() % 19 {
+        match self.byte() % 21 {
             0 => Frame::Hello(self.hello(lists)),
             1 => Frame::Welcome(self.welcome(lists)),
             2 => Frame::Refused(self.refused()),
@@ -114,6 +114,11 @@ impl<'a> Draw<'a> {
             }),
             16 => Frame::Ping(Ping { nonce: self.word() }),
             17 => Frame::Pong(Pong { nonce: self.word() }),
+            18 => Frame::Replay(self.replay()),
+            19 => Frame::Live(Live {
+                subscription: self.word(),
+                offset: self.number(),
+            }),
             _ => Frame::Close(self.close()),
         }
     }
@@ -130,9 +135,9 @@ impl<'a> Draw<'a> {
         }
     }
 
-    fn position(&mut self) -> Position<'a> {
+    fn position(&mut self) -> Position {
         Position {
-            filter: self.text(),
+            subscription: self.word(),
             accounted: self.number(),
         }
     }
@@ -154,20 +159,29 @@ impl<'a> Draw<'a> {
             connection: ConnectionId::from_bytes(self.array()),
             terms: self.terms(),
             resume_token: self.maybe(Self::array),
+            continued: self.maybe(Self::continued),
             verdicts: List::new(&lists.verdicts),
         }
     }
 
+    fn continued(&mut self) -> Continued {
+        Continued {
+            whole: self.flag(),
+            received: self.number(),
+        }
+    }
+
     fn verdict(&mut self) -> Verdict {
-        match self.byte() % 3 {
+        match self.byte() % 4 {
             0 => Verdict::Resumed,
             1 => Verdict::Replayed {
                 from: self.number(),
                 to: self.number(),
             },
-            _ => Verdict::Gap {
+            2 => Verdict::Gap {
                 missed: self.maybe(Self::number),
             },
+            _ => Verdict::Denied(self.denied()),
         }
     }
 
@@ -197,6 +211,7 @@ impl<'a> Draw<'a> {
             Refusal::Late,
             promise,
             Refusal::MessageTooLarge { size, max },
+            Refusal::Count,
         ])
     }
 
@@ -224,7 +239,7 @@ impl<'a> Draw<'a> {
             epoch: self.number(),
             offset: self.number(),
         };
-        self.one_of([Start::Now, Start::Retained, offset])
+        self.one_of([Start::Now, Start::Retained, offset, Start::Beginning])
     }
 
     fn unsubscribe(&mut self) -> Unsubscribe {
@@ -276,7 +291,7 @@ impl<'a> Draw<'a> {
     }
 
     fn outcome(&mut self) -> Outcome {
-        match self.byte() % 5 {
+        match self.byte() % 6 {
             0 => Outcome::Subscribed,
             1 => Outcome::Unsubscribed,
             2 => Outcome::Published {
@@ -284,7 +299,13 @@ impl<'a> Draw<'a> {
                 dropped: self.word(),
             },
             3 => Outcome::Denied(self.denied()),
-            _ => Outcome::Numbered { first: self.word() },
+            4 => Outcome::Numbered { first: self.word() },
+            _ => Outcome::Positioned {
+                first: self.word(),
+                epoch: self.number(),
+                offset: self.number(),
+                verdict: self.verdict(),
+            },
         }
     }
 
@@ -303,6 +324,7 @@ impl<'a> Draw<'a> {
             Denied::NoHistory,
             Denied::Alias,
             Denied::Payload,
+            Denied::Offset,
         ])
     }
 
@@ -311,6 +333,15 @@ impl<'a> Draw<'a> {
             topic: self.text(),
             direct: self.flag(),
             offset: self.maybe(Self::array),
+            payload: self.payload(),
+        }
+    }
+
+    fn replay(&mut self) -> Replay<'a> {
+        Replay {
+            subscription: self.word(),
+            offset: self.number(),
+            topic: self.text(),
             payload: self.payload(),
         }
     }

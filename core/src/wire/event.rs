@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::handshake::Verdict;
 use super::list::List;
 use super::payload::Payload;
 use crate::policy::Policy;
@@ -68,6 +69,8 @@ pub enum Start {
         /// The last offset that the client has.
         offset: u64,
     },
+    /// With the oldest event that history has.
+    Beginning,
 }
 
 /// Ends subscriptions; answered by an [`Ack`].
@@ -135,6 +138,17 @@ pub enum Outcome {
         /// The number of the first filter's subscription; the following ones count up.
         first: u32,
     },
+    /// As [`Subscribed`](Self::Subscribed), for filters whose topics all keep a history, or that begin with something of it.
+    Positioned {
+        /// The number of the first filter's subscription; the following ones count up.
+        first: u32,
+        /// Which life of the history the offsets belong to.
+        epoch: u64,
+        /// The newest offset: what is published from here on is later.
+        offset: u64,
+        /// Whether all that was asked for follows.
+        verdict: Verdict,
+    },
 }
 
 /// Why a request was not done: the peer has to ask for something else.
@@ -174,6 +188,9 @@ pub enum Denied {
     /// The payload is not what its encoding or its topic says.
     #[error("the payload is not what its encoding or its topic says")]
     Payload,
+    /// The offset is later than the newest one.
+    #[error("the offset is later than the newest one")]
+    Offset,
 }
 
 /// An event on its way to those who hear it: nothing in it differs by recipient.
@@ -188,6 +205,31 @@ pub struct Event<'a> {
     /// The payload.
     #[serde(borrow)]
     pub payload: Payload<'a>,
+}
+
+/// An event of the past, for one subscription that began with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay<'a> {
+    /// Whose it is. Other subscriptions have had it, or never will.
+    pub subscription: u32,
+    /// Its place in the history.
+    pub offset: u64,
+    /// Its topic.
+    pub topic: &'a str,
+    /// The payload.
+    #[serde(borrow)]
+    pub payload: Payload<'a>,
+}
+
+/// The past is over for a subscription that began with it: from here on it hears [`Event`]s.
+///
+/// One that began with retained values hears events from its acknowledgement on; to it this says that all values were there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// Which one.
+    pub subscription: u32,
+    /// The newest offset: events that follow are later.
+    pub offset: u64,
 }
 
 /// Here events are missing: the client was full.

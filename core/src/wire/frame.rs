@@ -2,7 +2,7 @@
 
 use super::call::{Call, Cancel, Credit, End, Item, Reply};
 use super::control::{Close, Ping, Pong, Received};
-use super::event::{Ack, Event, Lagged, Publish, Subscribe, Unsubscribe};
+use super::event::{Ack, Event, Lagged, Live, Publish, Replay, Subscribe, Unsubscribe};
 use super::handshake::{Hello, Refused, Welcome};
 
 /// One unit of the protocol; see the [table](super) for who says which.
@@ -32,6 +32,8 @@ pub enum Frame<'a> {
     Ping(Ping),
     Pong(Pong),
     Close(Close),
+    Replay(Replay<'a>),
+    Live(Live),
 }
 
 impl Frame<'_> {
@@ -50,6 +52,8 @@ impl Frame<'_> {
                 | F::Reply(_)
                 | F::Item(_)
                 | F::End(_)
+                | F::Replay(_)
+                | F::Live(_)
         )
     }
 }

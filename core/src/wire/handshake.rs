@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::event::Denied;
 use super::list::List;
 use super::payload::Encodings;
 use crate::id::ConnectionId;
@@ -47,8 +48,8 @@ pub struct Hello<'a> {
     pub token: Option<&'a [u8]>,
     /// The session to resume: the token of its `Welcome` and the data frames received in it.
     pub resume: Option<([u8; 16], u64)>,
-    /// The subscriptions to resume.
-    pub positions: List<'a, Position<'a>>,
+    /// How far the client has come with each subscription of that session; one that is missing here is over.
+    pub positions: List<'a, Position>,
 }
 
 /// The part of [`Hello`] in front of its list.
@@ -64,7 +65,7 @@ pub(super) struct HelloHead<'a> {
 }
 
 impl<'a> HelloHead<'a> {
-    pub(super) fn with(self, positions: List<'a, Position<'a>>) -> Hello<'a> {
+    pub(super) fn with(self, positions: List<'a, Position>) -> Hello<'a> {
         let Self {
             oldest,
             newest,
@@ -87,10 +88,10 @@ impl<'a> HelloHead<'a> {
 
 /// How far a client has come with one subscription of a session that it wants to resume.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Position<'a> {
-    /// The filter of the subscription.
-    pub filter: &'a str,
-    /// Events heard, and losses told, so far.
+pub struct Position {
+    /// The number of the subscription; zero stands for what is sent straight to the connection.
+    pub subscription: u32,
+    /// Events heard, and losses told, since the subscription began.
     pub accounted: u64,
 }
 
@@ -105,8 +106,20 @@ pub struct Welcome<'a> {
     pub terms: Terms,
     /// What to show to resume this session; none when that is not possible.
     pub resume_token: Option<[u8; 16]>,
-    /// What became of each position in the hello, in its order.
+    /// How the session goes on that the client wanted to resume; none when the hub does not know it: then this is a new one.
+    pub continued: Option<Continued>,
+    /// What became of each position in the hello, in its order; none in a new session.
     pub verdicts: List<'a, Verdict>,
+}
+
+/// How a session goes on after another connection. Both sides count data frames from zero again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continued {
+    /// Whether every data frame follows that the client has not received. Otherwise none of them does, and no answer to what
+    /// was asked before.
+    pub whole: bool,
+    /// Data frames of the client that had arrived.
+    pub received: u64,
 }
 
 /// The part of [`Welcome`] in front of its list.
@@ -116,6 +129,7 @@ pub(super) struct WelcomeHead {
     connection: ConnectionId,
     terms: Terms,
     resume_token: Option<[u8; 16]>,
+    continued: Option<Continued>,
 }
 
 impl WelcomeHead {
@@ -125,12 +139,14 @@ impl WelcomeHead {
             connection,
             terms,
             resume_token,
+            continued,
         } = self;
         Welcome {
             version,
             connection,
             terms,
             resume_token,
+            continued,
             verdicts,
         }
     }
@@ -143,18 +159,20 @@ impl WelcomeHead {
 pub enum Verdict {
     /// Nothing is missing.
     Resumed,
-    /// Nothing is missing: the topic's history from one offset to another follows.
+    /// Nothing is missing: history from one offset to another follows.
     Replayed {
         /// The first offset that follows.
         from: u64,
         /// The last offset that follows.
         to: u64,
     },
-    /// Events are missing; `None`: the hub does not know how many.
+    /// Events are missing; `None`: the hub does not know how many. What history still has of them follows, and is not counted here.
     Gap {
         /// How many.
         missed: Option<u64>,
     },
+    /// The subscription is over: it is not allowed any more.
+    Denied(Denied),
 }
 
 /// A hub's answer to a [`Hello`] that it does not accept; the connection ends.
@@ -202,6 +220,9 @@ pub enum Refusal {
         /// What is allowed, in bytes.
         max: u64,
     },
+    /// The client counts frames that were not sent to it, or has counted less than it said before. The session that it wanted to
+    /// resume is over.
+    Count,
 }
 
 fn optional_bytes<S: Serializer>(bytes: &Option<&[u8]>, serializer: S) -> Result<S::Ok, S::Error> {

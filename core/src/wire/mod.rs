@@ -25,8 +25,10 @@
 //! | `11` | [`Ping`] | both | are you there? |
 //! | `12` | [`Pong`] | both | I am |
 //! | `13` | [`Close`] | both | why this ends, and when to return |
+//! | `14` | [`Replay`] | hub | an event of the past, for one subscription |
+//! | `15` | [`Live`] | hub | from here on this subscription hears events as they are published |
 //!
-//! `Subscribe` to `End`, without `Credit` and `Cancel`, are *data frames*: they travel in the data lane, in order, and are counted by both sides.
+//! `Subscribe` to `End`, without `Credit` and `Cancel`, and `Replay` and `Live`, are *data frames*: they travel in the data lane, in order, and are counted by both sides.
 
 mod call;
 mod codec;
@@ -49,10 +51,10 @@ pub use self::control::{Close, CloseReason, Ping, Pong, Received, Return};
 #[cfg(feature = "alloc")]
 pub use self::envelope::Envelope;
 pub use self::event::{
-    Ack, Denied, Event, Lagged, Name, Outcome, Publish, Start, Subscribe, Unsubscribe,
+    Ack, Denied, Event, Lagged, Live, Name, Outcome, Publish, Replay, Start, Subscribe, Unsubscribe,
 };
 pub use self::frame::Frame;
-pub use self::handshake::{Hello, Position, Refusal, Refused, Terms, Verdict, Welcome};
+pub use self::handshake::{Continued, Hello, Position, Refusal, Refused, Terms, Verdict, Welcome};
 pub use self::list::List;
 pub use self::payload::{Encoding, Encodings, Payload};
 

@@ -26,13 +26,13 @@ const TERMS: Terms = Terms {
     subscriptions_max: 64,
 };
 
-const POSITIONS: &[Position<'_>] = &[
+const POSITIONS: &[Position] = &[
     Position {
-        filter: "a/**",
+        subscription: 0,
         accounted: 7,
     },
     Position {
-        filter: "b",
+        subscription: 200,
         accounted: 300,
     },
 ];
@@ -42,6 +42,7 @@ const VERDICTS: &[Verdict] = &[
     Verdict::Replayed { from: 5, to: 300 },
     Verdict::Gap { missed: Some(9) },
     Verdict::Gap { missed: None },
+    Verdict::Denied(Denied::Forbidden),
 ];
 
 const HI: Payload<'_> = Payload::text("hi");
@@ -51,14 +52,14 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     // oldest, newest; encodings, promise, largest message, subscriptions; resumable; token; resume; positions
     "01 01 01 11a8c30180800440 00 00 00 00"
         Hello { oldest: 1, newest: 1, terms: TERMS, resumable: false, token: None, resume: None, positions: List::new(&[]) }
-    "01 01 ac02 11a8c30180800440 01 01036b6579 01303132333435363738396162636465661f 02 04612f2a2a07 0162ac02"
+    "01 01 ac02 11a8c30180800440 01 01036b6579 01303132333435363738396162636465661f 02 0007 c801ac02"
         Hello { oldest: 1, newest: 300, terms: TERMS, resumable: true, token: Some(b"key"), resume: Some((*b"0123456789abcdef", 31)), positions: List::new(POSITIONS) }
 
-    // version, connection, terms, resume token, verdicts
-    "02 01 30313233343536373839616263646566 11a8c30180800440 00 00"
-        Welcome { version: 1, connection: ID, terms: TERMS, resume_token: None, verdicts: List::new(&[]) }
-    "02 01 30313233343536373839616263646566 11a8c30180800440 0166656463626139383736353433323130 04 00 0105ac02 020109 0200"
-        Welcome { version: 1, connection: ID, terms: TERMS, resume_token: Some(*b"fedcba9876543210"), verdicts: List::new(VERDICTS) }
+    // version, connection, terms, resume token, continued, verdicts
+    "02 01 30313233343536373839616263646566 11a8c30180800440 00 00 00"
+        Welcome { version: 1, connection: ID, terms: TERMS, resume_token: None, continued: None, verdicts: List::new(&[]) }
+    "02 01 30313233343536373839616263646566 11a8c30180800440 0166656463626139383736353433323130 0101ac02 05 00 0105ac02 020109 0200 0300"
+        Welcome { version: 1, connection: ID, terms: TERMS, resume_token: Some(*b"fedcba9876543210"), continued: Some(Continued { whole: true, received: 300 }), verdicts: List::new(VERDICTS) }
 
     // reason, retry after, message
     "03 000103 00 00"       Refused { reason: Refusal::Version { oldest: 1, newest: 3 }, retry_after_ms: None, message: "" }
@@ -69,6 +70,7 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "03 05 00 00"           Refused { reason: Refusal::Late, retry_after_ms: None, message: "" }
     "03 06c0cf24 00 00"     Refused { reason: Refusal::Promise { max_ms: 600_000 }, retry_after_ms: None, message: "" }
     "03 07ac0264 00 00"     Refused { reason: Refusal::MessageTooLarge { size: 300, max: 100 }, retry_after_ms: None, message: "" }
+    "03 08 00 00"           Refused { reason: Refusal::Count, retry_after_ms: None, message: "" }
 
     // receipt, first, policy, start, filters
     "04 01 02 00 00 00"         Subscribe { receipt: 1, first: 2, policy: None, start: Start::Now, filters: List::new(&[]) }
@@ -76,6 +78,8 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "04 01 02 0101 01 0201610462 2f2a2a" Subscribe { receipt: 1, first: 2, policy: Some(Policy::DropOldest), start: Start::Retained, filters: List::new(&["a", "b/**"]) }
     "04 01 02 0102 0205ac02 00" Subscribe { receipt: 1, first: 2, policy: Some(Policy::DropNewest), start: Start::Offset { epoch: 5, offset: 300 }, filters: List::new(&[]) }
     "04 01 02 0103 00 00"       Subscribe { receipt: 1, first: 2, policy: Some(Policy::KeepLatest), start: Start::Now, filters: List::new(&[]) }
+
+    "04 01 02 00 03 00"         Subscribe { receipt: 1, first: 2, policy: None, start: Start::Beginning, filters: List::new(&[]) }
 
     // receipt, first, count
     "05 01 02 ffffffff0f"   Unsubscribe { receipt: 1, first: 2, count: u32::MAX }
@@ -101,7 +105,9 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "07 01 0305"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::NoHistory) }
     "07 01 0306"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::Alias) }
     "07 01 0307"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::Payload) }
+    "07 01 0308"            Ack { receipt: 1, outcome: Outcome::Denied(Denied::Offset) }
     "07 01 04ac02"          Ack { receipt: 1, outcome: Outcome::Numbered { first: 300 } }
+    "07 01 05ac02 05 09 00" Ack { receipt: 1, outcome: Outcome::Positioned { first: 300, epoch: 5, offset: 9, verdict: Verdict::Resumed } }
 
     // topic, direct, offset, payload
     "08 03612f62 00 00 00026869"                    Event { topic: "a/b", direct: false, offset: None, payload: HI }
@@ -146,6 +152,10 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "13 08 00"              Close { reason: CloseReason::Malformed, verdict: Return::Now }
     "13 09 00"              Close { reason: CloseReason::Unexpected, verdict: Return::Now }
     "13 0a 00"              Close { reason: CloseReason::Count, verdict: Return::Now }
+
+    // subscription, offset, topic, payload
+    "14 02 ac02 0161 00026869"  Replay { subscription: 2, offset: 300, topic: "a", payload: HI }
+    "15 02 ac02"                Live { subscription: 2, offset: 300 }
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -180,7 +190,7 @@ fn every_frame_has_its_golden_bytes() {
     kinds.dedup();
     assert_eq!(
         kinds,
-        (0x01..=0x13).collect::<Vec<_>>(),
+        (0x01..=0x15).collect::<Vec<_>>(),
         "one kind is missing"
     );
 }
@@ -191,8 +201,9 @@ fn data_frames_are_those_of_the_data_lane() {
         .filter(|(_, frame)| frame.is_data())
         .map(|(bytes, _)| bytes[0])
         .collect();
-    for kind in 0x01..=0x13 {
-        let expected = (0x04..=0x0f).contains(&kind) && kind != 0x0d && kind != 0x0e;
+    for kind in 0x01..=0x15 {
+        let exchange = (0x04..=0x0f).contains(&kind) && kind != 0x0d && kind != 0x0e;
+        let expected = exchange || kind >= 0x14;
         assert_eq!(data.contains(&kind), expected, "{kind:#04x}");
     }
 }
@@ -226,7 +237,7 @@ fn an_empty_message_is_no_frame() {
 
 #[test]
 fn an_unknown_kind_is_skipped_when_its_top_bit_is_set() {
-    for kind in core::iter::once(0x00).chain(0x14..0x80) {
+    for kind in core::iter::once(0x00).chain(0x16..0x80) {
         assert_eq!(decode(&[kind, 1, 2]), Err(DecodeError::Kind(kind)));
     }
     for kind in 0x80..=0xff {
@@ -306,7 +317,7 @@ proptest! {
     }
 
     #[test]
-    fn no_body_of_a_known_kind_panics(kind in 0x01u8..=0x13, body in vec(any::<u8>(), 0..80)) {
+    fn no_body_of_a_known_kind_panics(kind in 0x01u8..=0x15, body in vec(any::<u8>(), 0..80)) {
         let mut message = std::vec![kind];
         message.extend(body);
         if let Ok(Some(frame)) = decode(&message) {

@@ -18,6 +18,7 @@ fn welcome() -> Frame<'static> {
         connection: ConnectionId::from_bytes([7; 16]),
         terms: TERMS,
         resume_token: None,
+        continued: None,
         verdicts: List::new(&[]),
     })
 }

@@ -50,6 +50,7 @@ impl Scripted {
             connection: ConnectionId::from_bytes([7; 16]),
             terms,
             resume_token: None,
+            continued: None,
             verdicts: List::new(&[]),
         };
         self.say(&Frame::Welcome(welcome)).await;

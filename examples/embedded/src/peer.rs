@@ -5,10 +5,10 @@ use core::time::Duration;
 use lapwing::Instant;
 use lapwing::limits::Rate;
 use lapwing::session::{
-    CallSlot, Config, Ending, FixedLane, Input, Output, Role, Session, SessionEvent, Store,
+    CallSlot, Config, Ending, FixedLane, Input, Output, Role, Session, SessionEvent, Store, Wish,
 };
 use lapwing::wire::{
-    self, Close, CloseReason, DecodeError, Encoding, Encodings, Frame, List, NoRoom, Return, Terms,
+    self, Close, CloseReason, DecodeError, Encoding, Encodings, Frame, NoRoom, Return, Terms,
 };
 
 use crate::inbox::{Inbox, PREFIX, TooLarge};
@@ -97,7 +97,7 @@ impl<L: Link> Peer<L> {
     pub fn connect(mut link: L, token: Option<&[u8]>) -> Result<Self, Error> {
         let now = link.now();
         let mut session = Session::new(config(), now);
-        let hello = session.hello(token, List::new(&[]), now);
+        let hello = session.hello(token, Wish::default(), now);
         send(&mut link, &Frame::Hello(hello))?;
         Ok(Self {
             link,

@@ -9,7 +9,7 @@ use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
 use crate::hub::log;
 use crate::registry::Key;
-use crate::session::Input;
+use crate::session::{Grant, Input};
 use crate::sync::write;
 use crate::time::Instant;
 use crate::wire::{Frame, Hello, Refusal};
@@ -91,7 +91,11 @@ impl Drive {
                 self.live(|live| {
                     let max = live.link.session.peer().message_bytes_max;
                     live.store.lane.set_message_bytes_max(max);
-                    if let Some(welcome) = live.link.session.welcome(self.connection.id, now) {
+                    if let Some(welcome) =
+                        live.link
+                            .session
+                            .welcome(self.connection.id, Grant::default(), now)
+                    {
                         live.link.send_first(&Frame::Welcome(welcome));
                     }
                 });

@@ -2,7 +2,7 @@
 
 use core::ops::{Add, AddAssign, Sub, SubAssign};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
 use crate::hub::class::Class;
 use crate::hub::segment::Slice;
@@ -61,7 +61,7 @@ impl Entry {
 }
 
 impl Piece {
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::Shared(slice) => slice.len(),
             Self::Own(own) => own.len(),
@@ -69,20 +69,20 @@ impl Piece {
         }
     }
 
-    /// Lets go of the first message; says how long it was.
-    pub(super) fn pop_message(&mut self, class: &Class) -> usize {
+    /// Takes the first message out of it.
+    pub(super) fn take_message(&mut self, class: &Class) -> Self {
         match self {
             Self::Shared(slice) => {
-                let length = class.framing.framed_bytes(&class.segments.bytes(slice));
-                slice.start += length as u32;
-                length
+                let length = class.framing.framed_bytes(&class.segments.bytes(slice)) as u32;
+                let message = slice.part(0, length);
+                slice.start += length;
+                Self::Shared(message)
             }
             Self::Own(own) => {
                 let length = class.framing.framed_bytes(own);
-                own.advance(length);
-                length
+                Self::Own(own.split_to(length))
             }
-            Self::Hole(_) => 0,
+            Self::Hole(_) => Self::Hole(0),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod entry;
 mod offer;
+mod ring;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 
 use self::entry::{Entry, Load, Owner, Piece};
 pub(crate) use self::offer::{Offer, Taken};
+use self::ring::Ring;
 use super::class::Class;
 use crate::limits::Limits;
 use crate::link::Chunk;
@@ -44,6 +46,12 @@ pub(crate) struct HubLane {
     one_by_one: bool,
     /// The newest segment when old ones were let go of.
     looked_at: u64,
+    /// What was sent and is not confirmed, for a client that may resume.
+    ring: Ring,
+    /// The peer is away, and what waits for it has the bound of what is kept for it.
+    away: bool,
+    /// Something is missing of what the peer should get next: nothing of it leaves any more.
+    torn: bool,
 }
 
 /// Why a frame is not in the lane.
@@ -73,7 +81,47 @@ impl HubLane {
             class,
             one_by_one: framing == Framing::None,
             looked_at: 0,
+            ring: Ring::default(),
+            away: false,
+            torn: false,
         }
+    }
+
+    /// Keeps from now on what was sent until it is confirmed, up to so many bytes.
+    pub(crate) fn keep_sent(&mut self, bytes_max: u32) {
+        self.ring.keep(bytes_max, self.frames_max as u32);
+    }
+
+    /// The peer has gone away, and may return.
+    pub(crate) fn leave(&mut self) {
+        self.away = true;
+    }
+
+    /// The peer has returned, through a transport with this framing. When nothing can be sent again, this begins anew.
+    pub(crate) fn come_back(&mut self, framing: Framing, whole: bool) {
+        self.away = false;
+        self.one_by_one = framing == Framing::None;
+        if !whole {
+            self.tear();
+            self.torn = false;
+            self.ring.restart();
+        }
+    }
+
+    /// Gives up what waits and what was sent: something is missing between them.
+    pub(crate) fn tear(&mut self) {
+        self.clear();
+        self.torn = true;
+    }
+
+    /// Whether something is missing, so that nothing leaves any more.
+    pub(crate) fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// The largest message that the peer takes, in bytes.
+    pub(crate) fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
     }
 
     /// Offers no larger events to the peer from now on: it would end the connection.
@@ -111,6 +159,9 @@ impl HubLane {
 
     /// Appends an answer to the peer; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
     pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
+        if self.torn {
+            return;
+        }
         let own = self.class.segments.own(self.class.framed(frame));
         self.push(Piece::Own(own), 1, Owner::Answer);
     }
@@ -138,6 +189,9 @@ impl HubLane {
 
     /// A frame as the lane holds it, if the peer takes so large a message.
     fn taken(&self, frame: &Frame<'_>) -> Result<Bytes, Rejected> {
+        if self.torn {
+            return Err(Rejected::Full);
+        }
         let bytes = self.class.framed(frame);
         let (size, max) = (
             self.class.message_bytes(bytes.len()),
@@ -152,9 +206,10 @@ impl HubLane {
         }
     }
 
-    /// Gives up what waits: the peer will not have it.
+    /// Gives up what waits and what was sent: the peer will not have it.
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
+        self.ring.clear();
         (self.all, self.droppable, self.answers) = Default::default();
     }
 
@@ -163,9 +218,17 @@ impl HubLane {
         self.all.frames == 0
     }
 
+    /// The bytes that may wait.
+    fn bytes_max(&self) -> usize {
+        match self.away {
+            true => self.bytes_max.min(self.ring.bytes_max()),
+            false => self.bytes_max,
+        }
+    }
+
     fn fits(&self, bytes: usize, frames: usize) -> bool {
-        let within =
-            self.all.bytes + bytes <= self.bytes_max && self.all.frames + frames <= self.frames_max;
+        let within = self.all.bytes + bytes <= self.bytes_max()
+            && self.all.frames + frames <= self.frames_max;
         within || self.is_idle() && frames == 1
     }
 
@@ -246,24 +309,29 @@ impl HubLane {
         Some((self.class.segments.bytes(&whole), frames))
     }
 
-    fn pop(&mut self) -> Option<u32> {
-        let entry = self.entries.pop_front()?;
-        self.discount(entry.load(), entry.owner);
+    /// Takes the front entry, or one message of it when so many frames are less than it has; says how many it took.
+    fn pop(&mut self, frames: u32) -> Option<u32> {
+        let front = self.entries.front_mut()?;
+        let (piece, taken) = match front.frames <= frames {
+            true => {
+                let entry = self.entries.pop_front()?;
+                self.discount(entry.load(), entry.owner);
+                (entry.piece, entry.frames)
+            }
+            false => {
+                let piece = front.piece.take_message(&self.class);
+                front.frames -= 1;
+                let bytes = piece.len();
+                let (load, owner) = (Load { bytes, frames: 1 }, front.owner);
+                self.discount(load, owner);
+                (piece, 1)
+            }
+        };
+        self.ring.push(piece, taken);
         if self.entries.is_empty() && self.entries.capacity() > 8 {
             self.entries = VecDeque::new();
         }
-        Some(entry.frames)
-    }
-
-    /// Takes one message from the front entry, which has more of them.
-    fn pop_one(&mut self) {
-        let Some(entry) = self.entries.front_mut() else {
-            return;
-        };
-        let bytes = entry.piece.pop_message(&self.class);
-        entry.frames -= 1;
-        let (load, owner) = (Load { bytes, frames: 1 }, entry.owner);
-        self.discount(load, owner);
+        Some(taken)
     }
 }
 
@@ -275,6 +343,9 @@ impl Lane for HubLane {
     }
 
     fn peek(&mut self) -> Option<(Chunk, u32)> {
+        if self.torn {
+            return None;
+        }
         let (bytes, frames) = self.front()?;
         if !self.one_by_one {
             return Some((Chunk::Framed(bytes), frames));
@@ -286,15 +357,33 @@ impl Lane for HubLane {
 
     fn sent(&mut self, mut frames: u32) {
         while frames > 0 {
-            match self.entries.front() {
+            match self.pop(frames) {
                 None => return,
-                Some(entry) if entry.frames <= frames => frames -= self.pop().unwrap_or(frames),
-                Some(_) => {
-                    self.pop_one();
-                    frames -= 1;
-                }
+                Some(taken) => frames -= taken,
             }
         }
+    }
+
+    fn acknowledged(&mut self, count: u64) {
+        self.ring.acknowledged(count);
+    }
+
+    fn rewind(&mut self, to: u64) -> bool {
+        if self.torn || !self.ring.holds(to) {
+            return false;
+        }
+        for (piece, frames) in self.ring.rewind(to, &self.class) {
+            // It has a number that the peer knows: it is never dropped.
+            let owner = Owner::Fixed;
+            let entry = Entry {
+                piece,
+                frames,
+                owner,
+            };
+            self.count(entry.load(), owner);
+            self.entries.push_front(entry);
+        }
+        true
     }
 }
 

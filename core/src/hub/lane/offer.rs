@@ -42,6 +42,13 @@ impl HubLane {
         policy: Policy,
         tight: bool,
     ) -> Taken {
+        if self.torn {
+            let dropped = offer.ends.len() as u32;
+            return Taken {
+                dropped,
+                ..Taken::default()
+            };
+        }
         self.let_go();
         if policy == Policy::Disconnect {
             return self.offer_fixed(offer, tight);
@@ -184,9 +191,9 @@ impl HubLane {
     /// Whether a droppable event fits when entries of this load have gone. Droppable subscriptions together hold at most half of the lane.
     fn has_room(&self, bytes: usize, gone: Load) -> bool {
         let (all, droppable) = (self.all - gone, self.droppable - gone);
-        let half = droppable.bytes + bytes <= self.bytes_max / 2
+        let half = droppable.bytes + bytes <= self.bytes_max() / 2
             && droppable.frames < self.frames_max.div_ceil(2);
-        let within = all.bytes + bytes <= self.bytes_max && all.frames < self.frames_max;
+        let within = all.bytes + bytes <= self.bytes_max() && all.frames < self.frames_max;
         half && within || all.frames == 0
     }
 
@@ -290,12 +297,13 @@ impl HubLane {
             return;
         }
         self.looked_at = newest;
-        for entry in &mut self.entries {
-            if let Piece::Shared(slice) = &entry.piece
+        let waiting = self.entries.iter_mut().map(|entry| &mut entry.piece);
+        for piece in waiting.chain(self.ring.pieces()) {
+            if let Piece::Shared(slice) = piece
                 && self.class.segments.is_wasted_on(slice)
             {
                 let copy = Bytes::copy_from_slice(&self.class.segments.bytes(slice));
-                entry.piece = Piece::Own(self.class.segments.own(copy));
+                *piece = Piece::Own(self.class.segments.own(copy));
             }
         }
     }

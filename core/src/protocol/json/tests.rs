@@ -52,18 +52,19 @@ macro_rules! golden {
 const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     r#"{"hello":{}}"#
         Hello { oldest: 1, newest: 1, terms: SILENT, resumable: false, token: None, resume: None, positions: List::new(&[]) }
-    r#"{"hello":{"oldest":2,"newest":3,"token":"key","promise_ms":25000,"message_bytes_max":65536,"subscriptions_max":64,"resumable":true,"resume":["30313233343536373839616263646566",31],"positions":[["a/**",7],["b",300]]}}"#
-        Hello { oldest: 2, newest: 3, terms: TERMS, resumable: true, token: Some(b"key"), resume: Some((*b"0123456789abcdef", 31)), positions: List::new(&[Position { filter: "a/**", accounted: 7 }, Position { filter: "b", accounted: 300 }]) }
+    r#"{"hello":{"oldest":2,"newest":3,"token":"key","promise_ms":25000,"message_bytes_max":65536,"subscriptions_max":64,"resumable":true,"resume":["30313233343536373839616263646566",31],"positions":[[0,7],[200,300]]}}"#
+        Hello { oldest: 2, newest: 3, terms: TERMS, resumable: true, token: Some(b"key"), resume: Some((*b"0123456789abcdef", 31)), positions: List::new(&[Position { subscription: 0, accounted: 7 }, Position { subscription: 200, accounted: 300 }]) }
     r#"{"hello":{"token":{"base64":"/w=="}}}"#
         Hello { oldest: 1, newest: 1, terms: SILENT, resumable: false, token: Some(&[0xff]), resume: None, positions: List::new(&[]) }
     r#"{"welcome":{"connection":"30313233343536373839616263646566","version":1,"promise_ms":25000,"message_bytes_max":65536,"subscriptions_max":64}}"#
-        Welcome { version: 1, connection: ID, terms: TERMS, resume_token: None, verdicts: List::new(&[]) }
-    r#"{"welcome":{"connection":"30313233343536373839616263646566","version":1,"resume_token":"66656463626139383736353433323130","verdicts":["resumed",{"replayed":{"from":5,"to":300}},{"gap":{"missed":9}},{"gap":{"missed":null}}]}}"#
-        Welcome { version: 1, connection: ID, terms: SILENT, resume_token: Some(*b"fedcba9876543210"), verdicts: List::new(&[Verdict::Resumed, Verdict::Replayed { from: 5, to: 300 }, Verdict::Gap { missed: Some(9) }, Verdict::Gap { missed: None }]) }
+        Welcome { version: 1, connection: ID, terms: TERMS, resume_token: None, continued: None, verdicts: List::new(&[]) }
+    r#"{"welcome":{"connection":"30313233343536373839616263646566","version":1,"resume_token":"66656463626139383736353433323130","continued":{"whole":true,"received":300},"verdicts":["resumed",{"replayed":{"from":5,"to":300}},{"gap":{"missed":9}},{"gap":{"missed":null}},{"denied":"forbidden"}]}}"#
+        Welcome { version: 1, connection: ID, terms: SILENT, resume_token: Some(*b"fedcba9876543210"), continued: Some(Continued { whole: true, received: 300 }), verdicts: List::new(&[Verdict::Resumed, Verdict::Replayed { from: 5, to: 300 }, Verdict::Gap { missed: Some(9) }, Verdict::Gap { missed: None }, Verdict::Denied(Denied::Forbidden)]) }
     r#"{"refused":{"reason":"full","retry_after_ms":2000,"message":"later"}}"#
         Refused { reason: Refusal::Full, retry_after_ms: Some(2_000), message: "later" }
     r#"{"refused":{"reason":{"version":{"oldest":1,"newest":3}}}}"#
         Refused { reason: Refusal::Version { oldest: 1, newest: 3 }, retry_after_ms: None, message: "" }
+    r#"{"refused":{"reason":"count"}}"#             Refused { reason: Refusal::Count, retry_after_ms: None, message: "" }
     r#"{"refused":{"reason":"unauthorized"}}"#      Refused { reason: Refusal::Unauthorized, retry_after_ms: None, message: "" }
     r#"{"refused":{"reason":"shutdown"}}"#          Refused { reason: Refusal::Shutdown, retry_after_ms: None, message: "" }
     r#"{"refused":{"reason":"malformed"}}"#         Refused { reason: Refusal::Malformed, retry_after_ms: None, message: "" }
@@ -83,6 +84,8 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
         Subscribe { receipt: 0, first: 0, policy: Some(Policy::DropNewest), start: Start::Now, filters: List::new(&["a"]) }
     r#"{"subscribe":"a","policy":"keep-latest"}"#
         Subscribe { receipt: 0, first: 0, policy: Some(Policy::KeepLatest), start: Start::Now, filters: List::new(&["a"]) }
+    r#"{"subscribe":"a","from":"beginning"}"#
+        Subscribe { receipt: 0, first: 0, policy: None, start: Start::Beginning, filters: List::new(&["a"]) }
     r#"{"unsubscribe":1}"#                          Unsubscribe { receipt: 0, first: 1, count: 1 }
     r#"{"unsubscribe":1,"receipt":2,"count":3}"#    Unsubscribe { receipt: 2, first: 1, count: 3 }
 
@@ -96,6 +99,8 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
 
     r#"{"ack":1,"subscribed":true}"#                Ack { receipt: 1, outcome: Outcome::Subscribed }
     r#"{"ack":0,"subscribed":5}"#                   Ack { receipt: 0, outcome: Outcome::Numbered { first: 5 } }
+    r#"{"ack":1,"subscribed":5,"position":{"epoch":9,"offset":300,"verdict":{"replayed":{"from":2,"to":300}}}}"#
+        Ack { receipt: 1, outcome: Outcome::Positioned { first: 5, epoch: 9, offset: 300, verdict: Verdict::Replayed { from: 2, to: 300 } } }
     r#"{"ack":1,"unsubscribed":true}"#              Ack { receipt: 1, outcome: Outcome::Unsubscribed }
     r#"{"ack":1,"published":{"queued":300,"dropped":1}}"# Ack { receipt: 1, outcome: Outcome::Published { queued: 300, dropped: 1 } }
     r#"{"ack":1,"error":"forbidden"}"#              Ack { receipt: 1, outcome: Outcome::Denied(Denied::Forbidden) }
@@ -107,8 +112,12 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     r#"{"ack":1,"error":"alias"}"#                  Ack { receipt: 1, outcome: Outcome::Denied(Denied::Alias) }
     r#"{"ack":1,"error":"payload"}"#                Ack { receipt: 1, outcome: Outcome::Denied(Denied::Payload) }
 
+    r#"{"ack":1,"error":"offset"}"#                 Ack { receipt: 1, outcome: Outcome::Denied(Denied::Offset) }
+
     r#"{"event":"a/b","data":"hi"}"#                Event { topic: "a/b", direct: false, offset: None, payload: HI }
     r#"{"event":"a","data":"hi","direct":true,"offset":258}"# Event { topic: "a", direct: true, offset: Some(258u64.to_le_bytes()), payload: HI }
+    r#"{"replay":"a","id":2,"data":"hi","offset":258}"# Replay { subscription: 2, offset: 258, topic: "a", payload: HI }
+    r#"{"live":2,"offset":258}"#                    Live { subscription: 2, offset: 258 }
     r#"{"lagged":2,"missed":12}"#                   Lagged { subscription: 2, missed: 12 }
 
     r#"{"call":"add","id":5,"data":[20,22],"deadline_ms":1000}"# Call { id: 5, method: "add", deadline_ms: Some(1_000), arguments: Payload::json("[20,22]") }
@@ -403,6 +412,10 @@ fn sayable<T>(frame: Frame<'_>, check: impl FnOnce(Frame<'_>) -> T) -> T {
         Frame::Item(item) => Frame::Item(Item {
             payload: known(item.payload),
             ..item
+        }),
+        Frame::Replay(replay) => Frame::Replay(Replay {
+            payload: known(replay.payload),
+            ..replay
         }),
         other => other,
     })

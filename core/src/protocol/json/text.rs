@@ -9,13 +9,13 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use self::handshake::{HelloText, RefusedText, WelcomeText};
-use self::parts::{CloseText, Counts, ErrorText, Filters, Subscribed};
+use self::parts::{CloseText, Counts, ErrorText, Filters, PositionText, Subscribed};
 use super::data::{Data, Str, present};
 use crate::policy::Policy;
 use crate::session::Role;
 use crate::wire::{
-    self, Ack, Call, Cancel, Close, Credit, End, Event, Frame, Item, Lagged, List, Name, Outcome,
-    Payload, Ping, Pong, Publish, Received, Reply, Start, Subscribe, Unsubscribe,
+    self, Ack, Call, Cancel, Close, Credit, End, Event, Frame, Item, Lagged, List, Live, Name,
+    Outcome, Payload, Ping, Pong, Publish, Received, Replay, Reply, Start, Subscribe, Unsubscribe,
 };
 
 /// Declares [`Text`]: the keys that name a frame, exactly one of which is there, and those that come with them.
@@ -61,6 +61,8 @@ text! {
         ping: u32,
         pong: u32,
         close: CloseText,
+        #[serde(borrow)] replay: Str<'a>,
+        live: u32,
     }
     with {
         id: Option<u32>,
@@ -76,6 +78,7 @@ text! {
         missed: Option<u64>,
         items: Option<u64>,
         subscribed: Option<Subscribed>,
+        position: Option<PositionText>,
         unsubscribed: bool,
         published: Option<Counts>,
         #[serde(borrow)] error: Option<ErrorText<'a>>,
@@ -172,6 +175,24 @@ impl Text<'_> {
             } => Frame::Lagged(Lagged {
                 subscription,
                 missed,
+            }),
+            Self {
+                replay: Some(Str(ref topic)),
+                offset: Some(offset),
+                ..
+            } => Frame::Replay(Replay {
+                subscription: id,
+                offset,
+                topic,
+                payload,
+            }),
+            Self {
+                live: Some(subscription),
+                offset: Some(offset),
+                ..
+            } => Frame::Live(Live {
+                subscription,
+                offset,
             }),
             Self {
                 call: Some(Str(ref method)),
@@ -277,17 +298,25 @@ impl Text<'_> {
         Some(
             match (
                 &self.subscribed,
+                &self.position,
                 self.unsubscribed,
                 &self.published,
                 &self.error,
             ) {
-                (Some(Subscribed::AsAsked(true)), false, None, None) => Outcome::Subscribed,
-                (&Some(Subscribed::From(first)), false, None, None) => Outcome::Numbered { first },
-                (None, true, None, None) => Outcome::Unsubscribed,
-                (None, false, &Some(Counts { queued, dropped }), None) => {
+                (Some(Subscribed::AsAsked(true)), None, false, None, None) => Outcome::Subscribed,
+                (&Some(Subscribed::From(first)), None, false, None, None) => {
+                    Outcome::Numbered { first }
+                }
+                (&Some(Subscribed::From(first)), Some(position), false, None, None) => {
+                    position.outcome(first)
+                }
+                (None, None, true, None, None) => Outcome::Unsubscribed,
+                (None, None, false, &Some(Counts { queued, dropped }), None) => {
                     Outcome::Published { queued, dropped }
                 }
-                (None, false, None, &Some(ErrorText::Denied(denied))) => Outcome::Denied(denied),
+                (None, None, false, None, &Some(ErrorText::Denied(denied))) => {
+                    Outcome::Denied(denied)
+                }
                 _ => return None,
             },
         )
@@ -415,6 +444,26 @@ impl<'a> From<&Frame<'a>> for Text<'a> {
                 close: Some(CloseText { reason, verdict }),
                 ..text
             },
+            Frame::Replay(Replay {
+                subscription,
+                offset,
+                topic,
+                payload,
+            }) => Self {
+                replay: Some(topic.into()),
+                id: Some(subscription),
+                offset: Some(offset),
+                data: Data::of(payload),
+                ..text
+            },
+            Frame::Live(Live {
+                subscription,
+                offset,
+            }) => Self {
+                live: Some(subscription),
+                offset: Some(offset),
+                ..text
+            },
         }
     }
 }
@@ -462,6 +511,20 @@ impl From<Ack> for Text<'_> {
             },
             Outcome::Numbered { first } => Self {
                 subscribed: Some(Subscribed::From(first)),
+                ..text
+            },
+            Outcome::Positioned {
+                first,
+                epoch,
+                offset,
+                verdict,
+            } => Self {
+                subscribed: Some(Subscribed::From(first)),
+                position: Some(PositionText {
+                    epoch,
+                    offset,
+                    verdict,
+                }),
                 ..text
             },
             Outcome::Unsubscribed => Self {

@@ -7,10 +7,13 @@ fn both_sides_know_the_terms_of_the_other() {
     let mut big = config(Role::Hub);
     big.terms.message_bytes_max = 1024 * 1024;
     let (mut client, mut hub) = (Side::new(config(Role::Client)), Side::new(big));
-    let hello = client.session.hello(None, List::new(&[]), client.now);
+    let hello = client.session.hello(None, Wish::default(), client.now);
     hub.hears(Frame::Hello(hello));
     assert!(!hub.session.is_ready() && !client.session.is_ready());
-    let welcome = hub.session.welcome(ID, hub.now).expect("in time");
+    let welcome = hub
+        .session
+        .welcome(ID, Grant::default(), hub.now)
+        .expect("in time");
     client.hears(Frame::Welcome(welcome));
     assert!(hub.session.is_ready() && client.session.is_ready());
     assert_eq!(client.session.peer(), &big.terms);
@@ -63,7 +66,7 @@ fn a_decision_too_late_is_none() {
     let mut hub = Side::hub();
     hub.hears(Frame::Hello(some_hello()));
     hub.after(10 * SECOND);
-    assert_eq!(hub.session.welcome(ID, hub.now), None);
+    assert_eq!(hub.session.welcome(ID, Grant::default(), hub.now), None);
     assert_says(&mut hub, &[refused(Refusal::Late, Some(0))]);
     assert_ends(&mut hub, Ending::Refused(Refusal::Late));
 }
@@ -98,7 +101,7 @@ fn a_client_waits_for_the_answer_before_it_goes_on() {
     let mut hub = Side::hub();
     hub.hears(Frame::Hello(some_hello()));
     assert_eq!(hub.hears(PUBLISH), Input::Nothing);
-    assert_eq!(hub.session.welcome(ID, hub.now), None);
+    assert_eq!(hub.session.welcome(ID, Grant::default(), hub.now), None);
     assert_ends(&mut hub, Ending::Refused(Refusal::Malformed));
 }
 
@@ -183,7 +186,7 @@ fn a_client_that_closes_before_the_welcome_says_so() {
 fn a_client_that_closes_before_its_hello_says_nothing() {
     let mut client = Side::new(config(Role::Client));
     client.session.close(DONE, true, client.now);
-    client.session.hello(None, List::new(&[]), client.now);
+    client.session.hello(None, Wish::default(), client.now);
     assert_says(&mut client, &[]);
     assert_ends(&mut client, Ending::ByUs(DONE));
 }

@@ -71,7 +71,7 @@ fn the_promise_of_the_peer_counts_not_ours() {
     let mut hello = some_hello();
     hello.terms.promise_ms = 600_000;
     hub.hears(Frame::Hello(hello));
-    hub.session.welcome(ID, hub.now);
+    hub.session.welcome(ID, Grant::default(), hub.now);
     hub.after(600 * SECOND + GRACE - MILLISECOND);
     assert!(hub.session.is_ready());
     hub.after(MILLISECOND);
@@ -123,7 +123,7 @@ fn hub_that_asks() -> Side {
     let mut hub = Side::hub();
     let input = hub.session.imply_hello();
     assert!(matches!(input, Input::Hello(hello) if !hello.terms.promises()));
-    hub.session.welcome(ID, hub.now);
+    hub.session.welcome(ID, Grant::default(), hub.now);
     hub
 }
 

@@ -9,7 +9,7 @@ use std::vec::Vec;
 use super::with_frame;
 use crate::limits::Rate;
 use crate::session::{
-    CallSlot, Config, FixedLane, Input, Output, Role, Session, SessionEvent, Store,
+    CallSlot, Config, FixedLane, Grant, Input, Output, Role, Session, SessionEvent, Store, Wish,
 };
 use crate::wire::{
     self, Close, CloseReason, Encodings, Event, Frame, List, Payload, Refusal, Return, Terms,
@@ -155,7 +155,11 @@ impl Stage {
                 Input::Subscribe(_) | Input::Unsubscribe(_) | Input::Publish(_) => {
                     assert!(ready && self.role == Role::Hub);
                 }
-                Input::Event(_) | Input::Lagged(_) | Input::Ack(_) => {
+                Input::Event(_)
+                | Input::Replay(_)
+                | Input::Live(_)
+                | Input::Lagged(_)
+                | Input::Ack(_) => {
                     assert!(ready && self.role == Role::Client);
                 }
                 Input::Call(_) | Input::Cancel(_) => assert!(ready),
@@ -168,12 +172,13 @@ impl Stage {
         let terms = config(self.role).terms;
         match self.role {
             Role::Client => {
-                self.session.hello(None, List::new(&[]), self.now);
+                self.session.hello(None, Wish::default(), self.now);
                 let answer = Frame::Welcome(wire::Welcome {
                     version: wire::VERSION,
                     connection: ConnectionId::from_bytes([1; 16]),
                     terms,
                     resume_token: Some([1; 16]),
+                    continued: None,
                     verdicts: List::new(&[]),
                 });
                 self.session
@@ -200,7 +205,11 @@ impl Stage {
     fn decide(&mut self, welcome: bool) {
         if welcome {
             let id = ConnectionId::from_bytes([2; 16]);
-            assert!(self.session.welcome(id, self.now).is_some());
+            assert!(
+                self.session
+                    .welcome(id, Grant::default(), self.now)
+                    .is_some()
+            );
         } else {
             self.session.refuse(Refusal::Unauthorized, None, "");
             self.said_last_words = true;

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::json::data::{Data, Hex, Str};
+use crate::protocol::json::data::{Data, Hex};
 use crate::wire::{
-    Encoding, Encodings, Hello, List, Position, Refusal, Refused, Terms, Verdict, Welcome,
+    Continued, Encoding, Encodings, Hello, List, Position, Refusal, Refused, Terms, Verdict,
+    Welcome,
 };
 
 /// Who speaks JSON understands these.
@@ -59,22 +60,22 @@ pub(super) struct HelloText<'a> {
     resumable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     resume: Option<(Hex, u64)>,
-    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
-    positions: Vec<(Str<'a>, u64)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    positions: Vec<(u32, u64)>,
 }
 
 impl HelloText<'_> {
-    pub(super) fn positions(&self) -> Vec<Position<'_>> {
+    pub(super) fn positions(&self) -> Vec<Position> {
         self.positions
             .iter()
-            .map(|(Str(filter), accounted)| Position {
-                filter,
-                accounted: *accounted,
+            .map(|&(subscription, accounted)| Position {
+                subscription,
+                accounted,
             })
             .collect()
     }
 
-    pub(super) fn frame<'s>(&'s self, positions: List<'s, Position<'s>>) -> Hello<'s> {
+    pub(super) fn frame<'s>(&'s self, positions: List<'s, Position>) -> Hello<'s> {
         Hello {
             oldest: self.oldest,
             newest: self.newest,
@@ -95,7 +96,7 @@ impl HelloText<'_> {
 
 impl<'a> From<Hello<'a>> for HelloText<'a> {
     fn from(hello: Hello<'a>) -> Self {
-        let position = |position: Position<'a>| (Str::from(position.filter), position.accounted);
+        let position = |position: Position| (position.subscription, position.accounted);
         Self {
             oldest: hello.oldest,
             newest: hello.newest,
@@ -133,6 +134,8 @@ pub(super) struct WelcomeText {
     subscriptions_max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resume_token: Option<Hex>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continued: Option<Continued>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     verdicts: Vec<Verdict>,
 }
@@ -148,6 +151,7 @@ impl WelcomeText {
                 self.subscriptions_max,
             ),
             resume_token: self.resume_token.map(Hex::bytes),
+            continued: self.continued,
             verdicts: List::new(&self.verdicts),
         }
     }
@@ -162,6 +166,7 @@ impl From<Welcome<'_>> for WelcomeText {
             message_bytes_max: unless_max(welcome.terms.message_bytes_max),
             subscriptions_max: unless_max(welcome.terms.subscriptions_max),
             resume_token: welcome.resume_token.map(Hex::of),
+            continued: welcome.continued,
             verdicts: welcome.verdicts.iter().collect(),
         }
     }

@@ -8,7 +8,7 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::protocol::json::data::Str;
-use crate::wire::{CloseReason, Denied, Failure, FailureCode, Return};
+use crate::wire::{CloseReason, Denied, Failure, FailureCode, Outcome, Return, Verdict};
 
 /// One filter, or a list of them.
 pub(super) struct Filters<'a>(pub(super) Vec<Str<'a>>);
@@ -60,6 +60,25 @@ impl<'de> Visitor<'de> for OneOrMany {
 pub(super) enum Subscribed {
     AsAsked(bool),
     From(u32),
+}
+
+/// Where subscriptions stand in the history of their topics.
+#[derive(Serialize, Deserialize)]
+pub(super) struct PositionText {
+    pub(super) epoch: u64,
+    pub(super) offset: u64,
+    pub(super) verdict: Verdict,
+}
+
+impl PositionText {
+    pub(super) fn outcome(&self, first: u32) -> Outcome {
+        Outcome::Positioned {
+            first,
+            epoch: self.epoch,
+            offset: self.offset,
+            verdict: self.verdict,
+        }
+    }
 }
 
 /// What became of an event.

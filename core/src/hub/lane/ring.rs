@@ -1,0 +1,137 @@
+//! What was sent and may have to be sent again.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::entry::Piece;
+use crate::hub::class::Class;
+
+/// Slices that follow each other join up to this size, so that not much has to go when there is no room.
+const JOINED_BYTES_MAX: usize = 4 * 1024;
+
+/// Frames that were sent and are not confirmed, the oldest first; nothing for a client that does not want to resume.
+#[derive(Default)]
+pub(super) struct Ring {
+    bytes_max: u32,
+    frames_max: u32,
+    /// Frames sent since counting began that are not here any more: confirmed, or forgotten.
+    freed: u64,
+    /// An idle connection has none.
+    kept: Option<Box<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    pieces: VecDeque<(Piece, u32)>,
+    bytes: usize,
+    frames: u64,
+}
+
+impl Ring {
+    /// Keeps so many bytes and frames from now on.
+    pub(super) fn keep(&mut self, bytes_max: u32, frames_max: u32) {
+        (self.bytes_max, self.frames_max) = (bytes_max, frames_max);
+    }
+
+    pub(super) fn bytes_max(&self) -> usize {
+        self.bytes_max as usize
+    }
+
+    /// Takes in what was sent. What there is no room for is forgotten, the oldest first.
+    pub(super) fn push(&mut self, piece: Piece, frames: u32) {
+        if self.bytes_max == 0 {
+            return;
+        }
+        let (bytes_max, frames_max) = (self.bytes_max as usize, u64::from(self.frames_max));
+        let kept = self.kept.get_or_insert_default();
+        kept.push(piece, frames);
+        while kept.bytes > bytes_max || kept.frames > frames_max {
+            self.freed += kept.pop();
+        }
+        self.drop_if_empty();
+    }
+
+    /// Frees what is confirmed. A count within a piece frees nothing of it: lengths are looked at when that is needed.
+    pub(super) fn acknowledged(&mut self, count: u64) {
+        let Some(kept) = &mut self.kept else { return };
+        while let Some((_, frames)) = kept.pieces.front()
+            && self.freed + u64::from(*frames) <= count
+        {
+            self.freed += kept.pop();
+        }
+        self.drop_if_empty();
+    }
+
+    /// Whether everything is here that was sent after the first `to` frames.
+    pub(super) fn holds(&self, to: u64) -> bool {
+        let frames = self.kept.as_ref().map_or(0, |kept| kept.frames);
+        (self.freed..=self.freed + frames).contains(&to)
+    }
+
+    /// Takes out what was sent after the first `to` frames, the newest first, and begins to count anew.
+    pub(super) fn rewind(&mut self, to: u64, class: &Class) -> Vec<(Piece, u32)> {
+        let mut known = to - self.freed;
+        let mut kept = self.kept.take().unwrap_or_default();
+        while let Some((piece, frames)) = kept.pieces.front_mut()
+            && known > 0
+        {
+            if u64::from(*frames) <= known {
+                known -= kept.pop();
+            } else {
+                drop(piece.take_message(class));
+                *frames -= 1;
+                known -= 1;
+            }
+        }
+        self.freed = 0;
+        kept.pieces.into_iter().rev().collect()
+    }
+
+    /// Forgets everything, so that nothing can be sent again.
+    pub(super) fn clear(&mut self) {
+        self.freed += self.kept.take().map_or(0, |kept| kept.frames);
+    }
+
+    /// Counts from zero.
+    pub(super) fn restart(&mut self) {
+        self.clear();
+        self.freed = 0;
+    }
+
+    pub(super) fn pieces(&mut self) -> impl Iterator<Item = &mut Piece> {
+        let kept = self.kept.iter_mut();
+        kept.flat_map(|kept| kept.pieces.iter_mut().map(|(piece, _)| piece))
+    }
+
+    fn drop_if_empty(&mut self) {
+        self.kept.take_if(|kept| kept.pieces.is_empty());
+    }
+}
+
+impl Kept {
+    fn push(&mut self, piece: Piece, frames: u32) {
+        self.bytes += piece.len();
+        self.frames += u64::from(frames);
+        if let Piece::Shared(slice) = &piece
+            && let Some((Piece::Shared(last), count)) = self.pieces.back_mut()
+            && last.len() + slice.len() <= JOINED_BYTES_MAX
+            && last.touches(slice)
+        {
+            last.end = slice.end;
+            *count += frames;
+            return;
+        }
+        self.pieces.push_back((piece, frames));
+    }
+
+    /// Lets go of the oldest piece; says how many frames that were.
+    fn pop(&mut self) -> u64 {
+        let Some((piece, frames)) = self.pieces.pop_front() else {
+            return 0;
+        };
+        self.bytes -= piece.len();
+        self.frames -= u64::from(frames);
+        frames.into()
+    }
+}
