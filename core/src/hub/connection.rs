@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard};
 use atomic_waker::AtomicWaker;
 use futures_channel::oneshot;
 
+use super::accounts::Accounts;
 use super::class::Class;
 use super::lane::{HubStore, Offer, Rejected, Taken};
 use super::shard::Shard;
@@ -77,9 +78,9 @@ pub(crate) struct Connection {
 pub(crate) struct Live {
     pub(crate) link: Link,
     pub(crate) store: HubStore,
-    /// Numbers of the subscriptions that may be offered events, in order. The registry knows of them too, but
-    /// not at the same instant: this is what counts.
-    pub(crate) subscriptions: Vec<u32>,
+    pub(crate) accounts: Accounts,
+    /// Subscriptions that get events of the past.
+    pub(crate) replaying: u32,
     waiters: Vec<(u32, Waiter)>,
     calls_max: usize,
     /// Nothing is offered any more: it has left the registry.
@@ -91,7 +92,8 @@ impl Live {
         Self {
             link,
             store,
-            subscriptions: Vec::new(),
+            accounts: Accounts::default(),
+            replaying: 0,
             waiters: Vec::new(),
             calls_max: calls_max as usize,
             left: false,
@@ -221,7 +223,7 @@ impl Connection {
         let Some(live) = guard.as_mut().filter(|live| live.takes_events()) else {
             return Some(Taken::default());
         };
-        if subscription != 0 && live.subscriptions.binary_search(&subscription).is_err() {
+        if !live.accounts.offer(subscription, offer.ends.len() as u64) {
             return None;
         }
         let taken = live.store.lane.offer(offer, subscription, policy, tight);

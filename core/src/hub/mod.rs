@@ -3,6 +3,7 @@
 //! A [`Hub`] is a cheap handle. [`Hub::serve`] and [`Hub::attach`] give futures that do the work; everything else may be
 //! called from any thread at any time.
 
+mod accounts;
 mod admission;
 mod audiences;
 mod builder;

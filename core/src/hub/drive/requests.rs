@@ -147,15 +147,14 @@ impl Drive {
         });
         // In one step: what is offered from here on stands behind the acknowledgement.
         self.live(|live| {
-            live.subscriptions.extend(numbers);
-            live.subscriptions.sort_unstable();
+            live.accounts.open(numbers, false);
             live.store.lane.push_answer(&frame);
         });
     }
 
     /// The numbers of new subscriptions: those that the peer wants, or those behind all that it has.
     fn numbers(&self, subscribe: &Subscribe<'_>) -> Result<Range<u32>, Denied> {
-        let last = |live: &mut Live| live.subscriptions.last().copied();
+        let last = |live: &mut Live| live.accounts.numbers().last();
         let first = match subscribe.first {
             0 => self.live(last).flatten().unwrap_or(0).checked_add(1),
             first => Some(first),
@@ -226,7 +225,7 @@ impl Drive {
                 .is_some_and(|offset| offset < count)
         };
         let mine = |live: &mut Live| {
-            let numbers = live.subscriptions.iter().copied().filter(ended);
+            let numbers = live.accounts.numbers().filter(ended);
             numbers.collect()
         };
         let numbers: Vec<_> = self.live(mine).unwrap_or_default();
@@ -236,7 +235,7 @@ impl Drive {
         }
         // In one step: nothing of them stands behind the acknowledgement.
         self.live(|live| {
-            live.subscriptions.retain(|number| !ended(number));
+            live.accounts.retain(|number| !ended(&number));
             live.store.lane.push_answer(&Frame::Ack(Ack {
                 receipt,
                 outcome: Outcome::Unsubscribed,
