@@ -17,6 +17,7 @@ use crate::transport::{
 use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Refusal, Terms};
 
 mod goodbye;
+mod nowhere;
 
 /// What is read of a peer in one turn when nobody counts.
 const READS_PER_TURN: usize = 64;
@@ -321,6 +322,13 @@ impl Link {
     pub(crate) fn turn_away(&mut self, reason: Refusal) {
         self.session.refuse(reason, None, "");
         self.tell();
+    }
+
+    /// Lets go of the transport of a session that is over and may go on in another link.
+    pub(crate) fn let_go(&mut self) {
+        let runtime = self.transport.runtime().clone();
+        self.transport = Guarded::within_session(Box::new(nowhere::Nowhere), runtime);
+        self.deaf = true;
     }
 
     /// Lets the transport know what to say at the end, once.

@@ -233,7 +233,7 @@ impl Engine {
 /// What is wrong, and how long to stay away at least.
 fn after(ending: Ending) -> Result<(Outage, Duration), ClientEnd> {
     match ending {
-        Ending::Lost => Ok((Outage::Broken, Duration::ZERO)),
+        Ending::Lost | Ending::Resumed => Ok((Outage::Broken, Duration::ZERO)),
         Ending::Refused(reason) => Ok((Outage::Refused(reason), Duration::ZERO)),
         Ending::ByPeer(Close { reason, verdict }) => {
             let at_least = at_least(verdict).ok_or(ClientEnd::ClosedByHub(reason))?;

@@ -86,6 +86,14 @@ impl Accounts {
         }
     }
 
+    /// The same of all, the lowest number first.
+    pub(crate) fn offered_all(&self) -> Vec<(u32, u64)> {
+        let entries = self.entries.iter();
+        core::iter::once((0, self.direct))
+            .chain(entries.map(|account| (account.number, account.offered)))
+            .collect()
+    }
+
     fn get(&mut self, number: u32) -> Option<&mut Account> {
         let index = self.find(number).ok()?;
         Some(&mut self.entries[index])

@@ -18,6 +18,8 @@ use crate::wire::Refusal;
 pub struct Ask {
     /// The name that its connection will have.
     pub connection: ConnectionId,
+    /// The connection that it wants to resume, if that is still known: it will have that one's name, if it is let in as the same user.
+    pub resumes: Option<ConnectionId>,
     /// What it shows to be let in: in its hello, or in the [request](Self::upgrade) that its transport began with.
     pub token: Option<Bytes>,
     /// The kind of its transport, as in a URL: `tcp`.

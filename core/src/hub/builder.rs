@@ -13,6 +13,7 @@ use super::admission::{Admission, Ask, Gone, Refuse};
 use super::audiences::Audiences;
 use super::class::{Classes, PROTOCOLS_MAX};
 use super::counters::Sums;
+use super::resume::Tokens;
 use super::rules::{Rule, Rules};
 use super::segment::Budget;
 use super::{Caller, Hub, Shared};
@@ -205,6 +206,8 @@ impl HubBuilder {
             counters: Sums::default(),
             numbers: AtomicU64::new(0),
             handshakes: AtomicU64::new(0),
+            detached: AtomicU64::new(0),
+            tokens: Tokens::new(Seed(seed)),
             tasks: Mutex::default(),
             cutting: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -3,6 +3,7 @@
 //! Whoever has something for the peer offers it here and marks the connection *dirty*; the pump of its shard,
 //! or its own task when it has none, writes. Nobody holds the lock of one connection while taking another's.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use alloc::vec::Vec;
@@ -16,16 +17,17 @@ use futures_channel::oneshot;
 use super::accounts::Accounts;
 use super::class::Class;
 use super::lane::{HubStore, Offer, Rejected, Taken};
+use super::resume::{Arrival, Claim, NotResumed, Token};
 use super::shard::Shard;
 use crate::answers::CallFailure;
 use crate::id::ConnectionId;
 use crate::link::{Link, Traffic};
 use crate::policy::Policy;
-use crate::session::CallSlot;
+use crate::session::{CallSlot, Ending};
 use crate::sync::lock;
 use crate::time::Instant;
 use crate::transport::Info;
-use crate::wire::{Call, Close, Encoding, Frame, Return};
+use crate::wire::{Call, Close, CloseReason, Encoding, Frame, Return};
 
 /// An answer of the peer: its payload, or why there is none.
 pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
@@ -70,6 +72,10 @@ pub(crate) struct Connection {
     blocked: AtomicBool,
     /// Which bytes it gets; decided before it comes into the registry.
     class: AtomicU8,
+    /// A client has returned to it.
+    arrived: AtomicBool,
+    /// Its client is away and may return.
+    away: AtomicBool,
     /// The earliest instant for which its shard will wake it, in microseconds.
     pub(crate) scheduled: AtomicU64,
 }
@@ -85,6 +91,14 @@ pub(crate) struct Live {
     calls_max: usize,
     /// Nothing is offered any more: it has left the registry.
     pub(crate) left: bool,
+    /// For a client that may return.
+    pub(crate) claim: Option<Claim>,
+    /// The client has said something since the last welcome.
+    pub(crate) heard: bool,
+    /// A client that has returned.
+    pub(crate) arrival: Option<Box<Arrival>>,
+    /// Its client is away, and not welcome any more.
+    pub(crate) dismissed: Option<Box<Ending>>,
 }
 
 impl Live {
@@ -97,11 +111,46 @@ impl Live {
             waiters: Vec::new(),
             calls_max: calls_max as usize,
             left: false,
+            claim: None,
+            heard: false,
+            arrival: None,
+            dismissed: None,
         }
     }
 
     fn takes_events(&self) -> bool {
-        !self.left && self.link.session.is_ready()
+        !self.left && (self.link.session.is_ready() || self.goes_on())
+    }
+
+    /// Takes note that the client has said something; the token that is used up by that.
+    pub(crate) fn hear(&mut self) -> Option<Token> {
+        if self.heard || !self.link.session.is_ready() {
+            return None;
+        }
+        self.heard = true;
+        self.claim.as_mut()?.prove()
+    }
+
+    /// Ends the session; one that is lost already does not wait for its client any longer.
+    fn close(&mut self, close: Close, flush: bool, now: Instant) {
+        match self.goes_on() {
+            true => self.dismissed = Some(Box::new(Ending::ByUs(close))),
+            false => self.link.session.close(close, flush, now),
+        }
+    }
+
+    /// There was no room for something that may not be dropped.
+    fn overflow(&mut self, reason: CloseReason, now: Instant) {
+        if self.link.session.is_ready() {
+            let verdict = Return::Now;
+            let close = Close { reason, verdict };
+            self.link.session.close(close, false, now);
+        }
+        // Nothing of it leaves any more, and somebody may need the memory.
+        match self.claim {
+            Some(_) => self.store.lane.tear(),
+            None => self.store.lane.clear(),
+        }
     }
 
     /// Whoever waits for this answer. Tell it without the lock: it may act at once.
@@ -174,6 +223,8 @@ impl Connection {
             dirty: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             class: AtomicU8::new(0),
+            arrived: AtomicBool::new(false),
+            away: AtomicBool::new(false),
             scheduled: AtomicU64::new(u64::MAX),
         }
     }
@@ -228,13 +279,7 @@ impl Connection {
         }
         let taken = live.store.lane.offer(offer, subscription, policy, tight);
         if let Some(reason) = taken.overflow {
-            let close = Close {
-                reason,
-                verdict: Return::Now,
-            };
-            live.link.session.close(close, false, now);
-            // Nothing of it leaves any more, and somebody may need the memory.
-            live.store.lane.clear();
+            live.overflow(reason, now);
         }
         drop(guard);
         match taken.overflow {
@@ -277,9 +322,56 @@ impl Connection {
     /// Says goodbye to the peer, after what waits for it; its task does the rest.
     pub(crate) fn close(&self, close: Close, now: Instant) {
         if let Some(live) = self.live().as_mut() {
-            live.link.session.close(close, true, now);
+            live.close(close, true, now);
         }
         self.wake_task();
+    }
+
+    /// Ends the connection of a client that has returned with a wrong count.
+    pub(crate) fn miscounted(&self, now: Instant) {
+        let close = Close {
+            reason: CloseReason::Count,
+            verdict: Return::Now,
+        };
+        if let Some(live) = self.live().as_mut() {
+            live.close(close, false, now);
+        }
+        self.wake_task();
+    }
+
+    /// Takes in a client that has returned; its task goes on with it.
+    pub(crate) fn arrive(&self, arrival: Arrival) -> Result<(), NotResumed> {
+        let mut guard = self.live();
+        let older = match guard.as_mut() {
+            Some(live) => live.arrive(arrival)?,
+            None => return Err(NotResumed::Unknown(arrival.live)),
+        };
+        self.arrived.store(true, Ordering::Release);
+        drop(guard);
+        drop(older);
+        self.wake_task();
+        Ok(())
+    }
+
+    /// Whether a client has returned since this was last asked.
+    pub(crate) fn take_arrived(&self) -> bool {
+        self.arrived.load(Ordering::Acquire) && self.arrived.swap(false, Ordering::AcqRel)
+    }
+
+    /// Whether its client is away and may return.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Acquire)
+    }
+
+    /// Takes note whether its client is away; false when that was known.
+    pub(crate) fn set_away(&self, away: bool) -> bool {
+        self.away.swap(away, Ordering::AcqRel) != away
+    }
+
+    /// Lets whoever writes for this connection begin with a new transport.
+    pub(crate) fn write_anew(self: &Arc<Self>) {
+        self.blocked.store(false, Ordering::Release);
+        self.mark_dirty();
     }
 
     /// Ends the connection now, as far as the peer has got.
@@ -292,7 +384,7 @@ impl Connection {
 
     /// Something waits in the lane: whoever writes for this connection has to have a turn.
     pub(crate) fn has_output(self: &Arc<Self>) {
-        if !self.blocked.load(Ordering::Acquire) {
+        if !self.blocked.load(Ordering::Acquire) && !self.is_away() {
             self.mark_dirty();
         }
     }

@@ -20,6 +20,8 @@ use crate::wire::{CloseReason, Refusal};
 pub struct Counters {
     /// Connections whose handshake is done, now.
     pub connections: u64,
+    /// Those of them whose client is away and may return, now.
+    pub detached: u64,
     /// Connections whose handshake is not done, now.
     pub handshakes: u64,
     /// Users with a connection, now.
@@ -30,6 +32,8 @@ pub struct Counters {
     pub subscriptions: u64,
     /// Connections that were let in.
     pub connected: u64,
+    /// Times that a client has returned to its connection.
+    pub resumed: u64,
     /// Connections that were let in and are gone, by reason.
     pub disconnected: BTreeMap<String, u64>,
     /// Connections that were not let in, by reason.
@@ -58,6 +62,7 @@ pub struct Counters {
 #[derive(Default)]
 pub(crate) struct Sums {
     connected: AtomicU64,
+    resumed: AtomicU64,
     queued: AtomicU64,
     dropped: [AtomicU64; 4],
     ended: Mutex<Ended>,
@@ -73,6 +78,10 @@ struct Ended {
 impl Sums {
     pub(crate) fn connected(&self) {
         self.connected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn resumed(&self) {
+        self.resumed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn delivered(&self, events: u32) {
@@ -114,6 +123,7 @@ impl Sums {
             .map(|(policy, name)| (name, self.dropped[policy as usize].load(Ordering::Relaxed)));
         Counters {
             connected: self.connected.load(Ordering::Relaxed),
+            resumed: self.resumed.load(Ordering::Relaxed),
             disconnected: ended.disconnected.clone(),
             refused: ended.refused.clone(),
             frames_in: traffic.frames_in,
@@ -145,6 +155,7 @@ pub(crate) fn add(sum: &mut Traffic, more: Traffic) {
 pub(crate) fn ending_name(ending: Ending) -> &'static str {
     match ending {
         Ending::Lost => "lost",
+        Ending::Resumed => "resumed",
         Ending::ByPeer(_) => "peer-closed",
         Ending::Refused(refusal) => refusal_name(refusal),
         Ending::ByUs(close) => match close.reason {

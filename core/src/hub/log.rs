@@ -11,6 +11,20 @@ pub(crate) fn connected(connection: &Connection) {
     let _ = connection;
 }
 
+/// A connection is lost, and its client may return.
+pub(crate) fn detached(connection: &Connection, ending: Ending) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(connection = %connection.id, why = ending_name(ending), "detached");
+    let _ = (connection, ending);
+}
+
+/// A client has returned to its connection.
+pub(crate) fn resumed(connection: &Connection, whole: bool) {
+    #[cfg(feature = "tracing")]
+    tracing::debug!(connection = %connection.id, whole, "resumed");
+    let _ = (connection, whole);
+}
+
 /// A connection is gone, or was not let in.
 pub(crate) fn ended(connection: &Connection, ending: Ending, was_in: bool) {
     let (why, what) = (

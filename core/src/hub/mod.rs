@@ -18,6 +18,7 @@ mod log;
 mod recipients;
 mod remote;
 mod remote_call;
+mod resume;
 mod rules;
 mod segment;
 mod serve;
@@ -39,7 +40,7 @@ pub use self::admission::{Admission, Ask, Gone, Refuse};
 pub use self::builder::HubBuilder;
 pub use self::counters::Counters;
 pub use self::recipients::Recipients;
-pub use self::remote::{Caller, MembershipError, Remote};
+pub use self::remote::{Caller, MembershipError, Presence, Remote};
 pub use self::remote_call::{RemoteCall, RemoteCallError};
 pub use self::rules::{Peer, Rule};
 pub use self::shutdown::{Shutdown, ShutdownReport};
@@ -53,6 +54,7 @@ use self::connection::{Connection, Live};
 use self::counters::Sums;
 use self::drive::Drive;
 use self::lane::{HubLane, HubStore};
+use self::resume::Tokens;
 use self::rules::Rules;
 use self::segment::Budget;
 use self::shard::Shard;
@@ -111,6 +113,9 @@ pub(crate) struct Shared {
     counters: Sums,
     numbers: AtomicU64,
     handshakes: AtomicU64,
+    /// Connections whose client is away.
+    detached: AtomicU64,
+    tokens: Tokens,
     /// Connections with a task, by number.
     tasks: Mutex<BTreeMap<u64, Weak<Connection>>>,
     cutting: AtomicBool,
@@ -249,7 +254,7 @@ impl Hub {
 
     // ── questions ──
 
-    /// The connections that are here now.
+    /// The connections that are here now, those among them whose client is away and may return.
     pub fn connections(&self) -> Vec<ConnectionId> {
         read(&self.shared.registry)
             .iter()
@@ -295,6 +300,7 @@ impl Hub {
             users: registry.users_len() as u64,
             groups: registry.groups_len() as u64,
             subscriptions: registry.subscriptions_len() as u64,
+            detached: shared.detached.load(Ordering::Relaxed),
             handshakes: shared.handshakes.load(Ordering::Relaxed),
             waiting_frames: frames,
             waiting_bytes: bytes,
@@ -344,12 +350,30 @@ impl Shared {
 
     /// Why no further connection is let in, if none is.
     fn has_no_place(&self) -> Option<Refuse> {
-        let full = read(&self.registry).len() >= self.limits.connections_max as usize;
+        let full = self.is_full(&read(&self.registry));
         let reason = match self.is_stopping() {
             true => Some(Refusal::Shutdown),
             false => full.then_some(Refusal::Full),
         };
         reason.map(|reason| Refuse::new(reason, Some(self.return_after())))
+    }
+
+    /// Whether as many clients are here as may be; those who are away have bounds of their own.
+    fn is_full(&self, registry: &Registry<Arc<Connection>>) -> bool {
+        let away = self.detached.load(Ordering::Relaxed) as usize;
+        registry.len().saturating_sub(away) >= self.limits.connections_max as usize
+    }
+
+    /// Whether one more connection may wait for its client: as many as there may be clients.
+    fn has_room_away(&self) -> bool {
+        self.detached.load(Ordering::Relaxed) < self.limits.connections_max.into()
+    }
+
+    /// What a client has to show when it returns.
+    fn token(&self) -> [u8; 16] {
+        let mut token = [0; 16];
+        self.runtime.random(&mut token);
+        token
     }
 
     /// The topic that a peer means, within this hub's limits.

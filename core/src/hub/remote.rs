@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::accounts::Accounts;
 use super::connection::Connection;
 use super::remote_call::RemoteCall;
 use super::{Hub, PublishError};
@@ -20,6 +21,18 @@ use crate::wire::{Close, CloseReason, Encoding, Return};
 pub struct Remote {
     pub(super) hub: Hub,
     id: ConnectionId,
+}
+
+/// Whether the client of a connection is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there.
+    Connected,
+    /// It was lost without a goodbye, and may return within [`Limits::resume`](crate::Limits::resume). The connection is still in
+    /// its groups and has its subscriptions; what is sent to it waits.
+    Detached,
+    /// It will not return to this connection.
+    Gone,
 }
 
 /// Why a connection could not be put into a group.
@@ -53,9 +66,32 @@ impl Remote {
         self.id
     }
 
-    /// Whether it is still there.
+    /// Whether its client is there now.
     pub fn is_connected(&self) -> bool {
-        self.hub.find(self.id).is_some()
+        self.presence() == Presence::Connected
+    }
+
+    /// Whether its client is there, away, or gone.
+    pub fn presence(&self) -> Presence {
+        match self.hub.find(self.id) {
+            None => Presence::Gone,
+            Some(connection) if connection.is_away() => Presence::Detached,
+            Some(_) => Presence::Connected,
+        }
+    }
+
+    /// How many events each of its subscriptions was offered so far, by number, whatever became of them; zero stands for what was
+    /// sent straight to it. Empty when it is gone.
+    ///
+    /// While nothing is under way, a client of this library has accounted for as many: see
+    /// [`Subscription::accounted`](crate::client::Subscription::accounted).
+    pub fn offered(&self) -> Vec<(u32, u64)> {
+        let Some(connection) = self.hub.find(self.id) else {
+            return Vec::new();
+        };
+        let guard = connection.live();
+        let accounts = guard.as_ref().map(|live| &live.accounts);
+        accounts.map(Accounts::offered_all).unwrap_or_default()
     }
 
     /// On whose behalf it is here, if it has a user and is still there.

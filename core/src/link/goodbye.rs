@@ -29,7 +29,7 @@ pub(super) fn goodbye(ending: Option<Ending>) -> Goodbye {
     let (code, reason) = match ending {
         Some(Ending::ByUs(Close { reason, .. })) => (of_close(reason), reason.to_string()),
         Some(Ending::Refused(refusal)) => (of_refusal(refusal), describe(refusal).into()),
-        Some(Ending::ByPeer(_) | Ending::Lost) | None => (NORMAL, String::new()),
+        Some(Ending::ByPeer(_) | Ending::Lost | Ending::Resumed) | None => (NORMAL, String::new()),
     };
     Goodbye { code, reason }
 }

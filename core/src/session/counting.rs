@@ -54,6 +54,10 @@ impl Counting {
         sound
     }
 
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     pub(super) fn sent(&self) -> u64 {
         self.sent
     }

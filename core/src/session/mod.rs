@@ -208,6 +208,8 @@ pub enum Ending {
     Refused(Refusal),
     /// The connection broke without a word.
     Lost,
+    /// It did not end: its client has returned to the connection that it resumes, which has its transport now.
+    Resumed,
 }
 
 impl Session {
@@ -278,6 +280,11 @@ impl Session {
     /// Data frames handed to the transport so far.
     pub fn sent(&self) -> u64 {
         self.counting.sent()
+    }
+
+    /// Data frames that the peer has, as it said last.
+    pub fn acknowledged(&self) -> u64 {
+        self.counting.acknowledged()
     }
 
     /// Data frames that have arrived so far.

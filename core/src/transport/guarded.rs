@@ -103,6 +103,10 @@ impl<T: Transport> Guarded<T> {
         }
     }
 
+    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
+        &self.runtime
+    }
+
     /// Ready when the transport's own handshake has taken too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Opening::Watched { since, timer } = &mut self.opening else {

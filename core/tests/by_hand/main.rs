@@ -17,6 +17,7 @@ mod peer;
 mod race;
 mod raw;
 mod requests;
+mod resume;
 mod storms;
 mod time;
 mod upgrades;

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker};
 
 use lapwing::transport::{Incoming, Message, Outgoing, Transport, TransportError};
 use lapwing::wire::{
-    self, Ack, Call, CloseReason, Denied, Encodings, Event, Frame, Hello, Lagged, List, Name,
-    Outcome, Payload, Ping, Publish, Refused, Reply, Start, Subscribe, Terms,
+    self, Ack, Call, CloseReason, Continued, Denied, Encodings, Event, Frame, Hello, Lagged, List,
+    Name, Outcome, Payload, Ping, Publish, Refused, Reply, Start, Subscribe, Terms, Verdict,
 };
 use lapwing::{ConnectionId, Policy};
 
@@ -28,6 +28,15 @@ pub(crate) struct Peer {
     receipt: u32,
     /// The hub's last words below the protocol, where there are such.
     goodbye: Option<u16>,
+}
+
+/// What a welcome says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Entered {
+    pub(crate) connection: ConnectionId,
+    pub(crate) token: Option<[u8; 16]>,
+    pub(crate) continued: Option<Continued>,
+    pub(crate) verdicts: Vec<Verdict>,
 }
 
 /// A message of the hub; [`frame`](Self::frame) says what it means.
@@ -196,6 +205,21 @@ impl Peer {
         welcome.connection
     }
 
+    /// Says hello, in whatever way, and is let in.
+    pub(crate) async fn enter(&mut self, hello: &Hello<'_>) -> Entered {
+        self.say(&Frame::Hello(*hello)).await;
+        let heard = self.hear().await;
+        let Frame::Welcome(welcome) = heard.frame() else {
+            panic!("{:?}", heard.frame());
+        };
+        Entered {
+            connection: welcome.connection,
+            token: welcome.resume_token,
+            continued: welcome.continued,
+            verdicts: welcome.verdicts.iter().collect(),
+        }
+    }
+
     pub(crate) async fn outcome(&mut self) -> Outcome {
         let wanted = self.receipt;
         self.until(|frame| match frame {
@@ -304,6 +328,7 @@ pub(crate) fn code_of_refusal(refusal: wire::Refusal) -> u16 {
         R::Unauthorized | R::Late | R::Promise { .. } => 1008,
         R::MessageTooLarge { .. } => 1009,
         R::Full => 1013,
+        R::Count => 1002,
         other => panic!("{other:?} has no row"),
     }
 }

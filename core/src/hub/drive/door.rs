@@ -1,5 +1,6 @@
 //! Letting a client in, or not.
 
+use alloc::boxed::Box;
 use core::task::{Context, Poll, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,9 +9,10 @@ use bytes::Bytes;
 use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
 use crate::hub::log;
+use crate::hub::resume::{Claim, Resume};
 use crate::registry::Key;
 use crate::session::{Grant, Input};
-use crate::sync::write;
+use crate::sync::{read, write};
 use crate::time::Instant;
 use crate::wire::{Frame, Hello, Refusal};
 
@@ -44,10 +46,18 @@ impl Drive {
         if let Some(refuse) = self.shared().has_no_place() {
             return self.refuse(&refuse);
         }
+        if let Err(refuse) = self.remember(&hello) {
+            return self.refuse(&refuse);
+        }
         let upgrade = self.upgrade.take();
+        let resumes = self.resume.as_ref().and_then(|resume| {
+            let key = self.shared().tokens.find(&resume.token)?;
+            read(&self.shared().registry).id(key)
+        });
         let token = hello.token.map(Bytes::copy_from_slice);
         let ask = Ask {
             connection: self.connection.id,
+            resumes,
             token: token.or_else(|| upgrade.as_ref()?.token()),
             transport: self.connection.info.name,
             peer: self.connection.info.peer.clone(),
@@ -81,26 +91,60 @@ impl Drive {
         {
             return;
         }
-        match decision.and_then(|admission| self.enter(admission)) {
+        let entered = decision.and_then(|admission| match self.hand_over(&admission, now)? {
+            true => Ok(None),
+            false => self.enter(admission).map(Some),
+        });
+        match entered {
             Err(refuse) => self.refuse(&refuse),
-            Ok(key) => {
-                self.key = Some(key);
-                self.shared().counters.connected();
-                self.shared().settle();
-                log::connected(&self.connection);
-                self.live(|live| {
-                    let max = live.link.session.peer().message_bytes_max;
-                    live.store.lane.set_message_bytes_max(max);
-                    if let Some(welcome) =
-                        live.link
-                            .session
-                            .welcome(self.connection.id, Grant::default(), now)
-                    {
-                        live.link.send_first(&Frame::Welcome(welcome));
-                    }
-                });
-            }
+            Ok(Some(key)) => self.welcome(key, now),
+            Ok(None) => {}
         }
+    }
+
+    fn welcome(&mut self, key: Key, now: Instant) {
+        let shared = self.hub.shared.clone();
+        self.key = Some(key);
+        shared.counters.connected();
+        shared.settle();
+        log::connected(&self.connection);
+        let token = (self.resumable && shared.limits.resume.is_some()).then(|| shared.token());
+        if let Some(token) = token {
+            shared.tokens.insert(token, key);
+        }
+        self.live(|live| {
+            let lane = &mut live.store.lane;
+            lane.set_message_bytes_max(live.link.session.peer().message_bytes_max);
+            if token.is_some() {
+                lane.keep_sent(shared.limits.resume_bytes_max);
+            }
+            live.claim = token.map(Claim::new);
+            let grant = Grant {
+                resume_token: token,
+                ..Grant::default()
+            };
+            if let Some(welcome) = live.link.session.welcome(self.connection.id, grant, now) {
+                live.link.send_first(&Frame::Welcome(welcome));
+            }
+        });
+    }
+
+    /// Keeps what the client wants of resuming until it is let in.
+    fn remember(&mut self, hello: &Hello<'_>) -> Result<(), Refuse> {
+        self.resumable = hello.resumable;
+        let Some((token, received)) = hello.resume else {
+            return Ok(());
+        };
+        let max = self.shared().limits.subscriptions_max as usize + 1;
+        if hello.positions.len() > max {
+            return Err(Refuse::new(Refusal::Malformed, None));
+        }
+        self.resume = Some(Box::new(Resume {
+            token,
+            received,
+            positions: hello.positions.iter().collect(),
+        }));
+        Ok(())
     }
 
     fn refuse(&self, refuse: &Refuse) {
@@ -124,7 +168,7 @@ impl Drive {
             return Err(refuse(Refusal::Shutdown));
         }
         let mut registry = write(&shared.registry);
-        if registry.len() >= shared.limits.connections_max as usize {
+        if shared.is_full(&registry) {
             return Err(refuse(Refusal::Full));
         }
         let inserted = registry.insert(self.connection.id, user.clone(), self.connection.clone());

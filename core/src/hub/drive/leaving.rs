@@ -1,5 +1,6 @@
 //! The end of a connection: out of the hub, last words, and nothing left over.
 
+use alloc::vec::Vec;
 use core::task::{Context, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,6 +8,7 @@ use super::{Drive, Stage};
 use crate::answers::Answers;
 use crate::hub::admission::Gone;
 use crate::hub::log;
+use crate::hub::resume::Claim;
 use crate::session::Ending;
 use crate::sync::write;
 use crate::time::Instant;
@@ -21,11 +23,16 @@ impl Drive {
             let undelivered = live.store.lane.frames() as u64;
             live.store.lane.clear();
             let parted = live.link.session.has_parted();
-            (parted, undelivered, live.take_waiters())
+            let tokens: Vec<_> = live.claim.iter().flat_map(Claim::tokens).collect();
+            live.claim = None;
+            let waiting = (live.take_waiters(), live.arrival.take());
+            (parted, undelivered, tokens, waiting)
         });
-        let (parted, undelivered, waiters) = left.unwrap_or_default();
-        drop(waiters);
+        let (parted, undelivered, tokens, waiting) = left.unwrap_or_default();
+        drop(waiting);
         let shared = self.hub.shared.clone();
+        shared.tokens.remove(tokens);
+        self.come_back();
         log::ended(&self.connection, ending, self.key.is_some());
         let Some(key) = self.key.take() else {
             shared.settle();

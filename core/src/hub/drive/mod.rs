@@ -4,6 +4,7 @@ mod calls;
 mod door;
 mod leaving;
 mod requests;
+mod returning;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -18,6 +19,7 @@ use bytes::BytesMut;
 use super::admission::{Admission, Refuse};
 use super::connection::{Connection, Live, PeerCallError};
 use super::dispatch::Run;
+use super::resume::Resume;
 use super::{Hub, Shared};
 use crate::answers::Answers;
 use crate::id::UserId;
@@ -48,6 +50,12 @@ pub(crate) struct Drive {
     user: Option<UserId>,
     /// Names to which the peer has given numbers.
     aliases: Vec<(u16, String)>,
+    /// The client would like to resume later.
+    resumable: bool,
+    /// What it said of the session that it wants to resume, until it is let in.
+    resume: Option<Box<Resume>>,
+    /// The client has gone on with another connection, which has its transport now.
+    moved: bool,
     /// The peer was not read when it last could have been: its silence says nothing.
     unheard: bool,
 }
@@ -55,7 +63,17 @@ pub(crate) struct Drive {
 #[derive(Clone, Copy)]
 enum Stage {
     Running,
-    Goodbye { ending: Ending, until: Instant },
+    /// The peer may take its time for last words; its client may return until `away`, if at all.
+    Goodbye {
+        ending: Ending,
+        until: Instant,
+        away: Option<Instant>,
+    },
+    /// The client may return.
+    Away {
+        ending: Ending,
+        until: Instant,
+    },
     Done,
 }
 
@@ -105,6 +123,9 @@ impl Drive {
             key: None,
             user: None,
             aliases: Vec::new(),
+            resumable: false,
+            resume: None,
+            moved: false,
             unheard: false,
         }
     }
@@ -177,11 +198,15 @@ impl Drive {
             frames -= 1;
             bytes = bytes.saturating_sub(message.bytes.len());
             scratch.clear();
-            let input = self.live(|live| {
-                live.link
-                    .handle(&message, &mut scratch, &mut live.store, now)
+            let handled = self.live(|live| {
+                let input = live
+                    .link
+                    .handle(&message, &mut scratch, &mut live.store, now);
+                (input, live.hear())
             });
-            self.act(input.unwrap_or(Input::Nothing), &mut run, now);
+            let (input, used_up) = handled.unwrap_or((Input::Nothing, None));
+            hub.tokens.remove(used_up);
+            self.act(input, &mut run, now);
         }
         Reading::Paused
     }
@@ -236,8 +261,10 @@ impl Drive {
 
     /// When this task wants a turn although nothing has happened.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        if let Stage::Goodbye { until, .. } = self.stage {
-            return Some(until);
+        if let Stage::Goodbye { until, .. } | Stage::Away { until, .. } = self.stage {
+            let calls = self.live(|live| live.link.session.calls_timeout());
+            let others = [calls.flatten(), self.answers.deadline()];
+            return others.into_iter().flatten().chain([until]).min();
         }
         let session = |live: &mut Live| {
             [
@@ -279,8 +306,12 @@ impl Future for Drive {
         this.connection.register(cx.waker());
         loop {
             let now = this.shared().runtime.now();
+            if this.connection.take_arrived() {
+                this.take_arrival(now);
+            }
             match this.stage {
                 Stage::Running => match this.turn(now, cx) {
+                    _ if this.moved => return Poll::Ready(this.move_out()),
                     Turn::Waiting if this.schedule(now, cx) => {}
                     Turn::Waiting => return Poll::Pending,
                     Turn::Again => {
@@ -288,21 +319,51 @@ impl Future for Drive {
                         return Poll::Pending;
                     }
                     Turn::Ended(ending) => {
-                        this.leave(ending);
+                        let away = this.go_away(ending, now);
+                        if away.is_none() {
+                            this.leave(ending);
+                        }
                         let begun = this.live(|live| live.link.session.closing_until());
                         let until = begun
                             .flatten()
                             .unwrap_or(now + this.shared().limits.closing);
-                        this.stage = Stage::Goodbye { ending, until };
+                        this.stage = Stage::Goodbye {
+                            ending,
+                            until,
+                            away,
+                        };
                     }
                 },
-                Stage::Goodbye { ending, until } => {
-                    if this.goodbye(now, until, cx).is_ready() {
+                Stage::Goodbye {
+                    ending,
+                    until,
+                    away,
+                } => {
+                    let again = away.is_some() && this.answer_nobody(now, cx);
+                    match (this.goodbye(now, until, cx).is_ready(), away) {
+                        (true, None) => {
+                            this.bury();
+                            return Poll::Ready(ending);
+                        }
+                        (true, Some(until)) => {
+                            this.live(|live| live.link.let_go());
+                            this.stage = Stage::Away { ending, until };
+                        }
+                        (false, _) if again || !this.schedule(now, cx) => {
+                            return this.rest(again, cx);
+                        }
+                        (false, _) => {}
+                    }
+                }
+                Stage::Away { ending, until } => {
+                    if let Some(ending) = this.given_up(ending, until, now) {
+                        this.leave(ending);
                         this.bury();
                         return Poll::Ready(ending);
                     }
-                    if !this.schedule(now, cx) {
-                        return Poll::Pending;
+                    let again = this.answer_nobody(now, cx);
+                    if again || !this.schedule(now, cx) {
+                        return this.rest(again, cx);
                     }
                 }
                 Stage::Done => panic!("polled after it was ready"),
@@ -315,7 +376,9 @@ impl Drop for Drive {
     /// A connection whose future is dropped ends without a word, for its peer and for the hub.
     fn drop(&mut self) {
         match self.stage {
-            Stage::Running => self.leave(Ending::Lost),
+            Stage::Running | Stage::Away { .. } | Stage::Goodbye { away: Some(_), .. } => {
+                self.leave(Ending::Lost);
+            }
             Stage::Goodbye { .. } => {}
             Stage::Done => return,
         }

@@ -100,7 +100,7 @@ impl Drive {
     }
 
     /// The peer as rules see it.
-    fn peer(&self) -> Peer<'_> {
+    pub(super) fn peer(&self) -> Peer<'_> {
         Peer {
             connection: self.connection.id,
             user: self.user.as_ref(),
@@ -243,7 +243,7 @@ impl Drive {
         });
     }
 
-    fn strike(&self, key: Key, numbers: &[u32]) {
+    pub(super) fn strike(&self, key: Key, numbers: &[u32]) {
         let mut registry = write(&self.shared().registry);
         for number in numbers {
             registry.unsubscribe(key, *number);

@@ -1,0 +1,301 @@
+//! A client that is away, and its return.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+use core::task::{Context, Poll};
+use core::time::Duration;
+
+use super::{Drive, Stage};
+use crate::answers::Answers;
+use crate::hub::admission::{Admission, Refuse};
+use crate::hub::connection::{Connection, Live};
+use crate::hub::log;
+use crate::hub::resume::{Arrival, Before, Claim, NotResumed, Resume};
+use crate::link::Link;
+use crate::registry::Key;
+use crate::session::{Ending, Grant, Lane};
+use crate::sync::{read, write};
+use crate::time::Instant;
+use crate::topic::TopicFilter;
+use crate::wire::{Continued, Denied, Frame, List, Position, Refusal, Verdict};
+
+/// The task of the new transport: it ends when the connection has it.
+impl Drive {
+    /// Hands the client over to the connection that it wants to resume; false when it may not, or wants none.
+    pub(super) fn hand_over(
+        &mut self,
+        admission: &Admission,
+        now: Instant,
+    ) -> Result<bool, Refuse> {
+        let Some((connection, resume)) = self.wanted_back(admission) else {
+            return Ok(false);
+        };
+        let Some(live) = self.connection.live().take() else {
+            return Ok(false);
+        };
+        match connection.arrive(Arrival {
+            live: Box::new(live),
+            resume,
+        }) {
+            Ok(()) => {
+                self.rejoin(&connection, admission);
+                self.moved = true;
+                Ok(true)
+            }
+            Err(NotResumed::Unknown(live)) => {
+                *self.connection.live() = Some(*live);
+                Ok(false)
+            }
+            Err(NotResumed::Count(live)) => {
+                *self.connection.live() = Some(*live);
+                // Nobody can say what a client has missed that counts wrongly.
+                connection.miscounted(now);
+                Err(Refuse::new(Refusal::Count, Some(Duration::ZERO)))
+            }
+        }
+    }
+
+    /// The connection that the client wants to resume, if it is the same user's, and gets the same bytes.
+    fn wanted_back(&mut self, admission: &Admission) -> Option<(Arc<Connection>, Resume)> {
+        let resume = self.resume.take()?;
+        let shared = self.shared();
+        let key = shared.tokens.find(&resume.token)?;
+        let registry = read(&shared.registry);
+        let connection = registry.get(key)?;
+        let same_user = registry.user(key) == admission.user.as_ref();
+        let same_class = connection.class() == self.connection.class();
+        (same_user && same_class && !shared.is_stopping()).then(|| (connection.clone(), *resume))
+    }
+
+    /// Puts the connection into the groups that its client gets at the door.
+    fn rejoin(&self, connection: &Connection, admission: &Admission) {
+        let shared = self.shared();
+        let groups_max = shared.limits.groups_max as usize;
+        let mut registry = write(&shared.registry);
+        let Some(key) = registry.key(connection.id) else {
+            return;
+        };
+        for group in &admission.groups {
+            // A connection that is in too many stays in those.
+            let _ = registry.join(key, group, groups_max);
+        }
+        shared.changed(&registry);
+    }
+
+    /// Ends a task whose client has gone on with another connection.
+    pub(super) fn move_out(&mut self) -> Ending {
+        self.shared().settle();
+        self.bury();
+        Ending::Resumed
+    }
+}
+
+/// The task of the connection, while its client is away.
+impl Drive {
+    /// Begins to wait for the client; until when, if it may return after such an ending at all.
+    pub(super) fn go_away(&self, ending: Ending, now: Instant) -> Option<Instant> {
+        let shared = self.shared();
+        let resume = shared.limits.resume.filter(|_| !shared.is_stopping())?;
+        let lost = self.live(|live| live.goes_on()).unwrap_or(false);
+        if !lost || self.is_abandoned() || !shared.has_room_away() {
+            return None;
+        }
+        self.live(|live| {
+            live.link.session.handed_over(&mut live.store);
+            live.store.lane.leave();
+        });
+        self.connection.set_away(true);
+        shared.detached.fetch_add(1, Ordering::AcqRel);
+        log::detached(&self.connection, ending);
+        Some(now + resume)
+    }
+
+    /// The client is not away any more: it is here, or gone.
+    pub(super) fn come_back(&self) {
+        if self.connection.set_away(false) {
+            self.shared().detached.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Why nobody waits for the client any more, if so.
+    pub(super) fn given_up(&self, ending: Ending, until: Instant, now: Instant) -> Option<Ending> {
+        let dismissed = self
+            .live(|live| live.dismissed.as_deref().copied())
+            .flatten();
+        let over = until <= now || self.is_abandoned() || self.shared().is_stopping();
+        dismissed.or(over.then_some(ending))
+    }
+
+    /// Lets handlers go on whose caller is away, and ends calls whose time is over; true when there may be more to do.
+    pub(super) fn answer_nobody(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let again = self.answer(now, cx);
+        self.live(|live| live.link.session.expire_calls(&mut live.store, now));
+        self.events();
+        again
+    }
+
+    /// Ends a turn; with `again` the next one follows at once.
+    pub(super) fn rest(&self, again: bool, cx: &mut Context<'_>) -> Poll<Ending> {
+        if again {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+/// The task of the connection, when its client returns.
+impl Drive {
+    /// Goes on with a client that has returned.
+    pub(super) fn take_arrival(&mut self, now: Instant) {
+        let arrival = self.live(|live| live.arrival.take()).flatten();
+        let (Some(arrival), Some(key)) = (arrival, self.key) else {
+            return;
+        };
+        let Arrival { live, resume } = *arrival;
+        let denied = self.denied(key);
+        let repeated = self.live(|live| live.repeated(&resume)).flatten();
+        let whole = denied.is_empty() && self.rewind(&live, &resume, repeated);
+        if !whole {
+            self.begin_anew(key, &resume, &denied);
+        }
+        let received = self.live(|live| live.link.session.received());
+        let continued = Continued {
+            whole,
+            received: repeated.map_or(received.unwrap_or(0), |before| before.received),
+        };
+        self.install(live.link, &resume, continued, &denied, now);
+        self.come_back();
+        self.connection.write_anew();
+        self.stage = Stage::Running;
+        self.unheard = false;
+        self.shared().counters.resumed();
+        log::resumed(&self.connection, whole);
+    }
+
+    /// The subscriptions that are not allowed any more.
+    fn denied(&self, key: Key) -> Vec<u32> {
+        let shared = self.shared();
+        let subscriptions: Vec<(u32, String)> = read(&shared.registry)
+            .subscriptions_of(key)
+            .map(|(number, filter, _)| (number, filter.into()))
+            .collect();
+        let peer = self.peer();
+        let denied = |(number, filter): &(u32, String)| {
+            let filter = TopicFilter::checked(filter);
+            let allowed = shared.rules.subscribe(peer, filter);
+            allowed.is_none().then_some(*number)
+        };
+        subscriptions.iter().filter_map(denied).collect()
+    }
+
+    /// Lets everything wait again that the client does not have; false when that is not all here.
+    fn rewind(&self, new: &Live, resume: &Resume, repeated: Option<Continued>) -> bool {
+        let takes = new.link.session.peer().message_bytes_max as usize;
+        // Nothing was received of what followed a welcome that was lost.
+        let received = repeated.map_or(resume.received, |_| 0);
+        let whole = repeated.is_none_or(|before| before.whole);
+        let rewind = |live: &mut Live| {
+            live.link.session.handed_over(&mut live.store);
+            let lane = &mut live.store.lane;
+            whole && lane.message_bytes_max() <= takes && lane.rewind(received)
+        };
+        self.live(rewind).unwrap_or(false)
+    }
+
+    /// Gives up what waited, what was asked before, and the subscriptions that the client may not have or does not know of.
+    fn begin_anew(&mut self, key: Key, resume: &Resume, denied: &[u32]) {
+        self.answers = Answers::new(&self.shared().limits);
+        let over = |number: u32| {
+            let known = resume
+                .positions
+                .iter()
+                .any(|position| position.subscription == number);
+            denied.contains(&number) || !known
+        };
+        let torn = self.live(|live| {
+            live.store.lane.tear();
+            let over: Vec<u32> = live.accounts.numbers().filter(|n| over(*n)).collect();
+            (over, live.take_waiters())
+        });
+        let (numbers, waiters) = torn.unwrap_or_default();
+        drop(waiters);
+        self.strike(key, &numbers);
+        self.live(|live| live.accounts.retain(|number| !over(number)));
+    }
+
+    /// Puts the new transport in the place of the old one, and says welcome on it, in one step.
+    fn install(
+        &self,
+        link: Link,
+        resume: &Resume,
+        continued: Continued,
+        denied: &[u32],
+        now: Instant,
+    ) {
+        let token = self.shared().token();
+        let installed = self.live(|live| {
+            let verdicts: Vec<_> = resume
+                .positions
+                .iter()
+                .map(|position| verdict(live, position, continued.whole, denied))
+                .collect();
+            let grant = Grant {
+                resume_token: Some(token),
+                continued: Some(continued),
+                verdicts: List::new(&verdicts),
+            };
+            let old = live.go_on(link, continued.whole);
+            if let Some(welcome) = live.link.session.welcome(self.connection.id, grant, now) {
+                live.link.send_first(&Frame::Welcome(welcome));
+            }
+            let before = Box::new(Before::new(resume, continued));
+            let claim = Claim {
+                token,
+                before: Some(before),
+            };
+            (old, live.claim.replace(claim))
+        });
+        let Some((old, claim)) = installed else {
+            return;
+        };
+        let used = claim.iter().flat_map(Claim::tokens);
+        let tokens = &self.shared().tokens;
+        tokens.remove(used.filter(|used| *used != resume.token));
+        if let Some(key) = self.key {
+            tokens.insert(token, key);
+        }
+        // Dropped without the lock: a transport may do much at its end.
+        self.shared().counters.traffic(old.traffic);
+    }
+}
+
+impl Live {
+    /// Goes on with a new transport; the link that it had until now.
+    fn go_on(&mut self, link: Link, whole: bool) -> Link {
+        let mut old = core::mem::replace(&mut self.link, link);
+        let session = &mut self.link.session;
+        session.continue_from(&mut old.session, &mut self.store);
+        let takes = session.peer().message_bytes_max;
+        let lane = &mut self.store.lane;
+        lane.come_back(self.link.framing(), whole);
+        lane.set_message_bytes_max(takes);
+        self.heard = false;
+        old
+    }
+}
+
+/// What the client hears about one of its subscriptions.
+fn verdict(live: &Live, position: &Position, whole: bool, denied: &[u32]) -> Verdict {
+    if denied.contains(&position.subscription) {
+        return Verdict::Denied(Denied::Forbidden);
+    }
+    let offered = live.accounts.offered(position.subscription);
+    match offered.map(|offered| offered - position.accounted) {
+        Some(_) if whole => Verdict::Resumed,
+        Some(0) => Verdict::Resumed,
+        missed => Verdict::Gap { missed },
+    }
+}
