@@ -1,7 +1,7 @@
 //! A runtime in which an hour takes a moment and everything happens again in the same way.
 
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::ops::Range;
 use core::pin::pin;
 use core::task::Poll;
@@ -16,6 +16,9 @@ use self::settle::Settle;
 use self::timer::VirtualTimer;
 
 pub(crate) mod current;
+mod process;
+mod processes;
+mod ready;
 mod scheduler;
 mod settle;
 mod stuck;
@@ -23,6 +26,7 @@ mod timer;
 mod trace;
 
 pub use self::current::{labelled, waiting};
+pub use self::process::Process;
 pub use self::stuck::{Parked, Stuck};
 
 /// A runtime for tests: virtual time, an order of tasks and random bytes that one seed decides.
@@ -127,7 +131,8 @@ impl Virtual {
         name: impl Into<String>,
         future: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.scheduler.spawn(Some(name.into()), Box::pin(future));
+        self.scheduler
+            .spawn(None, Some(name.into()), Box::pin(future));
     }
 
     /// Ready after `duration` of virtual time, counted from this call.
@@ -136,9 +141,7 @@ impl Virtual {
     ///
     /// Nothing is lost: time goes on as it would.
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
-        let mut timer = VirtualTimer::new(&self.scheduler);
-        timer.arm(self.now() + duration);
-        poll_fn(move |cx| timer.poll_fired(cx))
+        VirtualTimer::new(&self.scheduler).after(duration)
     }
 
     /// Ready when no other task is ready: everything that can happen now has happened.
@@ -150,6 +153,19 @@ impl Virtual {
     /// Dropped, it gives up its place in that line; nothing else changes.
     pub fn settle(&self) -> impl Future<Output = ()> + Send + use<> {
         Settle::new(&self.scheduler)
+    }
+
+    /// The process of that name: tasks that crash together, in this runtime. It comes to be with the first who asks.
+    pub fn process(&self, name: &str) -> Process {
+        Process::new(&self.scheduler, name)
+    }
+
+    /// Lets the clock leap ahead by `duration`, as after a machine was suspended: all that is due until then fires late, and
+    /// at once.
+    ///
+    /// For one process alone see [`Process::pause`].
+    pub fn jump(&self, duration: Duration) {
+        self.scheduler.jump(duration);
     }
 
     /// The present.
@@ -210,7 +226,7 @@ impl Runtime for Virtual {
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.scheduler.spawn(None, future);
+        self.scheduler.spawn(None, None, future);
     }
 
     /// Fills `bytes` as the seed decides: whoever knows the seed can guess them.
