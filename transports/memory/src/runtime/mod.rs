@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::future::Future;
-use core::ops::Range;
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
@@ -15,6 +14,7 @@ use self::scheduler::{MAIN, Scheduler};
 use self::settle::Settle;
 use self::timer::VirtualTimer;
 
+mod check;
 pub(crate) mod current;
 mod process;
 mod processes;
@@ -94,30 +94,9 @@ impl Virtual {
         }
     }
 
-    /// Runs `test` once for each seed, and prints the seed whose run panics.
-    ///
-    /// # Panics
-    ///
-    /// When a run is [`Stuck`], and when `test` or one of its tasks panics.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use lapwing_memory::Virtual;
-    ///
-    /// Virtual::check(0..20, async |sim| {
-    ///     sim.settle().await;
-    ///     assert_eq!(sim.tasks(), 0);
-    /// });
-    /// ```
-    pub fn check(seeds: Range<u64>, test: impl AsyncFn(Self)) {
-        for seed in seeds {
-            let sim = Self::new(seed);
-            let _failing = Failing { seed };
-            if let Err(stuck) = sim.run(test(sim.clone())) {
-                panic!("{stuck}");
-            }
-        }
+    /// What decides the way it goes.
+    pub fn seed(&self) -> u64 {
+        self.scheduler.lock().seed
     }
 
     /// This runtime as an argument for everything that takes one.
@@ -232,23 +211,6 @@ impl Runtime for Virtual {
     /// Fills `bytes` as the seed decides: whoever knows the seed can guess them.
     fn random(&self, bytes: &mut [u8]) {
         self.scheduler.lock().chance.fill(bytes);
-    }
-}
-
-/// Prints the seed when its run panics.
-struct Failing {
-    seed: u64,
-}
-
-impl Drop for Failing {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let Self { seed } = *self;
-            eprintln!(
-                "seed {seed} fails; again with `Virtual::check({seed}..{}, …)`",
-                seed + 1
-            );
-        }
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) struct State {
     pub(super) timers: BTreeMap<(Instant, u64), Waker>,
     /// Who waits for all others to rest, in order.
     pub(super) settling: BTreeMap<u64, Waker>,
-    seed: u64,
+    pub(super) seed: u64,
     order: fastrand::Rng,
     /// Chance for tasks that are dropped.
     faults: fastrand::Rng,
