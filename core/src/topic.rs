@@ -160,6 +160,23 @@ impl<'a> TopicFilter<'a> {
             }
         }
     }
+
+    /// Whether every topic that `other` selects is selected by this filter too.
+    pub fn covers(self, other: TopicFilter<'_>) -> bool {
+        let (mut mine, mut other) = (self.segments(), other.segments());
+        // A topic has a segment, so `**` alone is no more than `*/**`.
+        if self.0 == "*/**" {
+            return true;
+        }
+        loop {
+            match (mine.next(), other.next()) {
+                (Some("**"), _) | (None, None) => return true,
+                (_, Some("**")) => return false,
+                (Some(a), Some(b)) if a == b || a == "*" => {}
+                _ => return false,
+            }
+        }
+    }
 }
 
 impl<'a> From<Topic<'a>> for TopicFilter<'a> {
@@ -248,6 +265,10 @@ pub(crate) fn within(text: &str, bytes_max: usize, segments_max: usize) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::string::String;
+    use std::vec;
+    use std::vec::Vec;
+
     use super::*;
 
     fn matches(filter: &str, topic: &str) -> bool {
@@ -350,6 +371,36 @@ mod tests {
             ("a/**", "b/**"),
         ] {
             assert!(!overlaps(one, other), "{one} {other}");
+        }
+    }
+
+    /// All filters of one or two segments that are `a`, `b` or a wildcard, and one of three.
+    fn filters() -> Vec<String> {
+        let (middle, last) = (["a", "b", "*"], ["a", "b", "*", "**"]);
+        let short = last.iter().map(|last| (*last).into());
+        let long = middle
+            .iter()
+            .flat_map(|middle| last.iter().map(move |last| [*middle, *last].join("/")));
+        let longest = ["*/*/**", "*/a/*", "a/*/a", "*/*/*"];
+        let longest = longest.into_iter().map(String::from);
+        short.chain(long).chain(longest).collect()
+    }
+
+    #[test]
+    fn a_filter_covers_another_when_it_selects_all_that_the_other_does() {
+        // As many as it takes to tell these filters apart: another name, and one more segment.
+        let mut topics: Vec<String> = vec!["a".into(), "b".into(), "c".into()];
+        for index in 0..39 {
+            topics.extend(["a", "b", "c"].map(|segment| [&topics[index], segment].join("/")));
+        }
+        for one in filters() {
+            for other in filters() {
+                let filter = |text| TopicFilter::new(text).expect("a good filter");
+                let covers = topics
+                    .iter()
+                    .all(|topic| !matches(&other, topic) || matches(&one, topic));
+                assert_eq!(filter(&one).covers(filter(&other)), covers, "{one} {other}");
+            }
         }
     }
 }

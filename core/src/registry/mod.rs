@@ -61,7 +61,7 @@ pub struct Registry<C> {
 pub struct Match {
     /// The connection.
     pub key: Key,
-    /// The number of its oldest subscription that selects the topic.
+    /// The lowest number of its subscriptions that select the topic: the oldest, as our client numbers them.
     pub subscription: u32,
     /// What that subscription wants done when the connection is full.
     pub policy: Policy,
@@ -120,8 +120,8 @@ impl<C> Registry<C> {
     /// Takes out a connection, in one step with its user, groups and subscriptions.
     pub fn remove(&mut self, key: Key) -> Option<C> {
         let member = self.members.remove(key)?;
-        for place in member.subscriptions.into_values() {
-            self.subscriptions.remove(key, place);
+        for (number, place) in member.subscriptions {
+            self.subscriptions.remove(key, number, place);
         }
         self.epoch += 1;
         Some(member.value)
@@ -268,17 +268,38 @@ impl<C> Registry<C> {
         let Some(place) = member.and_then(|member| member.subscriptions.remove(&number)) else {
             return false;
         };
-        self.subscriptions.remove(key, place);
+        self.subscriptions.remove(key, number, place);
         self.epoch += 1;
         true
     }
 
-    /// The subscriptions of a connection, by number.
+    /// Makes a subscription dormant: it keeps its number and its filter, and hears nothing. `false` when it was so, or is over.
+    pub fn sleep(&mut self, key: Key, number: u32) -> bool {
+        self.set_dormant(key, number, true)
+    }
+
+    /// Lets a dormant subscription hear events again; `false` when it was not dormant, or is over.
+    pub fn wake(&mut self, key: Key, number: u32) -> bool {
+        self.set_dormant(key, number, false)
+    }
+
+    fn set_dormant(&mut self, key: Key, number: u32, dormant: bool) -> bool {
+        let member = self.members.get(key);
+        let place = member.and_then(|member| member.subscriptions.get(&number));
+        let changed = place.is_some_and(|place| {
+            let subscriptions = &mut self.subscriptions;
+            subscriptions.set_dormant(key, number, *place, dormant)
+        });
+        self.epoch += u64::from(changed);
+        changed
+    }
+
+    /// The subscriptions of a connection, by number, those that are dormant too.
     pub fn subscriptions_of(&self, key: Key) -> impl Iterator<Item = (u32, &str, Policy)> {
         let member = self.members.get(key);
         let places = member.into_iter().flat_map(|member| &member.subscriptions);
         places.filter_map(move |(number, place)| {
-            let (filter, policy) = self.subscriptions.get(key, *place)?;
+            let (filter, policy) = self.subscriptions.get(key, *number, *place)?;
             Some((*number, filter, policy))
         })
     }
@@ -288,7 +309,8 @@ impl<C> Registry<C> {
         self.subscriptions.len()
     }
 
-    /// Appends each connection that hears `topic` once, with its oldest matching subscription, by key.
+    /// Appends each connection that hears `topic` once, with the lowest number of its subscriptions that select it and are not
+    /// dormant, by key.
     ///
     /// The cost depends on who hears the topic, not on how many subscriptions select other topics.
     pub fn matching(&self, topic: Topic<'_>, found: &mut Vec<Match>) {

@@ -27,6 +27,8 @@ enum Action {
     Leave(&'static str),
     Subscribe(u32, String, Policy),
     Unsubscribe(u32),
+    Sleep(u32),
+    Wake(u32),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -45,6 +47,8 @@ fn action() -> impl Strategy<Value = Action> {
         8 => (0..6_u32, filter(), policy())
             .prop_map(|(number, filter, policy)| Action::Subscribe(number, filter, policy)),
         3 => (0..6_u32).prop_map(Action::Unsubscribe),
+        3 => (0..6_u32).prop_map(Action::Sleep),
+        2 => (0..6_u32).prop_map(Action::Wake),
     ]
 }
 
@@ -86,8 +90,8 @@ struct Connection {
     id: ConnectionId,
     user: Option<&'static str>,
     groups: BTreeSet<&'static str>,
-    /// The oldest first.
     subscriptions: Vec<(u32, String, Policy)>,
+    dormant: BTreeSet<u32>,
     value: u64,
 }
 
@@ -122,6 +126,7 @@ impl Model {
             user,
             groups: BTreeSet::new(),
             subscriptions: Vec::new(),
+            dormant: BTreeSet::new(),
             value,
         });
         self.connections.sort_by_key(|known| known.key);
@@ -170,7 +175,19 @@ impl Model {
         };
         let before = connection.subscriptions.len();
         connection.subscriptions.retain(|held| held.0 != number);
+        connection.dormant.remove(&number);
         connection.subscriptions.len() < before
+    }
+
+    fn sleep(&mut self, key: Key, number: u32) -> bool {
+        self.connection(key).is_some_and(|known| {
+            known.subscriptions.iter().any(|held| held.0 == number) && known.dormant.insert(number)
+        })
+    }
+
+    fn wake(&mut self, key: Key, number: u32) -> bool {
+        let connection = self.connection(key);
+        connection.is_some_and(|known| known.dormant.remove(&number))
     }
 
     fn matching(&self, topic: Topic<'_>) -> Vec<Match> {
@@ -181,8 +198,12 @@ impl Model {
         let connections = self.connections.iter();
         connections
             .filter_map(|connection| {
-                let mut held = connection.subscriptions.iter();
-                let (number, _, policy) = held.find(|(_, filter, _)| matches(filter))?;
+                let held = connection.subscriptions.iter();
+                let (number, _, policy) = held
+                    .filter(|(number, filter, _)| {
+                        matches(filter) && !connection.dormant.contains(number)
+                    })
+                    .min_by_key(|(number, ..)| number)?;
                 Some(Match {
                     key: connection.key,
                     subscription: *number,
@@ -226,6 +247,12 @@ fn act(key: Key, action: Action, model: &mut Model, registry: &mut Registry<u64>
         Action::Unsubscribe(number) => {
             let done = registry.unsubscribe(key, number);
             assert_eq!(done, model.unsubscribe(key, number));
+        }
+        Action::Sleep(number) => {
+            assert_eq!(registry.sleep(key, number), model.sleep(key, number));
+        }
+        Action::Wake(number) => {
+            assert_eq!(registry.wake(key, number), model.wake(key, number));
         }
     }
 }
@@ -301,7 +328,8 @@ fn audiences(model: &Model) -> impl PartialEq + use<> {
     connections
         .map(|known| {
             let subscriptions = known.subscriptions.clone();
-            (known.key, known.groups.clone(), subscriptions)
+            let dormant = known.dormant.clone();
+            (known.key, known.groups.clone(), subscriptions, dormant)
         })
         .collect::<Vec<_>>()
 }

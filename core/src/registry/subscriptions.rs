@@ -18,8 +18,6 @@ pub(super) struct Subscriptions {
     free: Vec<NodeIndex>,
     children: HashMap<Child, NodeIndex, Seed>,
     len: usize,
-    /// How many subscriptions there have ever been: says which of two is older.
-    order: u64,
 }
 
 type NodeIndex = u32;
@@ -37,22 +35,20 @@ struct Node {
     tail: Option<NodeIndex>,
     /// The filter that ends here; empty while nobody listens.
     filter: Box<str>,
-    /// Sorted, so the subscriptions of one connection are neighbours, the oldest first.
-    listeners: BTreeMap<(Key, u64), Listener>,
+    /// By number too, so the subscriptions of one connection are neighbours, the lowest number first.
+    listeners: BTreeMap<(Key, u32), Listener>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Listener {
-    number: u32,
     policy: Policy,
+    /// It hears nothing for now.
+    dormant: bool,
 }
 
-/// Where a subscription is.
+/// Where the listeners of a filter are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
-    node: NodeIndex,
-    order: u64,
-}
+pub(super) struct Place(NodeIndex);
 
 impl Subscriptions {
     pub(super) fn new(seed: Seed) -> Self {
@@ -61,7 +57,6 @@ impl Subscriptions {
             free: Vec::new(),
             children: HashMap::with_hasher(seed),
             len: 0,
-            order: 0,
         }
     }
 
@@ -76,34 +71,48 @@ impl Subscriptions {
             let child = self.child(node, segment);
             child.unwrap_or_else(|| self.grow(node, segment))
         });
-        let order = self.order;
-        self.order += 1;
         self.len += 1;
         let end = &mut self.nodes[node as usize];
         if end.listeners.is_empty() {
             end.filter = filter.as_str().into();
         }
+        let dormant = false;
         end.listeners
-            .insert((key, order), Listener { number, policy });
-        Place { node, order }
+            .insert((key, number), Listener { policy, dormant });
+        Place(node)
     }
 
-    pub(super) fn remove(&mut self, key: Key, place: Place) {
-        let end = &mut self.nodes[place.node as usize];
-        if end.listeners.remove(&(key, place.order)).is_none() {
+    pub(super) fn remove(&mut self, key: Key, number: u32, place: Place) {
+        let end = &mut self.nodes[place.0 as usize];
+        if end.listeners.remove(&(key, number)).is_none() {
             return;
         }
         self.len -= 1;
         if end.listeners.is_empty() {
             let filter = core::mem::take(&mut end.filter);
-            self.prune(place.node, &filter);
+            self.prune(place.0, &filter);
         }
     }
 
-    pub(super) fn get(&self, key: Key, place: Place) -> Option<(&str, Policy)> {
-        let node = &self.nodes[place.node as usize];
-        let listener = node.listeners.get(&(key, place.order))?;
+    pub(super) fn get(&self, key: Key, number: u32, place: Place) -> Option<(&str, Policy)> {
+        let node = &self.nodes[place.0 as usize];
+        let listener = node.listeners.get(&(key, number))?;
         Some((&node.filter, listener.policy))
+    }
+
+    /// Lets a subscription hear something, or nothing; says whether it was the other way round.
+    pub(super) fn set_dormant(
+        &mut self,
+        key: Key,
+        number: u32,
+        place: Place,
+        dormant: bool,
+    ) -> bool {
+        let listeners = &mut self.nodes[place.0 as usize].listeners;
+        let Some(listener) = listeners.get_mut(&(key, number)) else {
+            return false;
+        };
+        core::mem::replace(&mut listener.dormant, dormant) != dormant
     }
 
     pub(super) fn len(&self) -> usize {
@@ -224,17 +233,17 @@ impl Node {
     }
 }
 
-/// Appends the first listener of each connection; `listeners` come sorted.
+/// Appends the first listener of each connection that is not dormant; `listeners` come sorted.
 fn append_first<'a>(
-    listeners: impl Iterator<Item = (&'a (Key, u64), &'a Listener)>,
+    listeners: impl Iterator<Item = (&'a (Key, u32), &'a Listener)>,
     found: &mut Vec<Match>,
 ) {
     let mut last = None;
-    for (&(key, _), listener) in listeners {
-        if last.replace(key) != Some(key) {
+    for (&(key, subscription), listener) in listeners {
+        if !listener.dormant && last.replace(key) != Some(key) {
             found.push(Match {
                 key,
-                subscription: listener.number,
+                subscription,
                 policy: listener.policy,
             });
         }
@@ -301,17 +310,36 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_hears_a_topic_once_through_its_oldest_subscription() {
+    fn a_connection_hears_a_topic_once_through_its_subscription_with_the_lowest_number() {
         let (mut registry, keys) = registry(2);
-        subscribe(&mut registry, keys[1], 9, "a/*").expect("room");
         subscribe(&mut registry, keys[1], 3, "a/b").expect("room");
+        subscribe(&mut registry, keys[1], 9, "a/*").expect("room");
         subscribe(&mut registry, keys[1], 1, "a/*").expect("room");
         subscribe(&mut registry, keys[0], 5, "**").expect("room");
-        assert_eq!(heard(&registry, "a/b"), [(keys[0], 5), (keys[1], 9)]);
-        assert!(registry.unsubscribe(keys[1], 9));
+        assert_eq!(heard(&registry, "a/b"), [(keys[0], 5), (keys[1], 1)]);
+        assert!(registry.unsubscribe(keys[1], 1));
         assert_eq!(heard(&registry, "a/b"), [(keys[0], 5), (keys[1], 3)]);
         assert!(registry.unsubscribe(keys[1], 3));
-        assert_eq!(heard(&registry, "a/b"), [(keys[0], 5), (keys[1], 1)]);
+        assert_eq!(heard(&registry, "a/b"), [(keys[0], 5), (keys[1], 9)]);
+    }
+
+    #[test]
+    fn a_dormant_subscription_leaves_the_topic_to_the_next() {
+        let (mut registry, keys) = registry(1);
+        subscribe(&mut registry, keys[0], 1, "a/*").expect("room");
+        subscribe(&mut registry, keys[0], 2, "a/b").expect("room");
+        assert!(registry.sleep(keys[0], 1));
+        assert!(!registry.sleep(keys[0], 1), "it does already");
+        assert_eq!(heard(&registry, "a/b"), [(keys[0], 2)]);
+        assert_eq!(heard(&registry, "a/c"), []);
+        assert_eq!(registry.subscriptions_of(keys[0]).count(), 2);
+        let taken = Err(SubscribeError::NumberTaken);
+        assert_eq!(subscribe(&mut registry, keys[0], 1, "b"), taken);
+        assert!(registry.wake(keys[0], 1));
+        assert!(!registry.wake(keys[0], 1) && !registry.wake(keys[0], 7));
+        assert_eq!(heard(&registry, "a/b"), [(keys[0], 1)]);
+        assert!(registry.sleep(keys[0], 1) && registry.unsubscribe(keys[0], 1));
+        assert_eq!(registry.subscriptions_len(), 1);
     }
 
     #[test]
@@ -319,7 +347,7 @@ mod tests {
         let (mut registry, keys) = registry(1);
         subscribe(&mut registry, keys[0], 2, "a").expect("room");
         subscribe(&mut registry, keys[0], 1, "a").expect("room");
-        assert_eq!(heard(&registry, "a"), [(keys[0], 2)]);
+        assert_eq!(heard(&registry, "a"), [(keys[0], 1)]);
     }
 
     #[test]

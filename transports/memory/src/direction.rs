@@ -76,6 +76,11 @@ struct InFlight {
 }
 
 impl Direction {
+    /// Whether it is neither stalled nor partitioned.
+    pub(crate) fn moves(&self) -> bool {
+        self.fault.moves()
+    }
+
     /// Whether everything started is on its way, so that the next message may be started.
     pub(crate) fn is_flushed(&self) -> bool {
         self.outbox.is_none()

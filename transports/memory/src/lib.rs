@@ -35,6 +35,7 @@
 //! No features.
 
 mod connector;
+mod crash;
 mod direction;
 mod link;
 mod listener;
@@ -48,4 +49,4 @@ pub use self::listener::Listener;
 pub use self::memory::{Memory, pair};
 pub use self::network::Network;
 pub use self::path::Path;
-pub use self::runtime::{Parked, Stuck, Virtual, labelled, waiting};
+pub use self::runtime::{Parked, Process, Stuck, Virtual, labelled, waiting};

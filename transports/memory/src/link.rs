@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapwing::runtime::Runtime;
 
+use crate::crash::Crash;
 use crate::direction::{Direction, Fault};
 
 /// One of the two ends of a link.
@@ -75,6 +76,7 @@ pub(crate) struct LinkState {
     to_hub: Direction,
     to_client: Direction,
     broken: [bool; 2],
+    dropped: [bool; 2],
 }
 
 impl LinkState {
@@ -108,8 +110,28 @@ impl LinkState {
 
     /// The client's end knows at once that it is over, the hub's will never hear of it.
     pub(crate) fn half_open(&mut self, clock: &dyn Runtime) {
+        self.lose(Side::Client, clock);
+    }
+
+    /// The end of `side` goes with its process. One that was dropped before has said its last word.
+    pub(crate) fn crash(&mut self, side: Side, crash: Crash, clock: &dyn Runtime) {
+        if self.dropped[side as usize] {
+            return;
+        }
+        match crash {
+            // What does not move tells nobody.
+            Crash::Reset if self.sending(side).moves() => self.cut(clock),
+            Crash::Reset | Crash::Silent => self.lose(side, clock),
+        }
+    }
+
+    pub(crate) fn set_dropped(&mut self, side: Side) {
+        self.dropped[side as usize] = true;
+    }
+
+    fn lose(&mut self, side: Side, clock: &dyn Runtime) {
         self.silence(clock);
-        self.broken[Side::Client as usize] = true;
+        self.broken[side as usize] = true;
     }
 
     fn silence(&mut self, clock: &dyn Runtime) {

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use lapwing::transport::{self, Transport};
 
+use crate::crash::{Crash, Holding};
 use crate::memory::Memory;
 use crate::network::Network;
-use crate::runtime::current::{Wait, wait_for};
+use crate::runtime::current::{Wait, hold, wait_for};
 
 /// Peers that connected and were not accepted yet: as many as Linux keeps by default.
 const BACKLOG_MAX: usize = 4096;
@@ -28,6 +29,8 @@ pub struct Listener {
     network: Network,
     name: Arc<str>,
     backlog: Arc<Backlog>,
+    /// The process that accepts, if any, takes it along in a crash.
+    held: bool,
 }
 
 impl Listener {
@@ -36,6 +39,7 @@ impl Listener {
             network: network.clone(),
             name: name.into(),
             backlog,
+            held: false,
         }
     }
 }
@@ -43,8 +47,11 @@ impl Listener {
 #[async_trait]
 impl transport::Listener for Listener {
     async fn accept(&mut self) -> io::Result<Box<dyn Transport>> {
+        if !mem::replace(&mut self.held, true) {
+            hold(Holding::Backlog(Arc::downgrade(&self.backlog)));
+        }
         let peer = poll_fn(|cx| self.backlog.poll_accept(cx, &self.name)).await;
-        Ok(Box::new(peer))
+        Ok(Box::new(peer.held()))
     }
 
     fn url(&self) -> String {
@@ -54,7 +61,7 @@ impl transport::Listener for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.network.forget(&self.name);
+        self.network.forget(&self.name, &self.backlog);
         self.backlog.close();
     }
 }
@@ -105,11 +112,18 @@ impl Backlog {
         Poll::Pending
     }
 
-    fn close(&self) {
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn close(&self) -> VecDeque<Memory> {
         let mut state = self.lock();
         state.closed = true;
-        let peers = mem::take(&mut state.peers);
-        drop(state);
-        drop(peers);
+        mem::take(&mut state.peers)
+    }
+
+    /// Goes with its process, and those that wait with it.
+    pub(crate) fn crash(&self, crash: Crash) {
+        self.close().iter().for_each(|peer| peer.crash(crash));
     }
 }

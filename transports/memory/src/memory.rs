@@ -10,9 +10,10 @@ use lapwing::transport::{
 };
 use lapwing::{Instant, Limits};
 
+use crate::crash::{Crash, Holding};
 use crate::direction::{Direction, Taken};
 use crate::link::{Faults, Link, Side};
-use crate::runtime::current::{Wait, handed_over, wait_for};
+use crate::runtime::current::{Wait, handed_over, hold, wait_for};
 
 /// Two ends of one connection, without a network: the first for a client, the second for a hub.
 ///
@@ -79,6 +80,18 @@ impl Memory {
             failed: false,
             timer: None,
         }
+    }
+
+    /// Lets the process whose task is being polled, if any, take it along in a crash.
+    pub(crate) fn held(self) -> Self {
+        hold(Holding::end(&self.link, self.side));
+        self
+    }
+
+    /// Goes with its machine.
+    pub(crate) fn crash(&self, crash: Crash) {
+        self.link
+            .change(|state, clock| state.crash(self.side, crash, clock));
     }
 
     fn receive(&mut self, incoming: Incoming) -> Result<Incoming, TransportError> {
@@ -252,6 +265,7 @@ impl Transport for Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         let mut state = self.link.lock();
+        state.set_dropped(self.side);
         let receiver = state.sending(self.side).end(&*self.link.runtime);
         let sender = state.receiving(self.side).desert();
         drop(state);

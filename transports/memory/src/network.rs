@@ -78,7 +78,9 @@ impl Network {
     /// [`io::ErrorKind::AddrInUse`] when another listener has that name.
     pub fn listen(&self, name: &str) -> io::Result<Listener> {
         let mut state = self.lock();
-        if state.listeners.contains_key(name) {
+        let holder = state.listeners.get(name);
+        // One that is closed lost its process, and waits to be dropped.
+        if holder.is_some_and(|holder| !holder.is_closed()) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         let backlog = Arc::<Backlog>::default();
@@ -163,7 +165,7 @@ impl Network {
         backlog
             .ok_or(io::ErrorKind::ConnectionRefused)?
             .offer(far)?;
-        Ok(near)
+        Ok(near.held())
     }
 
     pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
@@ -171,8 +173,12 @@ impl Network {
     }
 
     /// Frees the name of a listener.
-    pub(crate) fn forget(&self, name: &str) {
-        self.lock().listeners.remove(name);
+    pub(crate) fn forget(&self, name: &str, backlog: &Arc<Backlog>) {
+        let mut state = self.lock();
+        let holder = state.listeners.get(name);
+        if holder.is_some_and(|holder| Arc::ptr_eq(holder, backlog)) {
+            state.listeners.remove(name);
+        }
     }
 
     fn set(&self, path: Path<'_>, set: impl Fn(&mut Fault)) {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use lapwing::Instant;
 
 use super::trace::Trace;
+use crate::crash::{Holding, Life};
 
 /// Enough for a driver with a transport, a timer and a few queues; more would not be read.
 const WAITS_MAX: usize = 16;
@@ -91,10 +92,12 @@ impl fmt::Display for Wait {
 }
 
 /// The record of one poll.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Turn {
     pub(crate) trace: Trace,
     pub(crate) waits: Vec<Wait>,
+    /// That of the process whose task it is.
+    pub(crate) life: Option<Arc<Life>>,
 }
 
 /// Notes a wait, if a task of a virtual runtime is being polled.
@@ -112,6 +115,14 @@ pub(crate) fn handed_over(bytes: &[u8]) {
             turn.trace.add_bytes(bytes);
         }
     });
+}
+
+/// Lets the process whose task is being polled, if any, hold what it has opened.
+pub(crate) fn hold(holding: Holding) {
+    let life = TURN.with_borrow(|turn| turn.as_ref()?.life.clone());
+    if let Some(life) = life {
+        life.hold(holding);
+    }
 }
 
 /// Calls `poll` with `turn` as the record to write to, and gives it back filled.

@@ -1,8 +1,7 @@
 //! A runtime in which an hour takes a moment and everything happens again in the same way.
 
 use core::fmt;
-use core::future::{Future, poll_fn};
-use core::ops::Range;
+use core::future::Future;
 use core::pin::pin;
 use core::task::Poll;
 use core::time::Duration;
@@ -15,7 +14,11 @@ use self::scheduler::{MAIN, Scheduler};
 use self::settle::Settle;
 use self::timer::VirtualTimer;
 
+mod check;
 pub(crate) mod current;
+mod process;
+mod processes;
+mod ready;
 mod scheduler;
 mod settle;
 mod stuck;
@@ -23,6 +26,7 @@ mod timer;
 mod trace;
 
 pub use self::current::{labelled, waiting};
+pub use self::process::Process;
 pub use self::stuck::{Parked, Stuck};
 
 /// A runtime for tests: virtual time, an order of tasks and random bytes that one seed decides.
@@ -90,30 +94,9 @@ impl Virtual {
         }
     }
 
-    /// Runs `test` once for each seed, and prints the seed whose run panics.
-    ///
-    /// # Panics
-    ///
-    /// When a run is [`Stuck`], and when `test` or one of its tasks panics.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use lapwing_memory::Virtual;
-    ///
-    /// Virtual::check(0..20, async |sim| {
-    ///     sim.settle().await;
-    ///     assert_eq!(sim.tasks(), 0);
-    /// });
-    /// ```
-    pub fn check(seeds: Range<u64>, test: impl AsyncFn(Self)) {
-        for seed in seeds {
-            let sim = Self::new(seed);
-            let _failing = Failing { seed };
-            if let Err(stuck) = sim.run(test(sim.clone())) {
-                panic!("{stuck}");
-            }
-        }
+    /// What decides the way it goes.
+    pub fn seed(&self) -> u64 {
+        self.scheduler.lock().seed
     }
 
     /// This runtime as an argument for everything that takes one.
@@ -127,7 +110,8 @@ impl Virtual {
         name: impl Into<String>,
         future: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.scheduler.spawn(Some(name.into()), Box::pin(future));
+        self.scheduler
+            .spawn(None, Some(name.into()), Box::pin(future));
     }
 
     /// Ready after `duration` of virtual time, counted from this call.
@@ -136,9 +120,7 @@ impl Virtual {
     ///
     /// Nothing is lost: time goes on as it would.
     pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
-        let mut timer = VirtualTimer::new(&self.scheduler);
-        timer.arm(self.now() + duration);
-        poll_fn(move |cx| timer.poll_fired(cx))
+        VirtualTimer::new(&self.scheduler).after(duration)
     }
 
     /// Ready when no other task is ready: everything that can happen now has happened.
@@ -150,6 +132,19 @@ impl Virtual {
     /// Dropped, it gives up its place in that line; nothing else changes.
     pub fn settle(&self) -> impl Future<Output = ()> + Send + use<> {
         Settle::new(&self.scheduler)
+    }
+
+    /// The process of that name: tasks that crash together, in this runtime. It comes to be with the first who asks.
+    pub fn process(&self, name: &str) -> Process {
+        Process::new(&self.scheduler, name)
+    }
+
+    /// Lets the clock leap ahead by `duration`, as after a machine was suspended: all that is due until then fires late, and
+    /// at once.
+    ///
+    /// For one process alone see [`Process::pause`].
+    pub fn jump(&self, duration: Duration) {
+        self.scheduler.jump(duration);
     }
 
     /// The present.
@@ -210,29 +205,12 @@ impl Runtime for Virtual {
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {
-        self.scheduler.spawn(None, future);
+        self.scheduler.spawn(None, None, future);
     }
 
     /// Fills `bytes` as the seed decides: whoever knows the seed can guess them.
     fn random(&self, bytes: &mut [u8]) {
         self.scheduler.lock().chance.fill(bytes);
-    }
-}
-
-/// Prints the seed when its run panics.
-struct Failing {
-    seed: u64,
-}
-
-impl Drop for Failing {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let Self { seed } = *self;
-            eprintln!(
-                "seed {seed} fails; again with `Virtual::check({seed}..{}, …)`",
-                seed + 1
-            );
-        }
     }
 }
 

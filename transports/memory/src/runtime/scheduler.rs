@@ -2,8 +2,8 @@
 
 use core::mem;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
@@ -12,8 +12,11 @@ use lapwing::Instant;
 use lapwing::runtime::BoxFuture;
 
 use super::current::{self, Turn, Wait};
+use super::processes::{Membership, Processes};
+use super::ready::{Ready, TaskWake};
 use super::stuck::{Parked, Stuck};
 use super::trace::Trace;
+use crate::crash::Crash;
 
 /// The number of the future given to `run`.
 pub(super) const MAIN: u64 = 0;
@@ -39,7 +42,13 @@ pub(super) struct State {
     pub(super) timers: BTreeMap<(Instant, u64), Waker>,
     /// Who waits for all others to rest, in order.
     pub(super) settling: BTreeMap<u64, Waker>,
+    pub(super) seed: u64,
     order: fastrand::Rng,
+    /// Chance for tasks that are dropped.
+    faults: fastrand::Rng,
+    processes: Processes,
+    /// Whose task is being polled, until the next is: it may be dropped when its poll is over.
+    polling: Option<Membership>,
     tasks: BTreeMap<u64, Task>,
     spawned: u64,
     numbers: u64,
@@ -52,6 +61,7 @@ pub(super) struct State {
 
 struct Task {
     name: Option<String>,
+    member: Option<Membership>,
     /// `None` while it is being polled, and for the future given to `run`, which is not ours.
     future: Option<BoxFuture<'static, ()>>,
     wake: Arc<TaskWake>,
@@ -70,7 +80,11 @@ impl Scheduler {
                 chance,
                 timers: BTreeMap::new(),
                 settling: BTreeMap::new(),
+                seed,
                 order,
+                faults: fastrand::Rng::with_seed(!seed),
+                processes: Processes::default(),
+                polling: None,
                 tasks: BTreeMap::new(),
                 spawned: 0,
                 numbers: 0,
@@ -87,16 +101,60 @@ impl Scheduler {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn spawn(&self, name: Option<String>, future: BoxFuture<'static, ()>) {
+    /// Takes in a task, of a process or of none; drops it when nobody may run it any more.
+    pub(super) fn spawn(
+        &self,
+        process: Option<usize>,
+        name: Option<String>,
+        future: BoxFuture<'static, ()>,
+    ) {
         let mut state = self.lock();
-        if state.ended {
+        let spawner = state.polling;
+        let member = process.map(|process| state.processes.admit(process, spawner));
+        if state.ended || member == Some(None) {
             drop(state);
             drop(future);
             return;
         }
         state.spawned += 1;
         let number = state.spawned;
-        state.insert(number, name, Some(future), &self.ready);
+        state.insert(number, name, member.flatten(), Some(future), &self.ready);
+    }
+
+    /// Drops the tasks of a process, and all that it holds.
+    pub(super) fn crash(&self, process: usize, crash: Crash) {
+        let mut state = self.lock();
+        let life = state.processes.crash(process);
+        let _crashing = Crashing(self, process);
+        let lost = state.take_tasks_of(process);
+        drop(state);
+        // First the connections: tasks that are dropped say no goodbye.
+        life.end(crash);
+        drop(lost);
+    }
+
+    /// Drops one task; whether there was one.
+    pub(super) fn drop_task(&self, number: u64) -> bool {
+        let task = self.lock().tasks.remove(&number);
+        task.is_some()
+    }
+
+    pub(super) fn pause(&self, process: usize) {
+        self.lock().processes.pause(process);
+    }
+
+    pub(super) fn go_on(&self, process: usize) {
+        let ready = self.lock().processes.go_on(process);
+        self.ready.put(ready);
+    }
+
+    /// Lets the clock leap ahead; all that is due until then is due at once.
+    pub(super) fn jump(&self, duration: Duration) {
+        let mut state = self.lock();
+        let now = state.now + duration;
+        let wakers = state.move_clock(now);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Drops all tasks, and from now on whatever is spawned.
@@ -116,7 +174,7 @@ impl Scheduler {
         let mut state = self.lock();
         let nested = mem::replace(&mut state.running, true);
         if !nested {
-            state.insert(MAIN, Some("run".into()), None, &self.ready);
+            state.insert(MAIN, Some("run".into()), None, None, &self.ready);
         }
         drop(state);
         assert!(!nested, "this virtual runtime runs already");
@@ -128,6 +186,9 @@ impl Scheduler {
         loop {
             let mut state = self.lock();
             if let Some(number) = self.ready.take_one(&mut state.order) {
+                if state.is_held(number) {
+                    continue;
+                }
                 state.polls += 1;
                 if state.polls > state.polls_max {
                     return Err(state.livelock());
@@ -169,7 +230,7 @@ impl Scheduler {
         let Some((wake, turn)) = self.lock().begin_turn(number) else {
             return Poll::Pending;
         };
-        wake.queued.store(false, Ordering::Release);
+        wake.begin_turn();
         let waker = Waker::from(wake);
         let (poll, turn) = current::during(turn, || future.poll(&mut Context::from_waker(&waker)));
         self.lock().end_turn(number, turn);
@@ -188,21 +249,53 @@ impl State {
         self.tasks.keys().filter(|number| **number != MAIN).count()
     }
 
+    /// The number of the process of that name.
+    pub(super) fn process(&mut self, name: &str) -> usize {
+        self.processes.named(name, self.seed)
+    }
+
+    pub(super) fn chance_of(&mut self, process: usize) -> &mut fastrand::Rng {
+        self.processes.chance(process)
+    }
+
+    /// The numbers of the tasks of a process, in the order of their spawning.
+    pub(super) fn tasks_of(&self, process: usize) -> impl Iterator<Item = u64> {
+        let is_its = move |task: &Task| task.member.is_some_and(|member| member.process == process);
+        let its = self.tasks.iter().filter(move |(_, task)| is_its(task));
+        its.map(|(number, _)| *number)
+    }
+
+    pub(super) fn pick_task_of(&mut self, process: usize) -> Option<u64> {
+        let count = self.tasks_of(process).count();
+        let index = (count > 0).then(|| self.faults.usize(..count))?;
+        self.tasks_of(process).nth(index)
+    }
+
+    fn take_tasks_of(&mut self, process: usize) -> Vec<Task> {
+        let numbers: Vec<_> = self.tasks_of(process).collect();
+        let tasks = numbers.iter().map(|number| self.tasks.remove(number));
+        tasks.flatten().collect()
+    }
+
+    /// Whether the task must wait until its process goes on.
+    fn is_held(&mut self, number: u64) -> bool {
+        let member = self.tasks.get(&number).and_then(|task| task.member);
+        member.is_some_and(|member| self.processes.holds(member, number))
+    }
+
     fn insert(
         &mut self,
         number: u64,
         name: Option<String>,
+        member: Option<Membership>,
         future: Option<BoxFuture<'static, ()>>,
         ready: &Arc<Ready>,
     ) {
-        let wake = Arc::new(TaskWake {
-            number,
-            queued: AtomicBool::new(false),
-            ready: ready.clone(),
-        });
+        let wake = TaskWake::new(number, ready);
         wake.wake_by_ref();
         let task = Task {
             name,
+            member,
             future,
             wake,
             waits: Vec::new(),
@@ -215,8 +308,11 @@ impl State {
         task.waits.clear();
         self.trace.add(number);
         self.trace.add(self.now.as_micros());
+        self.polling = task.member;
+        let life = |member: Membership| self.processes.life(member.process).clone();
         let turn = Turn {
             trace: self.trace,
+            life: task.member.map(life),
             waits: mem::take(&mut task.waits),
         };
         Some((task.wake.clone(), turn))
@@ -235,14 +331,16 @@ impl State {
             return Some(vec![waker]);
         }
         let ((now, _), _) = self.timers.first_key_value()?;
-        self.now = *now;
+        Some(self.move_clock(*now))
+    }
+
+    /// Whom to wake now that it is `now`.
+    fn move_clock(&mut self, now: Instant) -> Vec<Waker> {
+        self.now = now;
         self.polls = 0;
-        let later = self.timers.split_off(&(self.now, u64::MAX));
-        Some(
-            mem::replace(&mut self.timers, later)
-                .into_values()
-                .collect(),
-        )
+        let later = self.timers.split_off(&(now, u64::MAX));
+        let due = mem::replace(&mut self.timers, later);
+        due.into_values().collect()
     }
 
     fn deadlock(&self) -> Stuck {
@@ -253,7 +351,7 @@ impl State {
     }
 
     fn livelock(&self) -> Stuck {
-        let is_ready = |task: &(&u64, &Task)| task.1.wake.queued.load(Ordering::Acquire);
+        let is_ready = |task: &(&u64, &Task)| task.1.wake.is_queued();
         Stuck::Livelock {
             elapsed: self.now.since(Instant::default()),
             polls: self.polls,
@@ -270,44 +368,6 @@ fn parked((number, task): (&u64, &Task)) -> Parked {
     }
 }
 
-/// The numbers of the tasks that are ready; behind its own lock, so that wakers hold no task alive.
-#[derive(Default)]
-struct Ready(Mutex<Vec<u64>>);
-
-impl Ready {
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take_one(&self, order: &mut fastrand::Rng) -> Option<u64> {
-        let mut numbers = self.lock();
-        match numbers.len() {
-            0 => None,
-            // No dice for the only one: it would cost and change nothing.
-            1 => numbers.pop(),
-            count => Some(numbers.swap_remove(order.usize(..count))),
-        }
-    }
-}
-
-struct TaskWake {
-    number: u64,
-    queued: AtomicBool,
-    ready: Arc<Ready>,
-}
-
-impl Wake for TaskWake {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
-            self.ready.lock().push(self.number);
-        }
-    }
-}
-
 /// The time in which `run` is under way, ended even by a panic.
 pub(super) struct Running<'a>(&'a Scheduler);
 
@@ -315,9 +375,19 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.running = false;
+        state.polling = None;
         let main = state.tasks.remove(&MAIN);
-        self.0.ready.lock().retain(|number| *number != MAIN);
+        self.0.ready.forget(MAIN);
         drop(state);
         drop(main);
+    }
+}
+
+/// The time in which the tasks of a process are dropped.
+struct Crashing<'a>(&'a Scheduler, usize);
+
+impl Drop for Crashing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().processes.crashed(self.1);
     }
 }

@@ -1,6 +1,8 @@
 //! Timers on the virtual clock.
 
+use core::future::{Future, poll_fn};
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::sync::Arc;
 
 use lapwing::Instant;
@@ -26,6 +28,13 @@ impl VirtualTimer {
             number: scheduler.lock().next_number(),
             at: None,
         }
+    }
+
+    /// Ready after `duration`, counted from this call.
+    pub(super) fn after(mut self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let now = self.scheduler.lock().now;
+        self.arm(now + duration);
+        poll_fn(move |cx| self.poll_fired(cx))
     }
 }
 
