@@ -212,6 +212,7 @@ impl HubBuilder {
             cutting: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             farewell: Mutex::default(),
+            room: Arc::default(),
         };
         Ok(Hub {
             shared: Arc::new(shared),

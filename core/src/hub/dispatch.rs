@@ -192,7 +192,8 @@ impl Shared {
         }
     }
 
-    fn converted(
+    /// The payload in the encoding that a protocol wants, where it has to change and can.
+    pub(super) fn converted(
         &self,
         topic: Topic<'_>,
         payload: Payload<'_>,
@@ -327,7 +328,7 @@ impl Shared {
         self.epoch.load(Ordering::Acquire)
     }
 
-    fn hash(&self, topic: &str) -> u64 {
+    pub(super) fn hash(&self, topic: &str) -> u64 {
         let mut hasher = self.hashes.build_hasher();
         hasher.write(topic.as_bytes());
         hasher.finish()

@@ -15,6 +15,7 @@ mod dispatch;
 mod drive;
 mod lane;
 mod log;
+mod publish;
 mod recipients;
 mod remote;
 mod remote_call;
@@ -24,6 +25,7 @@ mod segment;
 mod serve;
 mod shard;
 mod shutdown;
+mod waitlist;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -58,6 +60,7 @@ use self::resume::Tokens;
 use self::rules::Rules;
 use self::segment::Budget;
 use self::shard::Shard;
+use self::waitlist::WaitList;
 use crate::answers::{CallFailure, Handler};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::limits::{Limits, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX};
@@ -121,6 +124,8 @@ pub(crate) struct Shared {
     cutting: AtomicBool,
     stopping: AtomicBool,
     farewell: Mutex<shutdown::Farewell>,
+    /// Who waits for room in lanes.
+    room: Arc<WaitList>,
 }
 
 /// Why an event of the program itself was not published: the program has a fault.
@@ -215,7 +220,7 @@ impl Hub {
 
     // ── events ──
 
-    /// Offers an event to every subscriber of `topic`, and says how many took it.
+    /// Offers an event to every subscriber of `topic`, and says how many took it, how many could not, or that there was nobody.
     ///
     /// The program itself may publish on every topic; rules are for peers.
     ///
@@ -225,7 +230,8 @@ impl Hub {
     ///
     /// # When full
     ///
-    /// Never waits. A subscriber without room is treated by its [`Policy`], and counted in [`Published::dropped`].
+    /// Never waits. A subscriber without room is treated by its [`Policy`], and counted in [`Published::dropped`]; see
+    /// [`publish_within`](Self::publish_within) to wait for room.
     pub fn publish(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
         let topic = Topic::new(topic)?;
         let audience = self.shared.audience(topic);

@@ -69,6 +69,8 @@ impl Future for Serve {
             None => {}
         }
         this.pump.poll(cx);
+        // Once for all that it has written.
+        this.hub.shared.room_freed();
         match stopping && this.shard.is_empty() {
             true => Poll::Ready(()),
             false => Poll::Pending,

@@ -217,6 +217,7 @@ impl Shared {
     /// A connection that was let in has left the registry, with a goodbye of its peer or without.
     pub(crate) fn gone(&self, ending: Ending, parted: bool, undelivered_frames: u64) {
         self.counters.disconnected(ending);
+        self.room_freed();
         if self.is_stopping() {
             let report = &mut lock(&self.farewell).report;
             let polite = parted && undelivered_frames == 0;

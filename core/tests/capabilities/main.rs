@@ -14,6 +14,7 @@ mod calls;
 mod groups;
 mod liveness;
 mod publish_subscribe;
+mod publishing;
 mod reconnect;
 mod runtimes;
 mod shutdown;

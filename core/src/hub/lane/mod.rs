@@ -3,6 +3,7 @@
 mod entry;
 mod offer;
 mod ring;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use self::entry::{Entry, Load, Owner, Piece};
 pub(crate) use self::offer::{Offer, Taken};
 use self::ring::Ring;
+pub(crate) use self::room::Prospect;
 use super::class::Class;
 use crate::limits::Limits;
 use crate::link::Chunk;

@@ -106,7 +106,7 @@ impl HubLane {
     }
 
     /// Whether the peer would not take a message of this size, framed.
-    fn is_too_large(&self, framed: usize) -> bool {
+    pub(super) fn is_too_large(&self, framed: usize) -> bool {
         self.class.message_bytes(framed) > self.message_bytes_max
     }
 
@@ -189,7 +189,7 @@ impl HubLane {
     }
 
     /// Whether a droppable event fits when entries of this load have gone. Droppable subscriptions together hold at most half of the lane.
-    fn has_room(&self, bytes: usize, gone: Load) -> bool {
+    pub(super) fn has_room(&self, bytes: usize, gone: Load) -> bool {
         let (all, droppable) = (self.all - gone, self.droppable - gone);
         let half = droppable.bytes + bytes <= self.bytes_max() / 2
             && droppable.frames < self.frames_max.div_ceil(2);

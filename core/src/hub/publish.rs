@@ -1,0 +1,201 @@
+//! Publishing at the pace of those who hear it.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::task::{Poll, Waker};
+use core::time::Duration;
+
+use super::class::Class;
+use super::dispatch::Listener;
+use super::lane::Prospect;
+use super::waitlist::Ticket;
+use super::{Hub, PublishError, Shared};
+use crate::payload::{Encode, encoded};
+use crate::published::Published;
+use crate::runtime::Timer;
+use crate::topic::Topic;
+use crate::wire::{Event, Frame, Payload};
+
+/// In the place of an offset that is not known yet: the longest there is.
+const ANY_OFFSET: Option<[u8; 8]> = Some([u8::MAX; 8]);
+
+impl Hub {
+    /// As [`publish`](Self::publish), but waits while somebody would lose something by it, for `deadline` at most.
+    ///
+    /// It waits while a subscriber has no room: one that would miss this event or an older one, whatever its policy is, or
+    /// would be ended. Then, and when the time is over, it publishes: whoever still has no room is treated by its [`Policy`](crate::Policy)
+    /// and counted in [`Published::dropped`]. So a slow reader sets the pace of this publisher, and one that stands still delays each of its
+    /// events by `deadline`; other publishers, and what is published beside it, wait for nobody.
+    ///
+    /// Nobody waits for a connection that is away and may come back, nor for one that does not take so large a message at all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lapwing::hub::{Hub, Rule};
+    /// use lapwing_memory::Virtual;
+    ///
+    /// let sim = Virtual::new(1);
+    /// sim.run(async {
+    ///     let hub = Hub::builder(sim.runtime()).topic("rows/**", Rule::open()).build()?;
+    ///     for row in ["a", "b", "c"] {
+    ///         let published = hub.publish_within(Duration::from_secs(1), "rows/all", row).await?;
+    ///         assert!(published.is_nobody(), "nobody to wait for");
+    ///     }
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })
+    /// .expect("nobody waits for ever")
+    /// # .unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish), at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was published.
+    ///
+    /// # When full
+    ///
+    /// Waits. Several that wait are served in no certain order, and may take each other's room: then somebody loses something
+    /// after all, and [`Published::dropped`] tells.
+    pub async fn publish_within(
+        &self,
+        deadline: Duration,
+        topic: &str,
+        payload: impl Encode,
+    ) -> Result<Published, PublishError> {
+        let mut pace = Pace::new(&self.shared, Topic::new(topic)?);
+        if pace.is_too_fast(&payload)? {
+            let ticket = Ticket::new(&self.shared.room);
+            let mut timer = self.shared.runtime.timer();
+            timer.arm(self.shared.runtime.now() + deadline);
+            loop {
+                // Before the look: room that comes after it is announced.
+                ticket.enlist(&waker().await);
+                if !pace.is_too_fast(&payload)? || woken_or_late(&mut timer).await {
+                    break;
+                }
+            }
+        }
+        self.publish(topic, payload)
+    }
+}
+
+/// What one event has to wait for.
+struct Pace<'a> {
+    hub: &'a Shared,
+    topic: Topic<'a>,
+    hash: u64,
+    /// What it has, framed, for each class that was asked about.
+    sizes: Vec<(u8, usize)>,
+    /// The place in the audience of who had no room last: most likely it has none yet.
+    slowest: usize,
+}
+
+impl<'a> Pace<'a> {
+    fn new(hub: &'a Shared, topic: Topic<'a>) -> Self {
+        Self {
+            hub,
+            topic,
+            hash: hub.hash(topic.as_str()),
+            sizes: Vec::new(),
+            slowest: 0,
+        }
+    }
+
+    /// Whether somebody would lose something now.
+    fn is_too_fast(&mut self, payload: &dyn Encode) -> Result<bool, PublishError> {
+        let audience = self.hub.audience(self.topic);
+        let tight = self.hub.budget.is_over();
+        let first = self.slowest.min(audience.len());
+        for place in (first..audience.len()).chain(0..first) {
+            let listener = &audience[place];
+            let prospect = Prospect {
+                bytes: self.size(listener.connection.class(), payload)?,
+                topic: self.hash,
+                tight,
+            };
+            if loses(listener, prospect) {
+                self.slowest = place;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn size(&mut self, class: u8, payload: &dyn Encode) -> Result<usize, PublishError> {
+        if let Some((_, size)) = self.sizes.iter().find(|(known, _)| *known == class) {
+            return Ok(*size);
+        }
+        let size = self.framed_bytes(self.hub.classes.get(class), payload)?;
+        self.sizes.push((class, size));
+        Ok(size)
+    }
+
+    fn framed_bytes(&self, class: &Class, payload: &dyn Encode) -> Result<usize, PublishError> {
+        let wanted = class.protocol.encoding();
+        let (encoding, bytes) = encoded(payload, wanted)?;
+        let (size, max) = (bytes.len() as u64, self.hub.event_bytes_max());
+        if size > max {
+            return Err(PublishError::TooLarge { size, max });
+        }
+        let bytes = &bytes;
+        let payload = Payload { encoding, bytes };
+        let framed = match self.hub.converted(self.topic, payload, wanted) {
+            None => class.framed(&self.event(payload)),
+            Some((encoding, bytes)) => {
+                let bytes = &bytes;
+                class.framed(&self.event(Payload { encoding, bytes }))
+            }
+        };
+        Ok(framed.len())
+    }
+
+    fn event<'b>(&'b self, payload: Payload<'b>) -> Frame<'b> {
+        Frame::Event(Event {
+            topic: self.topic.as_str(),
+            direct: false,
+            offset: ANY_OFFSET,
+            payload,
+        })
+    }
+}
+
+/// Whether one of the audience would lose something, and would not after a while.
+fn loses(listener: &Listener, prospect: Prospect) -> bool {
+    let guard = listener.connection.live();
+    let here = guard
+        .as_ref()
+        .filter(|live| !live.left && live.link.session.is_ready());
+    here.is_some_and(|live| {
+        let lane = &live.store.lane;
+        lane.is_worth_waiting_for(prospect, listener.subscription, listener.policy)
+    })
+}
+
+/// Wakes the task that awaits this.
+fn waker() -> impl Future<Output = Waker> {
+    poll_fn(|cx| Poll::Ready(cx.waker().clone()))
+}
+
+/// Ready when the task was woken; says whether that is because its time is over.
+async fn woken_or_late(timer: &mut Box<dyn Timer>) -> bool {
+    let mut woken = false;
+    poll_fn(|cx| match timer.poll_fired(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending if core::mem::replace(&mut woken, true) => Poll::Ready(false),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+impl Shared {
+    /// Lanes have been written from, or connections are gone: whoever waits for room looks again.
+    pub(crate) fn room_freed(&self) {
+        self.room.wake();
+    }
+}
