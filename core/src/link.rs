@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crate::limits::Limits;
 use crate::protocol::Protocol;
 use crate::runtime::Runtime;
-use crate::session::{Config, Input, Lane, Output, Role, Session, Store};
+use crate::session::{Config, Input, Lane, Output, Role, Session, Store, Wish};
 use crate::time::Instant;
 use crate::transport::{
     Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError, Upgrade,
@@ -144,7 +144,7 @@ impl Link {
     }
 
     /// The hello that the upgrade stands for, if it does.
-    pub(crate) fn implied_hello(&mut self, upgrade: &Upgrade) -> Input<'static> {
+    pub(crate) fn implied_hello<'a>(&mut self, upgrade: &Upgrade, wish: Wish<'a>) -> Input<'a> {
         if upgrade.says_hello() {
             return Input::Nothing;
         }
@@ -162,7 +162,7 @@ impl Link {
             return Input::Nothing;
         }
         self.chosen = chosen;
-        self.session.imply_hello()
+        self.session.imply_hello(wish)
     }
 
     /// The next message; `None` when there will be none that matters.

@@ -350,7 +350,8 @@ impl Shared {
             handshakes_max,
             ..
         } = self.limits;
-        let max = connections_max as usize + 2 * handshakes_max as usize;
+        let away = self.detached.load(Ordering::Relaxed) as usize;
+        let max = connections_max as usize + 2 * handshakes_max as usize + away;
         lock(&self.tasks).len() >= max
     }
 

@@ -147,7 +147,7 @@ impl Session {
     }
 
     /// Takes the hello that a client has said by other means than a frame: one that promises nothing and takes everything.
-    pub fn imply_hello(&mut self) -> Input<'static> {
+    pub fn imply_hello<'a>(&mut self, wish: Wish<'a>) -> Input<'a> {
         if self.role != Role::Hub || self.phase != Phase::Opening {
             return Input::Nothing;
         }
@@ -161,10 +161,10 @@ impl Session {
             oldest: VERSION,
             newest: VERSION,
             terms,
-            resumable: false,
+            resumable: wish.resumable,
             token: None,
-            resume: None,
-            positions: List::new(&[]),
+            resume: wish.resume,
+            positions: wish.positions,
         })
     }
 

@@ -461,13 +461,7 @@ impl Session {
                     .answered(nonce, now)
                     .map_or(Input::Nothing, Input::Pong)
             }
-            Frame::Received(Received { count }) => match self.counting.acknowledge(count) {
-                true => {
-                    store.parts().0.acknowledged(count);
-                    Input::Nothing
-                }
-                false => self.violate(CloseReason::Count, now),
-            },
+            Frame::Received(Received { count }) => self.handle_received(count, store, now),
             // Who has said its last words acts on nothing but the peer's.
             _ if closing => Input::Nothing,
             Frame::Reply(reply) => self
@@ -486,6 +480,23 @@ impl Session {
                 Role::Client => self.handle_delivery(frame, now),
             },
         }
+    }
+
+    fn handle_received<'a>(
+        &mut self,
+        count: u64,
+        store: &mut impl Store,
+        now: Instant,
+    ) -> Input<'a> {
+        if count == self.acknowledged() {
+            // It says nothing new.
+            self.spend_ping(now);
+        } else if self.counting.acknowledge(count) {
+            store.parts().0.acknowledged(count);
+        } else {
+            return self.violate(CloseReason::Count, now);
+        }
+        Input::Nothing
     }
 
     fn handle_request<'a>(&mut self, frame: Frame<'a>, now: Instant) -> Input<'a> {

@@ -6,6 +6,10 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use crate::id::ConnectionId;
+use crate::session::Wish;
+use crate::wire::{List, Position};
+
 /// The request that a transport began with, as WebSocket and other transports over HTTP do.
 ///
 /// Its `Debug` form shows neither the values of headers nor those of the query: they may be secrets.
@@ -52,11 +56,54 @@ impl Upgrade {
         })
     }
 
+    /// What the peer says of resuming where the upgrade is its hello: `resumable` in the query, or `resume` with the token of its
+    /// last welcome in hexadecimal digits; then `received`, the data frames that it has, and `positions`, the events that it has of
+    /// each subscription: `0:5,1:7`. What is written otherwise counts as not said.
+    pub(crate) fn resumption(&self) -> Resumption {
+        let number = |text: &str| text.parse().ok();
+        let token = self.parameter("resume").and_then(|text| {
+            let token: ConnectionId = text.parse().ok()?;
+            Some(*token.as_bytes())
+        });
+        let received = self.parameter("received").and_then(number).unwrap_or(0);
+        let positions = self.parameter("positions").unwrap_or("").split(',');
+        Resumption {
+            resumable: token.is_some() || self.parameter("resumable").is_some(),
+            resume: token.map(|token| (token, received)),
+            positions: positions.filter_map(position).collect(),
+        }
+    }
+
     /// Whether the peer will say hello by itself: `hello` in the query. Otherwise the upgrade says it, in protocols that
     /// [allow that](crate::protocol::Protocol::implies_hello).
     pub fn says_hello(&self) -> bool {
         self.parameter("hello").is_some()
     }
+}
+
+/// What an upgrade says of resuming.
+pub(crate) struct Resumption {
+    resumable: bool,
+    resume: Option<([u8; 16], u64)>,
+    positions: Vec<Position>,
+}
+
+impl Resumption {
+    pub(crate) fn wish(&self) -> Wish<'_> {
+        Wish {
+            resumable: self.resumable,
+            resume: self.resume,
+            positions: List::new(&self.positions),
+        }
+    }
+}
+
+fn position(text: &str) -> Option<Position> {
+    let (subscription, accounted) = text.split_once(':')?;
+    Some(Position {
+        subscription: subscription.parse().ok()?,
+        accounted: accounted.parse().ok()?,
+    })
 }
 
 impl fmt::Debug for Upgrade {

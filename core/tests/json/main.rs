@@ -4,5 +4,6 @@ mod bad_input;
 mod conversation;
 mod door;
 mod page;
+mod resume;
 mod values;
 mod world;

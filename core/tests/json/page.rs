@@ -183,6 +183,14 @@ impl Page {
         assert!(text.starts_with(r#"{"welcome":{"connection":""#), "{text}");
     }
 
+    /// The token of the welcome that comes next, and what follows it in the welcome.
+    pub(crate) async fn token(&mut self) -> (String, String) {
+        let text = self.next().await.expect("a welcome");
+        let (_, after) = text.split_once(r#""resume_token":""#).expect("a token");
+        let (token, rest) = after.split_once('"').expect("its end");
+        (token.into(), rest.into())
+    }
+
     pub(crate) async fn is_quiet(&mut self) -> bool {
         poll_fn(|cx| Poll::Ready(self.transport.poll_recv(cx).is_pending())).await
     }

@@ -29,7 +29,9 @@ impl Drive {
         let Some(upgrade) = &self.upgrade else {
             return Poll::Ready(());
         };
-        let implied = self.live(|live| live.link.implied_hello(upgrade));
+        let resumption = upgrade.resumption();
+        let wish = resumption.wish();
+        let implied = self.live(|live| live.link.implied_hello(upgrade, wish));
         if let Some(Input::Hello(hello)) = implied {
             self.hello(hello, now);
         }

@@ -121,7 +121,7 @@ fn what_is_due_and_cannot_leave_wakes_nobody_up() {
 /// A hub whose client has said hello by an upgrade, and promises nothing.
 fn hub_that_asks() -> Side {
     let mut hub = Side::hub();
-    let input = hub.session.imply_hello();
+    let input = hub.session.imply_hello(Wish::default());
     assert!(matches!(input, Input::Hello(hello) if !hello.terms.promises()));
     hub.session.welcome(ID, Grant::default(), hub.now);
     hub
@@ -169,8 +169,11 @@ fn who_speaks_by_itself_is_not_asked() {
 #[test]
 fn a_hello_is_implied_once_and_by_clients_only() {
     let mut hub = hub_that_asks();
-    assert_eq!(hub.session.imply_hello(), Input::Nothing);
-    assert_eq!(Side::client().session.imply_hello(), Input::Nothing);
+    assert_eq!(hub.session.imply_hello(Wish::default()), Input::Nothing);
+    assert_eq!(
+        Side::client().session.imply_hello(Wish::default()),
+        Input::Nothing
+    );
 }
 
 #[test]
