@@ -1,4 +1,4 @@
-//! What an event costs beyond its first subscriber: no allocation, whatever their number.
+//! What an event costs beyond its first subscriber: no allocation, whatever their number; and what a connection costs that may resume.
 //!
 //! The hub runs on this thread alone, whose allocations are counted; its subscribers are bare transports that allocate nothing.
 
@@ -17,7 +17,7 @@ use lapwing::runtime::Smol;
 use lapwing::transport::{
     Framing, Incoming, Info, Listener, Message, Outgoing, Progress, Transport, TransportError,
 };
-use lapwing::wire::{self, Encodings, Frame, Hello, List, Start, Subscribe, Terms};
+use lapwing::wire::{self, Encodings, Frame, Hello, List, Received, Start, Subscribe, Terms};
 use lapwing::{Hub, Limits, Policy};
 use lapwing_memory::Virtual;
 
@@ -36,7 +36,7 @@ fn open(hub: HubBuilder) -> Hub {
 }
 
 /// What a subscriber says: its hello, and that it wants everything.
-fn first_words(policy: Policy) -> [Bytes; 2] {
+fn first_words(policy: Policy, resumable: bool) -> [Bytes; 2] {
     let hello = Frame::Hello(Hello {
         oldest: wire::VERSION,
         newest: wire::VERSION,
@@ -46,7 +46,7 @@ fn first_words(policy: Policy) -> [Bytes; 2] {
             message_bytes_max: 1024 * 1024,
             subscriptions_max: 16,
         },
-        resumable: false,
+        resumable,
         token: None,
         resume: None,
         positions: List::new(&[]),
@@ -138,7 +138,7 @@ fn to_sinks(subscribers: u64, framing: Framing, policy: Policy, burst: u32) -> u
     let hub = open(Hub::builder(sim.clone()));
     let sink = |_| Sink {
         framing,
-        first_words: first_words(policy).into(),
+        first_words: first_words(policy, false).into(),
         taken_bytes: 0,
     };
     let sinks = Sinks((0..subscribers).map(sink).collect());
@@ -193,7 +193,7 @@ impl Reader {
     fn connect(url: &str) -> Self {
         let addr = url.strip_prefix("tcp://").expect("over TCP");
         let mut socket = TcpStream::connect(addr).expect("the hub listens");
-        for message in first_words(Policy::Disconnect) {
+        for message in first_words(Policy::Disconnect, false) {
             let length = (message.len() as u32).to_be_bytes();
             let framed = [&length[..], &message[..]].concat();
             socket.write_all(&framed).expect("room");
@@ -255,4 +255,35 @@ fn more_subscribers_over_tcp_cost_no_more_allocations() {
     // The executor has queues of its own, which grow by a block for some 30 wakes: less than one for each event.
     let more = many.saturating_sub(few);
     assert!(more < u64::from(EVENTS), "{few} to 10, {many} to 100");
+}
+
+/// Bytes that a hub has for so many idle connections, which have heard an event and confirmed everything.
+fn idle_bytes(connections: usize, resumable: bool) -> i64 {
+    let sim = Virtual::new(7);
+    let hub = open(Hub::builder(sim.clone()));
+    let mut received = Vec::new();
+    wire::append(&Frame::Received(Received { count: 1 }), &mut received);
+    let words = first_words(Policy::Disconnect, resumable);
+    let words: VecDeque<_> = words.into_iter().chain([received.into()]).collect();
+    let sink = |_| Sink {
+        framing: Framing::LengthPrefix,
+        first_words: words.clone(),
+        taken_bytes: 0,
+    };
+    let sinks = Sinks((0..connections).map(sink).collect());
+    let held = measure(|| {
+        sim.spawn_named("hub", hub.serve(sinks));
+        sim.run(sim.settle()).expect("nobody waits for ever");
+    });
+    assert_eq!(hub.counters().subscriptions, connections as u64);
+    held.bytes_current
+}
+
+#[test]
+fn a_connection_that_may_resume_costs_128_bytes_more_at_most() {
+    const CONNECTIONS: usize = 2_000;
+    let with = idle_bytes(CONNECTIONS, true);
+    let without = idle_bytes(CONNECTIONS, false);
+    let each = (with - without) / CONNECTIONS as i64;
+    assert!((0..=128).contains(&each), "{each} bytes");
 }
