@@ -23,6 +23,11 @@ struct Account {
 impl Accounts {
     /// Opens accounts. Nothing changes for numbers that have one.
     pub(crate) fn open(&mut self, numbers: impl IntoIterator<Item = u32>, dormant: bool) {
+        let numbers = numbers.into_iter();
+        if self.entries.is_empty() {
+            // Most connections have few, and ask for them at once.
+            self.entries.reserve_exact(numbers.size_hint().0);
+        }
         for number in numbers {
             if let Err(index) = self.find(number) {
                 let account = Account {
