@@ -2,11 +2,15 @@
 
 use core::time::Duration;
 
+use super::Role;
 use crate::time::Instant;
 use crate::wire::{Frame, Received};
 
-/// Data frames between two [`Received`].
-const RECEIVED_EVERY: u64 = 64;
+/// Data frames between two [`Received`] of a hub: what a client keeps until then has the bound of its lane.
+const RECEIVED_EVERY: u16 = 64;
+
+/// The same of a client. A hub forgets what it has no room for, and each `Received` costs it a turn of a task.
+const RECEIVED_EVERY_BY_CLIENT: u16 = 256;
 
 /// How long a [`Received`] may be late when fewer frames arrive.
 const RECEIVED_AFTER: Duration = Duration::from_secs(1);
@@ -20,8 +24,8 @@ pub(super) struct Counting {
     acknowledged: u64,
     /// How many of the received ones the peer knows of.
     told: u64,
-    /// Whether the peer wants to know at all.
-    telling: bool,
+    /// After how many frames the peer is told, if it wants to know.
+    every: Option<u16>,
     /// When it has to be told at the latest.
     due: Option<Instant>,
     owed: bool,
@@ -29,8 +33,11 @@ pub(super) struct Counting {
 
 impl Counting {
     /// From now on the peer is told.
-    pub(super) fn tell_peer(&mut self) {
-        self.telling = true;
+    pub(super) fn tell_peer(&mut self, role: Role) {
+        self.every = Some(match role {
+            Role::Hub => RECEIVED_EVERY,
+            Role::Client => RECEIVED_EVERY_BY_CLIENT,
+        });
     }
 
     pub(super) fn handed_out(&mut self, frames: u32) {
@@ -39,8 +46,8 @@ impl Counting {
 
     pub(super) fn arrived(&mut self, now: Instant) {
         self.received += 1;
-        if self.telling {
-            self.owed |= self.received - self.told >= RECEIVED_EVERY;
+        if let Some(every) = self.every {
+            self.owed |= self.received - self.told >= every.into();
             self.due.get_or_insert(now + RECEIVED_AFTER);
         }
     }

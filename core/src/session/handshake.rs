@@ -89,7 +89,7 @@ impl Session {
             return None;
         }
         if grant.resume_token.is_some() {
-            self.counting.tell_peer();
+            self.counting.tell_peer(self.role);
         }
         self.become_ready(now);
         Some(Welcome {
@@ -196,7 +196,7 @@ impl Session {
         }
         self.peer = welcome.terms;
         if welcome.resume_token.is_some() {
-            self.counting.tell_peer();
+            self.counting.tell_peer(self.role);
         }
         self.become_ready(now);
         Input::Welcome(welcome)

@@ -36,12 +36,38 @@ fn what_has_arrived_is_told_after_a_second() {
 }
 
 #[test]
-fn what_has_arrived_is_told_every_64_frames() {
+fn a_client_tells_every_256_frames() {
     let mut client = counting_client();
-    (0..63).for_each(|_| ignore(client.hears(EVENT)));
+    (0..255).for_each(|_| ignore(client.hears(EVENT)));
     assert_says(&mut client, &[]);
     client.hears(EVENT);
-    assert_says(&mut client, &[received(64)]);
+    assert_says(&mut client, &[received(256)]);
+}
+
+#[test]
+fn a_hub_tells_every_64_frames() {
+    let mut hub = Side::hub();
+    hub.hears(Frame::Hello(some_hello()));
+    let resume_token = Some([9; 16]);
+    let grant = Grant {
+        resume_token,
+        ..Grant::default()
+    };
+    hub.session.welcome(ID, grant, hub.now).expect("in time");
+    (0..63).for_each(|_| ignore(hub.hears(PUBLISH)));
+    assert_says(&mut hub, &[]);
+    hub.hears(PUBLISH);
+    assert_says(&mut hub, &[received(64)]);
+}
+
+#[test]
+fn a_peer_cannot_take_back_what_it_has_confirmed() {
+    let mut hub = ready_hub();
+    (0..2).for_each(|_| hub.pushes(EVENT));
+    assert_says(&mut hub, &[EVENT, EVENT]);
+    hub.hears(received(2));
+    hub.hears(received(1));
+    assert_says(&mut hub, &[Frame::Close(because(CloseReason::Count))]);
 }
 
 #[test]
