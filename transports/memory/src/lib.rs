@@ -47,6 +47,7 @@ mod network;
 mod path;
 mod runtime;
 mod toll;
+mod weather;
 
 pub use self::bytes::ByteStream;
 pub use self::connector::Connector;
@@ -56,3 +57,4 @@ pub use self::network::Network;
 pub use self::path::Path;
 pub use self::runtime::{Parked, Process, Stuck, Virtual, labelled, waiting};
 pub use self::toll::Traffic;
+pub use self::weather::{Trouble, Weather, WeatherReport};

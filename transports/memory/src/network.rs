@@ -217,6 +217,12 @@ impl Network {
         self.set(client.into(), |fault| fault.partitioned = false);
     }
 
+    /// Ends everything that is wrong with the path of `client`, and what would go wrong later: what waited arrives.
+    pub fn calm(&self, client: &str) {
+        self.lock().path(client).spare();
+        self.set(client.into(), |fault| *fault = Fault::default());
+    }
+
     /// How long a question to the hub and its answer take.
     pub(crate) fn round_trip(&self, client: &Arc<str>) -> Duration {
         let faults = self.lock().path(client).faults();

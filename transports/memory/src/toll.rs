@@ -53,6 +53,11 @@ impl Toll {
         self.left.store(units, Ordering::Relaxed);
     }
 
+    /// Takes back a cut that has not come.
+    pub(crate) fn spare(&self) {
+        self.left.store(NO_END, Ordering::Relaxed);
+    }
+
     /// Whether the connection that asks is to break; the next one is not.
     pub(crate) fn is_spent(&self) -> bool {
         let order = Ordering::Relaxed;
