@@ -27,6 +27,7 @@ mod segment;
 mod serve;
 mod shard;
 mod shutdown;
+mod spread;
 mod waitlist;
 
 use alloc::boxed::Box;
