@@ -135,6 +135,11 @@ connections() {
     "$bench" stopped-reader --connections 20 --seconds 1 --reps 1 --rate 1000
 }
 
+# What threads share, in every order with three switches of thread in the midst of something. The whole workspace: it is built.
+loom() {
+    LOOM_MAX_PREEMPTIONS=3 cargo test --workspace --all-features --test loom
+}
+
 fuzz_corpora() {
     cargo test --manifest-path fuzz/Cargo.toml
 }
@@ -192,6 +197,7 @@ block "lints" lints
 block "docs" docs
 block "features in pairs" features
 block "tests" tests
+block "loom" loom
 block "a slow reader" slow_reader
 block "many connections" connections
 block "fuzz corpora" fuzz_corpora

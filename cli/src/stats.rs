@@ -34,6 +34,10 @@ struct Report {
     /// Connections that were cut.
     cut: u64,
     undelivered_frames: u64,
+    /// Calls that were answered after the end had begun.
+    calls_finished: u64,
+    /// Calls that took too long.
+    calls_cut: u64,
 }
 
 impl Stats {
@@ -54,6 +58,8 @@ impl Stats {
             closed: report.closed,
             cut: report.cut,
             undelivered_frames: report.undelivered_frames,
+            calls_finished: report.calls_finished,
+            calls_cut: report.calls_cut,
         };
         // Both fail when the thread has lost its reader.
         let _ = self.last.send(report);

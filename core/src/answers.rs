@@ -88,6 +88,7 @@ impl fmt::Display for CallFailure {
             FailureCode::TimedOut => "the call took too long",
             FailureCode::Cancelled => "the call was cancelled",
             FailureCode::Panicked => "the handler has a fault",
+            FailureCode::Shutdown => "the hub shuts down",
         };
         match self.message.is_empty() {
             true => f.write_str(what),
@@ -180,6 +181,8 @@ struct Job {
     place: Place,
     /// What its arguments had, in bytes.
     bytes: usize,
+    /// It came when the others were to be finished already: nobody waits for it.
+    late: bool,
     future: BoxFuture<'static, Answer>,
 }
 
@@ -190,6 +193,8 @@ pub(crate) struct Answers {
     running_max: usize,
     waiting_max: usize,
     waiting_bytes_max: usize,
+    /// When those that are here are given up.
+    until: Option<Instant>,
 }
 
 impl Answers {
@@ -200,7 +205,19 @@ impl Answers {
             running_max: limits.calls_running_max.max(1) as usize,
             waiting_max: limits.calls_waiting_max as usize,
             waiting_bytes_max: limits.calls_waiting_bytes_max as usize,
+            until: None,
         }
+    }
+
+    /// Begins to finish: gives up what is not done at `until`.
+    pub(crate) fn finish_by(&mut self, until: Instant) {
+        self.until.get_or_insert(until);
+    }
+
+    /// Whether everything is done that came before it was to be finished.
+    pub(crate) fn is_finished(&self) -> bool {
+        let mut jobs = self.running.iter().chain(&self.waiting);
+        jobs.all(|job| job.late)
     }
 
     /// Whether the next call would be refused.
@@ -232,6 +249,7 @@ impl Answers {
             deadline,
             place,
             bytes,
+            late: self.until.is_some(),
             future,
         });
         self.start();
@@ -250,6 +268,7 @@ impl Answers {
             .iter()
             .chain(&self.waiting)
             .filter_map(|job| job.deadline)
+            .chain(self.until.filter(|_| !self.is_finished()))
             .min()
     }
 
@@ -259,6 +278,9 @@ impl Answers {
             if let Some(id) = self.expired(now) {
                 return Poll::Ready((id, Err(CallFailure::new(FailureCode::TimedOut, ""))));
             }
+            if let Some(id) = self.given_up(now) {
+                return Poll::Ready((id, Err(CallFailure::new(FailureCode::Shutdown, ""))));
+            }
             let started = self.start();
             match self.poll_running(cx) {
                 Some((Some(id), answer)) => return Poll::Ready((id, answer)),
@@ -266,6 +288,20 @@ impl Answers {
                 // A handler may have lent its place while it was polled.
                 None if started || self.may_start() => {}
                 None => return Poll::Pending,
+            }
+        }
+    }
+
+    /// A call that had to be finished by now; events are given up without a word.
+    fn given_up(&mut self, now: Instant) -> Option<u32> {
+        self.until.filter(|until| *until <= now)?;
+        loop {
+            let job = match self.running.is_empty() {
+                true => self.waiting.pop_front()?,
+                false => self.running.remove(0),
+            };
+            if job.id.is_some() {
+                return job.id;
             }
         }
     }

@@ -86,6 +86,12 @@ impl<'a> Topic<'a> {
         }
     }
 
+    /// The topic of a text that was checked before.
+    #[cfg(feature = "std")]
+    pub(crate) const fn checked(name: &'a str) -> Self {
+        Self(name)
+    }
+
     /// The topic as text.
     pub const fn as_str(self) -> &'a str {
         self.0

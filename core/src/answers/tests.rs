@@ -319,3 +319,39 @@ fn quick_handlers_do_not_starve_a_slow_one() {
     let slow = (1..).find(|_| matches!(stage.poll(), Poll::Ready((0, _))));
     assert!(slow < Some(20), "{slow:?}");
 }
+
+#[test]
+fn what_is_not_done_when_all_had_to_be_is_given_up() {
+    let mut stage = Stage::new(1, 10);
+    let held = stage.push_held(1);
+    stage.push_job(None, None, Place::default(), pending());
+    let _waiting = stage.push_held(2);
+    let until = START + Duration::from_secs(3);
+    stage.answers.finish_by(until);
+    stage.answers.finish_by(until + Duration::from_secs(9));
+    assert_eq!(
+        stage.answers.deadline(),
+        Some(until),
+        "the first one counts"
+    );
+    assert!(!stage.answers.is_finished());
+    drop(held);
+    assert_eq!(stage.answered(), [1], "there is time");
+    let shutdown = Some((2, FailureCode::Shutdown));
+    assert_eq!(failed(stage.poll_at(until)), shutdown);
+    assert!(stage.poll_at(until).is_pending());
+    assert!(stage.answers.is_finished());
+    assert_eq!(stage.answers.deadline(), None);
+}
+
+#[test]
+fn nobody_waits_for_what_comes_when_all_has_to_be_finished() {
+    let mut stage = Stage::new(1, 10);
+    let held = stage.push_held(1);
+    stage.answers.finish_by(START + Duration::from_secs(3));
+    stage.push_job(None, None, Place::default(), pending());
+    assert!(!stage.answers.is_finished());
+    drop(held);
+    assert_eq!(stage.answered(), [1]);
+    assert!(stage.answers.is_finished());
+}

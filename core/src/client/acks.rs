@@ -1,4 +1,4 @@
-//! What the hub's welcome and its acks mean for a client's requests.
+//! What the hub's acks mean for a client's requests.
 
 use alloc::vec::Vec;
 
@@ -34,23 +34,6 @@ impl Results {
 }
 
 impl Shared {
-    /// The hub has let the client in: asks for every subscription again, ahead of all that waits.
-    pub(super) fn handle_welcome(&self, connection: ConnectionId) {
-        self.with(|inner| {
-            inner.connection = Some(connection);
-            inner.accounted = 0;
-            let max = inner.message_bytes_max();
-            inner.discarded += inner.store.outbox.discard_larger(max);
-            let requests = inner.subscriptions.renew(max);
-            inner.renewing = requests.len();
-            let frames = requests.into_iter();
-            let frames = frames
-                .map(|request| self.subscribe_frame(inner, request, true))
-                .collect();
-            inner.store.outbox.push_first(frames);
-        });
-    }
-
     /// The hub has answered a request; says which queues have become full, and who is to be told.
     pub(super) fn handle_ack(&self, ack: Ack) -> (Told, Results) {
         let mut told = Told::default();
@@ -104,12 +87,16 @@ impl Shared {
                 }
             }
             Outcome::Denied(denied) => {
+                if let Some(request) = inner.subscriptions.ask_elsewhere(request.first, denied) {
+                    inner.renewing += usize::from(renewal);
+                    return self.request(inner, request, renewal);
+                }
                 let answered = inner.subscriptions.deny(request.first, denied, told);
                 answers.extend(answered.map(|answered| (answered, Err(denied))));
             }
             _ => {
                 let confirmed =
-                    numbers.filter_map(|number| inner.subscriptions.confirm(number, told));
+                    numbers.filter_map(|number| inner.subscriptions.confirm(number, outcome, told));
                 answers.extend(confirmed.map(|answered| (answered, Ok(()))));
             }
         }
@@ -121,11 +108,5 @@ impl Inner {
     pub(super) fn came_online(&self) -> Option<ConnectionId> {
         self.connection
             .filter(|_| self.renewing == 0 && !self.is_online())
-    }
-
-    /// The largest message that the hub takes.
-    pub(super) fn message_bytes_max(&self) -> usize {
-        let peer = self.link.as_ref().map(|link| link.session.peer());
-        peer.map_or(0, |terms| terms.message_bytes_max as usize)
     }
 }

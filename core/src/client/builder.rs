@@ -28,6 +28,7 @@ pub struct ClientBuilder {
     connector: Box<dyn Connector>,
     token: Option<Bytes>,
     limits: Limits,
+    resume: bool,
     backoff: Backoff,
     protocol: Arc<dyn Protocol>,
     methods: BTreeMap<String, Handler<ClientContext>>,
@@ -40,6 +41,7 @@ impl ClientBuilder {
             connector: Box::new(connector),
             token: None,
             limits: Limits::default(),
+            resume: true,
             backoff: Backoff::default(),
             protocol: Arc::new(Postcard),
             methods: BTreeMap::new(),
@@ -55,6 +57,44 @@ impl ClientBuilder {
     /// Bounds the client by `limits`, instead of [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Says whether the client would like to go on with its session when a connection is lost, which it does unless told otherwise.
+    ///
+    /// Then nothing is lost in a break of up to [`Limits::resume`], as far as the hub can hold it: subscriptions go on where they were, each hears one of
+    /// [`Delivery::Resumed`](super::Delivery::Resumed), [`Replayed`](super::Delivery::Replayed) and
+    /// [`Gap`](super::Delivery::Gap); requests that wait for an answer get it, what the hub has not received is sent again.
+    /// The price is memory on both sides: what was sent and is not confirmed takes up room in the outbox, see
+    /// [`Client::publish`]. Without, or when the hub does not know the session any more, each subscription is made again and
+    /// requests end with an error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lapwing::{Client, Delivery, Hub, hub::Rule};
+    /// use lapwing_memory::{Network, Virtual};
+    ///
+    /// let sim = Virtual::new(7);
+    /// sim.run(async {
+    ///     let network = Network::new(&sim.runtime());
+    ///     let hub = Hub::builder(sim.runtime()).topic("news", Rule::open()).build()?;
+    ///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+    ///
+    ///     let phone = network.connector("hub").named("phone");
+    ///     let phone = Client::builder(sim.runtime(), phone).resume(false).spawned();
+    ///     let mut news = phone.subscribe("news").await?;
+    ///     network.cut("phone");
+    ///     sim.sleep(Duration::from_secs(5)).await;
+    ///     assert_eq!(news.next().await, Some(Delivery::Gap(None)));
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })
+    /// .expect("nobody waits for ever")
+    /// # .unwrap();
+    /// ```
+    pub fn resume(mut self, resume: bool) -> Self {
+        self.resume = resume;
         self
     }
 
@@ -92,7 +132,7 @@ impl ClientBuilder {
     pub fn build(mut self) -> (Client, Driver) {
         self.connector.offer(self.protocol.name());
         let url = self.connector.url();
-        let shared = Shared::new(self.runtime, self.protocol, self.limits, url);
+        let shared = Shared::new(self.runtime, self.protocol, self.limits, self.resume, url);
         let handle = Arc::new(Handle(Arc::new(shared)));
         let parts = Parts {
             shared: handle.0.clone(),

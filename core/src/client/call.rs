@@ -296,7 +296,7 @@ impl Inner {
             session.cancel(&mut self.store, id);
             return Err(error);
         }
-        self.store.outbox.push(frame, Fate::Bound);
+        self.store.outbox.push(frame, Fate::Call(id));
         let (answered, answer) = oneshot::channel();
         self.calls.insert(id, answered);
         let generation = self.generation;
@@ -308,7 +308,11 @@ impl Inner {
             return None;
         }
         let waiting = self.calls.remove(&ticket.id)?;
-        let session = &mut self.link.as_mut()?.session;
+        let session = match (&mut self.claim, &mut self.link) {
+            (Some(claim), _) => &mut claim.session,
+            (None, Some(link)) => &mut link.session,
+            (None, None) => return Some(waiting),
+        };
         session.cancel(&mut self.store, ticket.id);
         Some(waiting)
     }

@@ -11,14 +11,16 @@ use bytes::{Bytes, BytesMut};
 
 use super::call::CallAnswer;
 use super::driver::Over;
+use super::meantime::Meantime;
 use super::methods::Methods;
-use super::outbox::{Fate, Store};
+use super::outbox::Store;
 use super::queue::Queue;
 use super::shared::{Inner, Shared};
 use super::state::State;
 use super::subscription::Delivery;
 use super::subscriptions::Told;
-use crate::answers::{Answer, Answers, CallFailure};
+use super::welcome::Arrival;
+use crate::answers::Answers;
 use crate::link::Link;
 use crate::runtime::Timer;
 use crate::session::{Ending, Input, Lane, SessionEvent};
@@ -26,8 +28,8 @@ use crate::time::Instant;
 use crate::topic::Topic;
 use crate::transport::Message;
 use crate::wire::{
-    Call, Close, CloseReason, Envelope, Event, FailureCode, Frame, Lagged, Payload, Refused, Reply,
-    Return,
+    Call, Close, CloseReason, Envelope, Event, Lagged, Live, Refused, Replay, Reply, Return,
+    Welcome,
 };
 
 /// Payloads up to this size are copied out of the message they came in, so that a small event that waits does not
@@ -39,7 +41,7 @@ pub(super) struct Connection<'a> {
     shared: &'a Shared,
     methods: &'a Methods,
     timer: &'a mut dyn Timer,
-    answers: Answers,
+    answers: &'a mut Answers,
     /// Queues that their readers have to empty before the client reads on.
     full: Vec<Arc<Queue>>,
     /// Nothing was read when last tried: the hub's silence says nothing.
@@ -51,13 +53,12 @@ pub(super) struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(shared: &'a Shared, methods: &'a Methods, timer: &'a mut dyn Timer) -> Self {
-        let limits = &shared.limits;
+    pub(super) fn new(meantime: &'a mut Meantime, methods: &'a Methods) -> Self {
         Self {
-            shared,
+            shared: &meantime.shared,
             methods,
-            timer,
-            answers: Answers::new(limits),
+            timer: &mut *meantime.timer,
+            answers: &mut meantime.answers,
             full: Vec::new(),
             held: false,
             scratch: BytesMut::new(),
@@ -87,7 +88,8 @@ impl<'a> Connection<'a> {
         // Before time passes: what waits to be read may be older than our sleep.
         let more = self.read(now, cx);
         self.with_link(|link, store| link.session.handle_timeout(store, now));
-        let blocked = self.answer_calls(now, cx);
+        let claimed = self.shared.expire_calls(now);
+        let blocked = self.shared.answer_calls(self.answers, now, cx);
         // Before: the hub is told to stop calls whose time is over. After: writing may have ended the session.
         let mut ending = self.handle_events();
         if ending.is_none() {
@@ -98,8 +100,10 @@ impl<'a> Connection<'a> {
             return Poll::Ready(ending);
         }
         // What the outbox had no room for goes on when writing has made some.
-        let unblocked = (blocked && self.has_room()) || self.may_read_again();
-        if more || unblocked || self.sleep(blocked, now, cx).is_ready() {
+        let unblocked = (blocked && self.shared.has_room()) || self.may_read_again();
+        let answers = self.answers.deadline().filter(|_| !blocked);
+        let alarms = [claimed, answers];
+        if more || unblocked || self.sleep(alarms, now, cx).is_ready() {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
@@ -112,8 +116,11 @@ impl<'a> Connection<'a> {
 
     fn is_answering_enough(&self) -> bool {
         let answers_max = self.shared.limits.answers_waiting_max as usize;
-        self.shared
-            .with(|inner| inner.store.outbox.answers() >= answers_max)
+        self.shared.with(|inner| {
+            let outbox = &inner.store.outbox;
+            // What it waits for may be the hub's word that it has some of them.
+            outbox.answers() >= answers_max && !outbox.is_held_up()
+        })
     }
 
     /// Takes note that nothing was read, if so.
@@ -167,10 +174,7 @@ impl<'a> Connection<'a> {
 
     fn handle_input(&mut self, input: Input<'_>, message: &Bytes, now: Instant) {
         match input {
-            Input::Welcome(welcome) => {
-                self.shared.handle_welcome(welcome.connection);
-                self.come_online(now);
-            }
+            Input::Welcome(welcome) => self.handle_welcome(&welcome, now),
             Input::Ack(ack) => {
                 let (told, results) = self.shared.handle_ack(ack);
                 self.follow(told);
@@ -179,11 +183,13 @@ impl<'a> Connection<'a> {
                 results.tell();
             }
             Input::Event(event) => self.handle_event(event, message, now),
+            Input::Replay(replay) => self.handle_replay(replay, message, now),
+            Input::Live(live) => self.handle_live(live),
             Input::Lagged(lagged) => self.handle_lagged(lagged),
             Input::Reply(reply) => self.handle_reply(reply, message),
             Input::Call(call) => self.handle_call(call, now),
             Input::Cancel(cancel) => self.answers.cancel(cancel.id),
-            Input::Refused(refused) => self.refused = Some(over(refused)),
+            Input::Refused(refused) => self.refused = Some(self.over(refused)),
             // The session takes care of the rest, or it is for hubs.
             _ => {}
         }
@@ -196,14 +202,49 @@ impl<'a> Connection<'a> {
         }
     }
 
+    fn handle_welcome(&mut self, welcome: &Welcome<'_>, now: Instant) {
+        let arrival = match self.shared.handle_welcome(welcome) {
+            Ok(arrival) => arrival,
+            Err(reason) => return self.violate(reason, now),
+        };
+        if !arrival.is_whole {
+            *self.answers = Answers::new(&self.shared.limits);
+        }
+        let Arrival {
+            told,
+            verdict,
+            hearing,
+            ..
+        } = arrival;
+        self.follow(told);
+        if let Some(verdict) = verdict {
+            self.shared.tell_handlers(&hearing, &verdict);
+        }
+        self.come_online(now);
+    }
+
+    fn over(&self, refused: Refused<'_>) -> Over {
+        let retry_after_ms = refused.retry_after_ms;
+        Over::Refused {
+            reason: refused.reason,
+            retry_after: retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
+            message: String::from(refused.message),
+            returning: self.shared.with(|inner| inner.claim.is_some()),
+        }
+    }
+
+    /// Ends the session because of what the hub said.
+    fn violate(&self, reason: CloseReason, now: Instant) {
+        self.with_link(|link, _| link.session.violate(reason, now));
+    }
+
     fn handle_event(&mut self, event: Event<'_>, message: &Bytes, now: Instant) {
         let Ok(topic) = Topic::new(event.topic) else {
-            let malformed = CloseReason::Malformed;
-            self.with_link(|link, _| link.session.violate(malformed, now));
-            return;
+            return self.violate(CloseReason::Malformed, now);
         };
         let payload = owned(message, event.payload.bytes);
         let envelope = Envelope::new(topic, event.payload.encoding, payload);
+        let envelope = envelope.at(event.offset.map(u64::from_le_bytes));
         let mut told = Told::default();
         let hearing = self.shared.with(|inner| {
             match event.direct {
@@ -215,6 +256,28 @@ impl<'a> Connection<'a> {
         self.follow(told);
         self.shared
             .tell_handlers(&hearing, &Delivery::Event(envelope));
+    }
+
+    fn handle_replay(&mut self, replay: Replay<'_>, message: &Bytes, now: Instant) {
+        let Ok(topic) = Topic::new(replay.topic) else {
+            return self.violate(CloseReason::Malformed, now);
+        };
+        let (number, offset) = (replay.subscription, replay.offset);
+        let payload = owned(message, replay.payload.bytes);
+        let envelope = Envelope::new(topic, replay.payload.encoding, payload).at(Some(offset));
+        self.tell(|inner, told| inner.subscriptions.replay(number, envelope, told));
+    }
+
+    fn handle_live(&mut self, live: Live) {
+        let (number, offset) = (live.subscription, live.offset);
+        self.tell(|inner, told| inner.subscriptions.come_live(number, offset, told));
+    }
+
+    /// Tells subscriptions something.
+    fn tell(&mut self, tell: impl FnOnce(&mut Inner, &mut Told)) {
+        let mut told = Told::default();
+        self.shared.with(|inner| tell(inner, &mut told));
+        self.follow(told);
     }
 
     fn handle_lagged(&mut self, lagged: Lagged) {
@@ -230,10 +293,7 @@ impl<'a> Connection<'a> {
             let lagged = Delivery::Lagged(missed);
             return self.shared.tell_handlers(&hearing, &lagged);
         }
-        let mut told = Told::default();
-        self.shared
-            .with(|inner| inner.subscriptions.lag(subscription, missed, &mut told));
-        self.follow(told);
+        self.tell(|inner, told| inner.subscriptions.lag(subscription, missed, told));
     }
 
     /// Wakes readers, and remembers which of them have to read before the client reads on.
@@ -259,48 +319,9 @@ impl<'a> Connection<'a> {
 
     fn handle_call(&mut self, call: Call<'_>, now: Instant) {
         let wanted = self.shared.protocol.encoding();
-        if let Err(failure) = self.methods.begin(call, wanted, &mut self.answers, now) {
-            self.reply(call.id, Err(failure));
+        if let Err(failure) = self.methods.begin(call, wanted, self.answers, now) {
+            self.shared.reply(call.id, Err(failure));
         }
-    }
-
-    /// Lets handlers of the hub's calls run, and sends their answers; whether they wait for room instead.
-    fn answer_calls(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        while self.has_room() {
-            let Poll::Ready((id, answer)) = self.answers.poll(now, cx) else {
-                return false;
-            };
-            self.reply(id, answer);
-        }
-        true
-    }
-
-    fn has_room(&self) -> bool {
-        self.shared.with(|inner| inner.store.outbox.has_room(0))
-    }
-
-    fn reply(&self, id: u32, answer: Answer) {
-        let max = self.shared.with(|inner| inner.message_bytes_max());
-        let mut frame = self.reply_frame(id, &answer);
-        if frame.len() > max {
-            let failure = CallFailure::new(FailureCode::Failed, "the answer is too large");
-            frame = self.reply_frame(id, &Err(failure));
-        }
-        self.shared
-            .with(|inner| inner.store.outbox.push(frame, Fate::Answer));
-    }
-
-    fn reply_frame(&self, id: u32, answer: &Answer) -> Bytes {
-        let result = match answer {
-            Ok((encoding, bytes)) => Ok(Payload {
-                encoding: *encoding,
-                bytes,
-            }),
-            Err(failure) => Err(failure.as_wire()),
-        };
-        let bytes = result.as_ref().map_or(0, |payload| payload.bytes.len());
-        self.shared
-            .encode(&Frame::Reply(Reply { id, result }), bytes)
     }
 
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -329,12 +350,16 @@ impl<'a> Connection<'a> {
     }
 
     /// Sets the timer to whatever is next; ready when that is now. Nobody's time runs out while answers are blocked.
-    fn sleep(&mut self, blocked: bool, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    fn sleep(
+        &mut self,
+        alarms: [Option<Instant>; 2],
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
         let session = self.with_link(|link, _| link.session.poll_timeout());
         let flush_until = self.flush_until.filter(|until| *until > now);
-        let answers = self.answers.deadline().filter(|_| !blocked);
-        let next = [session, answers, flush_until];
-        match next.into_iter().flatten().min() {
+        let next = alarms.into_iter().chain([session, flush_until]);
+        match next.flatten().min() {
             Some(at) => self.timer.arm(at),
             None => self.timer.disarm(),
         }
@@ -369,15 +394,6 @@ impl Inner {
         if let Some(link) = &mut self.link {
             link.session.close(Close { reason, verdict }, false, now);
         }
-    }
-}
-
-fn over(refused: Refused<'_>) -> Over {
-    let retry_after_ms = refused.retry_after_ms;
-    Over::Refused {
-        reason: refused.reason,
-        retry_after: retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
-        message: String::from(refused.message),
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use core::fmt;
-use core::future::{Future, poll_fn};
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -13,17 +13,18 @@ use std::io;
 use bytes::Bytes;
 
 use super::connection::Connection;
+use super::meantime::Meantime;
 use super::methods::Methods;
 use super::outbox::Store;
 use super::reconnect::{Backoff, Reconnect};
 use super::shared::Shared;
 use super::state::{ClientEnd, Outage, State};
 use crate::link::Link;
-use crate::runtime::{BoxFuture, Timer};
-use crate::session::{Ending, Role, Wish};
+use crate::runtime::BoxFuture;
+use crate::session::{Ending, Role};
 use crate::time::Instant;
 use crate::transport::{Connector, Transport};
-use crate::wire::{Close, Frame, Refusal, Return};
+use crate::wire::{Close, CloseReason, Refusal, Return};
 
 /// The future that does the work of a client; ready when the client has ended.
 ///
@@ -34,7 +35,7 @@ pub struct Driver(BoxFuture<'static, ClientEnd>);
 impl Driver {
     pub(super) fn new(parts: Parts, backoff: Backoff) -> Self {
         let engine = Engine {
-            timer: parts.shared.runtime.timer(),
+            meantime: Meantime::new(parts.shared.clone()),
             reconnect: Reconnect::new(backoff),
             _stop: Stop(parts.shared.clone()),
             parts,
@@ -83,6 +84,8 @@ pub(super) enum Over {
         reason: Refusal,
         retry_after: Option<Duration>,
         message: String,
+        /// The hello asked for an earlier session.
+        returning: bool,
     },
     Ended {
         ending: Ending,
@@ -90,9 +93,22 @@ pub(super) enum Over {
     },
 }
 
+impl Over {
+    /// Whether the session of this connection, or one that it asked for, may go on with the next.
+    fn may_return(&self) -> bool {
+        match self {
+            Self::Closed => false,
+            Self::Outage(_) => true,
+            // These say nothing about the session: the hub has not read the hello.
+            Self::Refused { reason, .. } => matches!(reason, Refusal::Full | Refusal::Late),
+            Self::Ended { ending, .. } => may_return(*ending),
+        }
+    }
+}
+
 struct Engine {
     parts: Parts,
-    timer: Box<dyn Timer>,
+    meantime: Meantime,
     reconnect: Reconnect,
     _stop: Stop,
 }
@@ -102,13 +118,13 @@ impl Engine {
         loop {
             self.parts.shared.enter(State::Connecting);
             let over = self.connection().await;
-            // Read before what meant something to the old connection only is gone: events alone are left then.
-            let remains = self.parts.shared.with(|inner| inner.handle_lost());
+            // Read before what meant something to the old session only is gone: events alone are left then.
+            let link = self.part(&over);
             let next = self.verdict(over);
             if let Ok((until, outage)) = next.clone() {
                 self.parts.shared.enter(State::Waiting { until, outage });
             }
-            self.say_goodbye(remains.into_link()).await;
+            self.say_goodbye(link).await;
             let end = match next {
                 Ok((until, _)) if self.wait(until).await => continue,
                 Ok(_) => self.closed(),
@@ -128,10 +144,7 @@ impl Engine {
         if let Err(over) = begun {
             return over;
         }
-        let Parts {
-            shared, methods, ..
-        } = &self.parts;
-        Connection::new(shared, methods, &mut *self.timer)
+        Connection::new(&mut self.meantime, &self.parts.methods)
             .run()
             .await
     }
@@ -139,14 +152,13 @@ impl Engine {
     /// Connects, for as long as a handshake may take.
     async fn connect(&mut self) -> Result<Box<dyn Transport>, Over> {
         let shared = &*self.parts.shared;
-        let timer = &mut *self.timer;
-        timer.arm(shared.runtime.now() + shared.limits.handshake);
+        let until = shared.runtime.now() + shared.limits.handshake;
         let mut connecting = self.parts.connector.connect();
-        let connected = poll_fn(|cx| {
+        let connected = self.meantime.until(until, |cx| {
             let connected = connecting.as_mut().poll(cx).map_err(unreachable);
-            unless_late(shared, timer, connected, cx)
+            unless_closing(shared, connected, cx)
         });
-        connected.await
+        connected.await.unwrap_or(Err(Over::Outage(Outage::Late)))
     }
 
     /// Says hello on a new transport, when it is open.
@@ -155,17 +167,23 @@ impl Engine {
         let runtime = &shared.runtime;
         let protocols = [shared.protocol.clone()].into();
         let (mut link, _) = Link::new(transport, protocols, runtime, &shared.limits, Role::Client);
-        let timer = &mut *self.timer;
-        poll_fn(|cx| {
+        let until = runtime.now() + shared.limits.handshake;
+        let opened = self.meantime.until(until, |cx| {
             let opened = link.poll_open(cx).map(|_| Ok(()));
-            unless_late(shared, timer, opened, cx)
-        })
-        .await?;
-        let token = self.parts.token.as_deref();
-        let hello = link.session.hello(token, Wish::default(), runtime.now());
-        link.send_first(&Frame::Hello(hello));
+            unless_closing(shared, opened, cx)
+        });
+        opened.await.unwrap_or(Err(Over::Outage(Outage::Late)))?;
+        shared.say_hello(&mut link, self.parts.token.as_deref());
         shared.with(|inner| inner.link = Some(link));
         Ok(())
+    }
+
+    /// Leaves a connection that is over; its link may have some last words left.
+    fn part(&self, over: &Over) -> Option<Link> {
+        let shared = &self.parts.shared;
+        let now = shared.runtime.now();
+        let mut remains = shared.with(|inner| inner.part(over.may_return(), &shared.limits, now));
+        remains.link.take()
     }
 
     /// When to try again, and why there is no connection until then; or why not to try again.
@@ -177,8 +195,12 @@ impl Engine {
                 reason,
                 retry_after,
                 message,
+                returning,
             } => {
-                let at_least = retry_after.ok_or(ClientEnd::Refused { reason, message })?;
+                // Another hello may do.
+                let without = (returning && is_about_return(reason)).then_some(Duration::ZERO);
+                let at_least = retry_after.or(without);
+                let at_least = at_least.ok_or(ClientEnd::Refused { reason, message })?;
                 (Outage::Refused(reason), at_least, None)
             }
             Over::Ended {
@@ -195,6 +217,7 @@ impl Engine {
     }
 
     fn closed(&self) -> ClientEnd {
+        self.parts.shared.give_up_claim();
         let unsent = self.parts.shared.with(|inner| inner.unsent());
         ClientEnd::Closed { unsent }
     }
@@ -207,27 +230,42 @@ impl Engine {
         } = &*self.parts.shared;
         // What waits for the next connection is not for this one.
         let mut nothing = Store::new(limits);
-        self.timer.arm(runtime.now() + limits.closing);
-        poll_fn(|cx| {
-            if self.timer.poll_fired(cx).is_ready() {
-                return Poll::Ready(());
-            }
+        let said = self.meantime.until(runtime.now() + limits.closing, |cx| {
             // A peer that takes no more words of ours may still wait for those of the transport.
             let _ = ready!(link.poll_write(&mut nothing, runtime.now(), cx));
             link.poll_goodbye(cx)
-        })
-        .await;
+        });
+        said.await;
     }
 
     /// Waits for the next attempt; false when nobody wants it.
     async fn wait(&mut self, until: Instant) -> bool {
-        self.timer.arm(until);
-        poll_fn(|cx| match self.parts.shared.poll_closing(cx) {
-            Poll::Ready(()) => Poll::Ready(false),
-            Poll::Pending => self.timer.poll_fired(cx).map(|()| true),
-        })
-        .await
+        let shared = &self.parts.shared;
+        let closing = self.meantime.until(until, |cx| shared.poll_closing(cx));
+        closing.await.is_none()
     }
+}
+
+/// Whether a session that ended like this may go on: not when somebody wanted its end, or when it would only come to the same end.
+fn may_return(ending: Ending) -> bool {
+    use CloseReason as R;
+    match ending {
+        Ending::Lost => true,
+        Ending::Refused(_) | Ending::Resumed => false,
+        Ending::ByUs(close) => matches!(close.reason, R::Silent | R::Stalled),
+        Ending::ByPeer(close) => matches!(
+            close.reason,
+            R::Silent | R::Stalled | R::TooSlow | R::MessageTooLarge { .. }
+        ),
+    }
+}
+
+/// Whether a hub may say so because of what a hello asks for beside being let in.
+fn is_about_return(reason: Refusal) -> bool {
+    matches!(
+        reason,
+        Refusal::Count | Refusal::Malformed | Refusal::MessageTooLarge { .. }
+    )
 }
 
 /// What is wrong, and how long to stay away at least.
@@ -246,22 +284,16 @@ fn after(ending: Ending) -> Result<(Outage, Duration), ClientEnd> {
     }
 }
 
-/// What is polled, unless nobody wants it any more or its time is over.
-fn unless_late<T>(
+/// What is polled, unless nobody wants it any more.
+fn unless_closing<T>(
     shared: &Shared,
-    timer: &mut dyn Timer,
     polled: Poll<Result<T, Over>>,
-    cx: &mut Context<'_>,
+    cx: &Context<'_>,
 ) -> Poll<Result<T, Over>> {
-    if shared.poll_closing(cx).is_ready() {
-        return Poll::Ready(Err(Over::Closed));
+    match shared.poll_closing(cx) {
+        Poll::Ready(()) => Poll::Ready(Err(Over::Closed)),
+        Poll::Pending => polled,
     }
-    if polled.is_ready() {
-        return polled;
-    }
-    timer
-        .poll_fired(cx)
-        .map(|()| Err(Over::Outage(Outage::Late)))
 }
 
 fn at_least(verdict: Return) -> Option<Duration> {

@@ -8,24 +8,29 @@
 //! A [`Client`] is a handle that can be cloned. All work is done by its [`Driver`], a future that somebody has to poll:
 //! [`ClientBuilder::spawned`] gives it to the runtime, [`ClientBuilder::build`] to the caller.
 //!
-//! The driver connects, and connects again by its [`Backoff`] whenever the connection is lost; every subscription is
-//! made again before the client says [`State::Online`]. Only the program, or the hub's verdict, ends a client for good.
+//! The driver connects, and connects again by its [`Backoff`] whenever the connection is lost. Where the hub still knows the client, its
+//! session goes on as if nothing had happened; otherwise every subscription is made again before the client says [`State::Online`]. What
+//! that cost is told in the place where it was, see [`Delivery`]. Only the program, or the hub's verdict, ends a client for good.
 
 mod acks;
 mod builder;
 mod call;
+mod claim;
 mod connection;
 mod driver;
 mod handlers;
+mod meantime;
 mod methods;
 mod outbox;
 mod publish;
 mod queue;
 mod reconnect;
+mod replies;
 mod shared;
 mod state;
 mod subscription;
 mod subscriptions;
+mod welcome;
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -47,6 +52,7 @@ use crate::id::ConnectionId;
 pub use crate::published::Published;
 use crate::runtime::{self, Runtime};
 use crate::transport::Connector;
+pub use crate::wire::Start;
 
 /// A handle to one client of a hub; clones are handles to the same client.
 ///

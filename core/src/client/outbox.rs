@@ -1,4 +1,4 @@
-//! Frames that the application has said and the transport has not taken yet.
+//! Frames that the application has said, until the transport has taken them, or until the hub has confirmed them.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -9,14 +9,16 @@ use crate::limits::Limits;
 use crate::link::Chunk;
 use crate::session::{self, CallSlot, Lane};
 
-/// What becomes of a frame when the connection breaks before it has left.
+/// What becomes of a frame when its session is over before it has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// It waits for the next connection: nobody was promised an answer.
     Kept,
-    /// It means something on this connection only.
+    /// It means something in this session only.
     Bound,
-    /// An answer to a call of the hub; dropped, and counted while it waits.
+    /// A call of this id; it means something while somebody waits for its answer.
+    Call(u32),
+    /// An answer to a call of the hub; it means something in this session only, and is counted while it waits.
     Answer,
 }
 
@@ -25,39 +27,75 @@ struct Waiting {
     fate: Fate,
 }
 
-/// A bounded lane of encoded frames, first in, first out.
+/// Frames that may be under way unconfirmed, however few may wait: a hub confirms as soon as it has half of them.
+const UNDER_WAY_MIN: usize = 128;
+
+/// A bounded lane of encoded frames, first in, first out: `under way | waiting`.
 ///
-/// The bound is for events and calls. Requests of the client itself may go beyond it: two per subscription and
-/// [`Limits::answers_waiting_max`] answers.
+/// The bound is for events and calls that wait. Requests of the client itself may go beyond it: two per subscription and
+/// [`Limits::answers_waiting_max`] answers. As much again may be under way: sent, and not confirmed by a hub that the client
+/// wants to return to; then nothing more is sent until the hub has confirmed some.
 pub(super) struct Outbox {
     frames: VecDeque<Waiting>,
+    /// How many of them are under way.
+    sent: usize,
+    /// Frames sent on this connection that are not here any more.
+    freed: u64,
+    /// Whether frames that were sent stay until they are confirmed.
+    keeps: bool,
+    /// Of those that are under way.
+    sent_bytes: usize,
+    /// Of those that wait.
     bytes: usize,
     frames_max: usize,
     bytes_max: usize,
+    /// How many requests may go beyond the bound.
+    requests_max: usize,
+    /// Answers that wait.
     answers: usize,
-    /// The oldest frame is at the transport, and only waits to be freed.
-    in_hand: bool,
     /// There is more room than when last asked.
-    freed: bool,
+    roomier: bool,
 }
 
 impl Outbox {
     pub(super) fn new(limits: &Limits) -> Self {
+        let (frames_max, subscriptions_max) = (limits.lane_frames_max, limits.subscriptions_max);
+        let requests_max = 2 * subscriptions_max as usize + limits.answers_waiting_max as usize;
         Self {
             frames: VecDeque::new(),
+            sent: 0,
+            freed: 0,
+            keeps: false,
+            sent_bytes: 0,
             bytes: 0,
-            frames_max: limits.lane_frames_max as usize,
+            frames_max: frames_max as usize,
             bytes_max: limits.lane_bytes_max as usize,
+            requests_max,
             answers: 0,
-            in_hand: false,
-            freed: false,
+            roomier: false,
         }
+    }
+
+    /// Begins a connection, on which nothing was sent yet. With `keeps` frames stay until they are confirmed.
+    pub(super) fn begin(&mut self, keeps: bool) {
+        (self.keeps, self.freed) = (keeps, 0);
+    }
+
+    /// Whether everything is here that was sent and not confirmed.
+    pub(super) fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Whether nothing is sent before the hub has confirmed some of what is under way.
+    pub(super) fn is_held_up(&self) -> bool {
+        let frames_max = self.frames_max.max(UNDER_WAY_MIN);
+        self.keeps && (self.sent >= frames_max || self.sent_bytes >= self.bytes_max)
     }
 
     /// Whether a frame of that size fits; a large one does when nothing else waits.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        let fits = self.bytes + bytes <= self.bytes_max || self.frames.is_empty();
-        fits && self.frames.len() < self.frames_max
+        let fits = self.bytes + bytes <= self.bytes_max || self.len() == 0;
+        fits && self.len() < self.frames_max
     }
 
     /// Appends a frame; whoever must keep to the bound asks [`has_room`](Self::has_room) before.
@@ -65,9 +103,13 @@ impl Outbox {
         self.bytes += frame.len();
         self.answers += usize::from(fate == Fate::Answer);
         self.frames.push_back(Waiting { frame, fate });
+        // So much waits only for a hub that does not confirm.
+        if self.len() > self.frames_max + self.requests_max {
+            self.stop_keeping();
+        }
     }
 
-    /// Puts frames in front of all others. Nothing is in hand then: the connection is new.
+    /// Puts frames in front of all others. Nothing was sent then: the connection is new.
     pub(super) fn push_first(&mut self, frames: Vec<Bytes>) {
         for frame in frames.into_iter().rev() {
             self.bytes += frame.len();
@@ -78,7 +120,7 @@ impl Outbox {
 
     /// Frames that wait.
     pub(super) fn len(&self) -> usize {
-        self.frames.len()
+        self.frames.len() - self.sent
     }
 
     /// Answers that wait.
@@ -88,41 +130,51 @@ impl Outbox {
 
     /// Whether there is more room than when last asked.
     pub(super) fn take_freed(&mut self) -> bool {
-        core::mem::take(&mut self.freed)
+        core::mem::take(&mut self.roomier)
     }
 
-    /// Forgets what meant something on the connection that is over, and what its transport has taken.
+    /// Forgets what meant something in the session that is over, and what was sent.
     pub(super) fn handle_lost(&mut self) {
-        if core::mem::take(&mut self.in_hand) {
-            self.free_oldest();
-        }
-        self.retain(|waiting| waiting.fate == Fate::Kept);
+        self.stop_keeping();
+        self.retain(|fate| fate == Fate::Kept);
     }
 
-    /// Gives up frames that the hub would not take; says how many.
+    /// Gives up frames that the hub would not take; says how many. Nothing was sent then: the connection is new.
     pub(super) fn discard_larger(&mut self, bytes_max: usize) -> usize {
         let before = self.frames.len();
-        self.retain(|waiting| waiting.frame.len() <= bytes_max);
+        self.frames
+            .retain(|waiting| waiting.frame.len() <= bytes_max);
+        self.recount();
         before - self.frames.len()
     }
 
-    fn retain(&mut self, keep: impl Fn(&Waiting) -> bool) {
-        self.frames.retain(keep);
-        self.bytes = self.frames.iter().map(|waiting| waiting.frame.len()).sum();
-        let answers = self
-            .frames
-            .iter()
-            .filter(|waiting| waiting.fate == Fate::Answer);
-        self.answers = answers.count();
-        self.freed = true;
+    /// Gives up frames of another fate. Nothing was sent then.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(Fate) -> bool) {
+        self.frames.retain(|waiting| keep(waiting.fate));
+        self.recount();
     }
 
-    fn free_oldest(&mut self) {
-        if let Some(oldest) = self.frames.pop_front() {
-            self.bytes -= oldest.frame.len();
-            self.answers -= usize::from(oldest.fate == Fate::Answer);
-            self.freed = true;
+    fn recount(&mut self) {
+        debug_assert_eq!(self.sent, 0, "what is under way may not change");
+        self.bytes = self.frames.iter().map(|waiting| waiting.frame.len()).sum();
+        let fates = self.frames.iter().map(|waiting| waiting.fate);
+        self.answers = fates.filter(|fate| *fate == Fate::Answer).count();
+        self.roomier = true;
+    }
+
+    /// Forgets what was sent, so that this session cannot go on after its connection.
+    fn stop_keeping(&mut self) {
+        self.keeps = false;
+        self.confirm(self.sent);
+    }
+
+    /// Lets go of the oldest ones that were sent.
+    fn confirm(&mut self, frames: usize) {
+        for confirmed in self.frames.drain(..frames) {
+            self.sent_bytes -= confirmed.frame.len();
         }
+        self.sent -= frames;
+        self.freed += frames as u64;
     }
 }
 
@@ -130,26 +182,44 @@ impl Lane for Outbox {
     type Chunk<'a> = Chunk;
 
     fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.len() == 0
     }
 
     fn peek(&mut self) -> Option<(Chunk, u32)> {
-        let oldest = self.frames.front()?;
-        self.in_hand = true;
-        Some((Chunk::Frame(oldest.frame.clone()), 1))
+        let next = self.frames.get(self.sent).filter(|_| !self.is_held_up())?;
+        Some((Chunk::Frame(next.frame.clone()), 1))
     }
 
     fn sent(&mut self, frames: u32) {
         for _ in 0..frames {
-            self.in_hand = false;
-            self.free_oldest();
+            let Some(sent) = self.frames.get(self.sent) else {
+                return;
+            };
+            self.sent += 1;
+            self.bytes -= sent.frame.len();
+            self.sent_bytes += sent.frame.len();
+            self.answers -= usize::from(sent.fate == Fate::Answer);
+            self.roomier = true;
+        }
+        if !self.keeps {
+            self.confirm(self.sent);
         }
     }
 
-    fn acknowledged(&mut self, _: u64) {}
+    fn acknowledged(&mut self, count: u64) {
+        let known = count.saturating_sub(self.freed);
+        self.confirm(self.sent.min(known as usize));
+    }
 
-    fn rewind(&mut self, _: u64) -> bool {
-        false
+    fn rewind(&mut self, to: u64) -> bool {
+        let held = self.freed..=self.freed + self.sent as u64;
+        if !held.contains(&to) {
+            return false;
+        }
+        self.confirm((to - self.freed) as usize);
+        (self.sent, self.sent_bytes, self.freed) = (0, 0, 0);
+        self.recount();
+        true
     }
 }
 
@@ -222,11 +292,12 @@ mod tests {
     #[test]
     fn events_that_have_not_left_are_kept_for_the_next_connection() {
         let mut outbox = outbox(10, 100);
+        outbox.begin(true);
         outbox.push(Bytes::from_static(b"taken"), Fate::Kept);
-        outbox.push(Bytes::from_static(b"call"), Fate::Bound);
+        outbox.push(Bytes::from_static(b"call"), Fate::Call(1));
         outbox.push(Bytes::from_static(b"answer"), Fate::Answer);
         outbox.push(Bytes::from_static(b"event"), Fate::Kept);
-        outbox.peek().expect("a frame");
+        outbox.sent(1);
         outbox.handle_lost();
         assert_eq!(texts(&outbox), [b"event"]);
         assert_eq!((outbox.bytes, outbox.answers(), outbox.len()), (5, 0, 1));
@@ -242,5 +313,95 @@ mod tests {
         assert_eq!(outbox.discard_larger(1), 1);
         outbox.sent(2);
         assert!(outbox.is_empty());
+    }
+
+    fn peeked(outbox: &mut Outbox) -> Option<Vec<u8>> {
+        let (chunk, _) = outbox.peek()?;
+        Some(chunk.as_ref().to_vec())
+    }
+
+    #[test]
+    fn what_was_sent_stays_until_it_is_confirmed() {
+        let mut outbox = outbox(3, 100);
+        outbox.begin(true);
+        for frame in ["a", "b", "c"] {
+            outbox.push(Bytes::from_static(frame.as_bytes()), Fate::Kept);
+        }
+        assert!(!outbox.has_room(1));
+        outbox.sent(2);
+        assert_eq!(peeked(&mut outbox), Some(b"c".into()));
+        assert_eq!((outbox.len(), outbox.has_room(1)), (1, true));
+        outbox.acknowledged(1);
+        outbox.acknowledged(1);
+        assert_eq!(texts(&outbox), [b"b", b"c"]);
+        outbox.sent(1);
+        assert!(outbox.is_empty(), "nothing waits to be sent");
+        outbox.acknowledged(3);
+        assert_eq!((outbox.frames.len(), outbox.sent_bytes), (0, 0));
+    }
+
+    #[test]
+    fn as_much_is_under_way_as_may_wait() {
+        let mut outbox = outbox(2, 10);
+        outbox.begin(true);
+        for _ in 0..3 {
+            outbox.push(Bytes::from_static(b"12345"), Fate::Bound);
+        }
+        outbox.sent(1);
+        assert!(outbox.peek().is_some());
+        outbox.sent(1);
+        assert!(outbox.is_held_up() && outbox.peek().is_none());
+        outbox.acknowledged(1);
+        assert!(outbox.peek().is_some());
+
+        let mut outbox = self::outbox(2, 1_000);
+        outbox.begin(true);
+        for sent in 0..UNDER_WAY_MIN {
+            outbox.push(Bytes::from_static(b"1"), Fate::Bound);
+            assert!(outbox.peek().is_some(), "{sent}");
+            outbox.sent(1);
+        }
+        outbox.push(Bytes::from_static(b"1"), Fate::Bound);
+        assert!(outbox.peek().is_none());
+    }
+
+    #[test]
+    fn exactly_what_the_hub_has_not_received_is_sent_again() {
+        let mut outbox = outbox(10, 100);
+        outbox.begin(true);
+        for frame in ["a", "b", "c", "d"] {
+            outbox.push(Bytes::from_static(frame.as_bytes()), Fate::Answer);
+        }
+        outbox.sent(3);
+        outbox.acknowledged(1);
+        assert_eq!(outbox.answers(), 1);
+        assert!(!outbox.rewind(0), "it said before that it has one");
+        assert!(!outbox.rewind(4), "it was sent three");
+        assert!(outbox.rewind(2));
+        assert_eq!(
+            (texts(&outbox), outbox.answers()),
+            ([&b"c"[..], b"d"].into(), 2)
+        );
+        outbox.begin(true);
+        outbox.sent(1);
+        assert!(outbox.rewind(1), "both sides have counted anew");
+        assert_eq!(texts(&outbox), [b"d"]);
+    }
+
+    #[test]
+    fn a_hub_that_confirms_nothing_cannot_make_it_grow() {
+        let mut outbox = outbox(2, 10);
+        outbox.begin(true);
+        outbox.requests_max = 3;
+        outbox.push(Bytes::from_static(b"1234567890"), Fate::Bound);
+        outbox.sent(1);
+        for _ in 0..5 {
+            outbox.push(Bytes::from_static(b"1"), Fate::Bound);
+        }
+        assert_eq!((outbox.frames.len(), outbox.keeps()), (6, true));
+        outbox.push(Bytes::from_static(b"1"), Fate::Bound);
+        assert_eq!((outbox.frames.len(), outbox.keeps()), (6, false));
+        outbox.sent(6);
+        assert_eq!((outbox.frames.len(), outbox.bytes), (0, 0));
     }
 }

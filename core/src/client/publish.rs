@@ -302,13 +302,10 @@ impl Inner {
         if self.closing || self.end().is_some() {
             return Err(Refused::Ended);
         }
-        let Some(link) = self.link.as_ref().filter(|_| self.is_online()) else {
+        if !self.is_online() || self.link.is_none() {
             return Err(Refused::Offline);
-        };
-        let (size, max) = (
-            frame.len() as u64,
-            u64::from(link.session.peer().message_bytes_max),
-        );
+        }
+        let (size, max) = (frame.len() as u64, self.hub_bytes_max as u64);
         if size > max {
             return Err(Refused::TooLarge { size, max });
         }

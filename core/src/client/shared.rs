@@ -14,21 +14,21 @@ use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
 
 use super::call::CallAnswer;
+use super::claim::Claim;
 use super::handlers::Handlers;
 use super::outbox::{Fate, Store};
 use super::queue::Queue;
 use super::state::{ClientEnd, State};
-use super::subscription::{SubscribeError, SubscriptionEnd};
+use super::subscription::{SubscribeError, SubscribeOptions, SubscriptionEnd};
 use super::subscriptions::{Answered, Left, Request, Subscriptions};
 use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::link::Link;
-use crate::policy::Policy;
 use crate::protocol::Protocol;
 use crate::runtime::Runtime;
 use crate::sync::lock;
 use crate::topic::TopicFilter;
-use crate::wire::{Frame, List, Outcome, Start, Subscribe, Unsubscribe};
+use crate::wire::{Frame, List, Outcome, Subscribe, Unsubscribe};
 
 /// What a frame mostly has beside its payload; a longer topic costs one more allocation.
 const HEAD_BYTES: usize = 64;
@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub(super) runtime: Arc<dyn Runtime>,
     pub(super) protocol: Arc<dyn Protocol>,
     pub(super) limits: Limits,
+    /// Whether the client would like to go on with its session after a break.
+    pub(super) resumable: bool,
     /// Where the hub is, for logs.
     #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "nobody logs"))]
     url: String,
@@ -71,9 +73,17 @@ pub(super) struct Inner {
     /// Nobody wants the client any more.
     pub(super) closing: bool,
     pub(super) link: Option<Link>,
-    /// Counts connections: ids and receipts mean nothing on another one.
+    /// Counts sessions: ids of calls mean nothing in another one.
     pub(super) generation: u64,
     pub(super) connection: Option<ConnectionId>,
+    /// What to show to go on with this session on another connection.
+    pub(super) resume_token: Option<[u8; 16]>,
+    /// Since its connection was lost, until the hub has said what becomes of it.
+    pub(super) claim: Option<Claim>,
+    /// The largest message that the hub takes, from when that is known.
+    pub(super) hub_bytes_max: usize,
+    /// Some hub has let the client in before.
+    pub(super) known: bool,
     pub(super) store: Store,
     /// Events that a hub takes no more, as its messages are smaller than those of the one before.
     pub(super) discarded: usize,
@@ -89,18 +99,13 @@ pub(super) struct Inner {
     pub(super) accounted: u64,
 }
 
-/// What was waiting for the connection that is over. Dropping it, which is not to be done under the lock, tells them.
+/// What was waiting for a connection or session that is over. Dropping it, which is not to be done under the lock, tells them.
+#[derive(Default)]
 pub(super) struct Remains {
-    link: Option<Link>,
-    _receipts: BTreeMap<u32, Receipt>,
-    _calls: BTreeMap<u32, oneshot::Sender<CallAnswer>>,
-}
-
-impl Remains {
-    /// The link, which may have some last words left; everybody else is told.
-    pub(super) fn into_link(self) -> Option<Link> {
-        self.link
-    }
+    pub(super) link: Option<Link>,
+    pub(super) _closed: Vec<oneshot::Sender<()>>,
+    pub(super) _receipts: BTreeMap<u32, Receipt>,
+    pub(super) _calls: BTreeMap<u32, oneshot::Sender<CallAnswer>>,
 }
 
 impl Shared {
@@ -108,12 +113,14 @@ impl Shared {
         runtime: Arc<dyn Runtime>,
         protocol: Arc<dyn Protocol>,
         limits: Limits,
+        resume: bool,
         url: String,
     ) -> Self {
         Self {
             runtime,
             protocol,
             limits,
+            resumable: resume && limits.resume.is_some(),
             url,
             driver: AtomicWaker::new(),
             receipts: AtomicU32::new(0),
@@ -195,7 +202,7 @@ impl Shared {
     pub(super) fn subscribe(
         &self,
         filter: TopicFilter<'_>,
-        policy: Option<Policy>,
+        options: SubscribeOptions,
         queue: Arc<Queue>,
         answered: Answered,
     ) -> Result<u64, SubscribeError> {
@@ -207,7 +214,7 @@ impl Shared {
             if inner.subscriptions.len() >= max as usize {
                 return Err(SubscribeError::TooMany { max });
             }
-            let key = inner.subscriptions.insert(filter, policy, queue, answered);
+            let key = inner.subscriptions.insert(filter, options, queue, answered);
             if inner.is_connected() {
                 let request = inner.subscriptions.ask_newest();
                 request
@@ -239,7 +246,7 @@ impl Shared {
             receipt,
             first: request.first,
             policy: request.policy,
-            start: Start::Now,
+            start: request.start,
             filters: List::new(&filters),
         });
         let frame = self.encode(&frame, filters.iter().map(|filter| filter.len()).sum());
@@ -250,24 +257,35 @@ impl Shared {
     }
 
     /// Ends a subscription; `closed` is told when the hub has confirmed it, or dropped when that is not needed.
-    pub(super) fn unsubscribe(&self, key: u64, closed: Option<oneshot::Sender<()>>) {
-        let receipt = self.receipt();
+    pub(super) fn unsubscribe(&self, key: u64, mut closed: Option<oneshot::Sender<()>>) {
         self.with(|inner| {
-            let Left::Asking(number) = inner.subscriptions.leave(key, &mut inner.woken) else {
-                return;
-            };
-            let unsubscribe = Frame::Unsubscribe(Unsubscribe {
-                receipt,
-                first: number,
-                count: 1,
-            });
-            let frame = self.encode(&unsubscribe, 0);
-            inner.store.outbox.push(frame, Fate::Bound);
-            inner
-                .receipts
-                .insert(receipt, Receipt::Unsubscribed { number, closed });
+            let left = inner.subscriptions.leave(key, &mut inner.woken);
+            if let Left::Asking(number) = left {
+                let waiting = closed.take_if(|_| inner.connection.is_some());
+                self.request_end(inner, number, waiting);
+            }
         });
+        drop(closed);
         self.wake_driver();
+    }
+
+    /// Asks the hub to end a subscription, behind everything that waits.
+    pub(super) fn request_end(
+        &self,
+        inner: &mut Inner,
+        number: u32,
+        closed: Option<oneshot::Sender<()>>,
+    ) {
+        let receipt = self.receipt();
+        let unsubscribe = Frame::Unsubscribe(Unsubscribe {
+            receipt,
+            first: number,
+            count: 1,
+        });
+        let frame = self.encode(&unsubscribe, 0);
+        inner.store.outbox.push(frame, Fate::Bound);
+        let waiting = Receipt::Unsubscribed { number, closed };
+        inner.receipts.insert(receipt, waiting);
     }
 }
 
@@ -283,6 +301,10 @@ impl Inner {
             link: None,
             generation: 0,
             connection: None,
+            resume_token: None,
+            claim: None,
+            hub_bytes_max: 0,
+            known: false,
             store: Store::new(limits),
             discarded: 0,
             room_wanted: false,
@@ -341,17 +363,35 @@ impl Inner {
         self.woken.extend(waiting.into_values());
     }
 
-    /// The connection is over: nothing that was said on it means anything any more.
+    /// The connection is over, and its session too.
     pub(super) fn handle_lost(&mut self) -> Remains {
+        let mut link = self.link.take();
+        if let Some(link) = &mut link {
+            // What its transport has taken.
+            link.session.handed_over(&mut self.store);
+        }
+        Remains {
+            link,
+            ..self.forget_session()
+        }
+    }
+
+    /// Nothing that was said in the session means anything any more.
+    pub(super) fn forget_session(&mut self) -> Remains {
         self.generation += 1;
-        self.connection = None;
+        (self.connection, self.resume_token, self.claim) = (None, None, None);
         self.renewing = 0;
         self.store.handle_lost();
         self.subscriptions.handle_lost();
+        self.forget_waiting()
+    }
+
+    /// Whoever waits for an answer will not get it.
+    pub(super) fn forget_waiting(&mut self) -> Remains {
         Remains {
-            link: self.link.take(),
             _receipts: core::mem::take(&mut self.receipts),
             _calls: core::mem::take(&mut self.calls),
+            ..Remains::default()
         }
     }
 

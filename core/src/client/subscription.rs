@@ -15,9 +15,14 @@ use super::queue::Queue;
 use super::state::ClientEnd;
 use crate::policy::Policy;
 use crate::topic::{TopicError, TopicFilter};
-use crate::wire::{Denied, Envelope};
+use crate::wire::{Denied, Envelope, Start};
 
 /// What a subscription brings, in the order in which it happened.
+///
+/// After each return of the client to its hub a subscription hears exactly one of [`Resumed`](Self::Resumed),
+/// [`Replayed`](Self::Replayed) and [`Gap`](Self::Gap), in the place where the connection broke. So the events, and the numbers in `Lagged` and `Gap`, come to
+/// what was published, as long as no `Gap(None)` says that the hub has forgotten the client: it was started anew, or the client was away
+/// for longer than [`Limits::resume`](crate::Limits::resume).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -25,14 +30,30 @@ pub enum Delivery {
     Event(Envelope),
     /// Here so many events are missing, because the client did not read fast enough for the subscription's policy.
     Lagged(u64),
-    /// Here events may be missing: so many, or an unknown number. There was another connection before this place, or an
-    /// older subscription of the same client lagged on topics that both select.
+    /// Here events may be missing: so many, or an unknown number. The connection broke at this place, or an
+    /// older subscription of the same client missed some on topics that both select. What the topics' history still has of them may follow, and is not
+    /// counted here.
     Gap(Option<u64>),
+    /// Here the connection broke, and nothing is missing.
+    Resumed,
+    /// Here the connection broke, or the subscription began in the past, and nothing is missing: the history of its topics
+    /// follows.
+    Replayed {
+        /// The first offset that may follow.
+        from: u64,
+        /// The last offset of the past.
+        to: u64,
+    },
+    /// The past is over: the events that follow happen now. Only where some of the past was to come.
+    Live,
 }
 
 /// How a subscription is made; see [`Client::subscribe_with`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscribeOptions {
+    /// Where it begins. Whatever is not [`Start::Now`] needs topics that keep a history, or a value; [`Delivery::Live`] says
+    /// when the past is over.
+    pub start: Start,
     /// What the hub does with events while the client is full; `None`: what the topic's rule says.
     pub policy: Option<Policy>,
     /// Deliveries that wait for the program to read them; at least one. Reached: the client reads nothing more from the hub.
@@ -40,9 +61,10 @@ pub struct SubscribeOptions {
 }
 
 impl Default for SubscribeOptions {
-    /// No policy of its own, and 256 deliveries.
+    /// With the next event, no policy of its own, and 256 deliveries.
     fn default() -> Self {
         Self {
+            start: Start::Now,
             policy: None,
             capacity: 256,
         }
@@ -84,8 +106,8 @@ pub enum SubscriptionEnd {
 
 /// A stream of the events that a filter selects, with a word at every place where some are missing.
 ///
-/// It outlives connections: a new one has it again before the client is online, and the stream says
-/// [`Delivery::Gap`] where the old one ended. Dropping it unsubscribes. It counts as a handle: the client stays alive as long as one
+/// It outlives connections: a new one has it again before the client is online, and the stream says what the break cost where
+/// it was: [`Delivery::Resumed`], [`Delivery::Replayed`] or [`Delivery::Gap`]. Dropping it unsubscribes. It counts as a handle: the client stays alive as long as one
 /// of its subscriptions does.
 ///
 /// # When full
@@ -123,7 +145,7 @@ impl Subscription {
         poll_fn(|cx| self.queue.poll_next(cx)).await
     }
 
-    /// Ends the subscription; ready when the hub has confirmed it, or the connection is over. What waits unread is dropped.
+    /// Ends the subscription; ready when the hub has confirmed it, or there is no connection. What waits unread is dropped.
     ///
     /// # Cancel safety
     ///
@@ -131,7 +153,7 @@ impl Subscription {
     pub async fn close(self) {
         let (closed, confirmed) = oneshot::channel();
         self.client.shared().unsubscribe(self.key, Some(closed));
-        // Dropped with the connection, which is as good as a confirmation.
+        // Dropped without a connection: nothing comes then, which is as good as a confirmation.
         let _ = confirmed.await;
     }
 
@@ -145,7 +167,17 @@ impl Subscription {
         self.queue.end_reason()
     }
 
-    /// Events that the hub sent, or reported missing, on account of this subscription; on this connection.
+    /// How far the program has read, in the history of the topics: epoch and offset of the newest event that it has read, or that it knows is missing. `None`
+    /// where topics keep no history.
+    ///
+    /// Given to [`Start::Offset`], another subscription goes on from there, also of another client and after a restart of the program. A subscription
+    /// with the policy [`KeepLatest`](Policy::KeepLatest) has none: its events overtake each other.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.queue.place()
+    }
+
+    /// Events that the hub sent, or reported missing, on account of this subscription since the hub knows it: until the hub has forgotten the
+    /// client, see [`Delivery`].
     ///
     /// An event that several subscriptions of one client select is sent once, on account of the oldest of them. While nothing is
     /// under way, this is what the hub has counted for the subscription: nothing was lost without a word.
@@ -234,7 +266,7 @@ impl Client {
         let (answered, answer) = oneshot::channel();
         let key = self
             .shared()
-            .subscribe(filter, options.policy, queue.clone(), answered)?;
+            .subscribe(filter, options, queue.clone(), answered)?;
         // From here on dropping it, with this future, unsubscribes.
         let subscription = Subscription::new(self, key, filter.as_str(), queue);
         match answer.await {

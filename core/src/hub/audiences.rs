@@ -1,10 +1,9 @@
 //! Who hears which topic, as it was found out last.
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use std::collections::HashMap;
 
-use super::dispatch::Listener;
+use super::dispatch::{Audience, Listener};
 use crate::registry::Seed;
 use crate::topic::Topic;
 
@@ -17,7 +16,7 @@ const LISTENERS_MAX: usize = 128 * 1_024;
 /// Audiences as of one state of the registry.
 pub(crate) struct Audiences<L = Listener> {
     pub(crate) epoch: u64,
-    by_topic: HashMap<String, Arc<[L]>, Seed>,
+    by_topic: HashMap<String, Audience<L>, Seed>,
     /// Of all of them.
     listeners: usize,
 }
@@ -32,7 +31,7 @@ impl<L> Audiences<L> {
     }
 
     /// Who hears `topic`, when that is known and still so.
-    pub(crate) fn get(&self, topic: Topic<'_>, epoch: u64) -> Option<Arc<[L]>> {
+    pub(crate) fn get(&self, topic: Topic<'_>, epoch: u64) -> Option<Audience<L>> {
         let audience = self.by_topic.get(topic.as_str())?;
         (self.epoch == epoch).then(|| audience.clone())
     }
@@ -44,7 +43,7 @@ impl<L> Audiences<L> {
     }
 
     /// Remembers who hears `topic`; gives back what had to be forgotten for it.
-    pub(crate) fn insert(&mut self, topic: Topic<'_>, audience: &Arc<[L]>) -> Option<Self> {
+    pub(crate) fn insert(&mut self, topic: Topic<'_>, audience: &Audience<L>) -> Option<Self> {
         if self.by_topic.contains_key(topic.as_str()) {
             return None;
         }
@@ -67,7 +66,10 @@ mod tests {
     /// Remembers a few thousand topics that so many hear; says how many listeners are remembered at most.
     fn most(listeners: usize) -> usize {
         let mut audiences = Audiences::new(7, Seed([7; 16]));
-        let audience: Arc<[u8]> = vec![0; listeners].into();
+        let audience = Audience {
+            listeners: vec![0; listeners].into(),
+            keep: None,
+        };
         let remember = |number| {
             let name = format!("topic/{number}");
             let topic = Topic::new(&name).expect("a good topic");

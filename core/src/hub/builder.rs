@@ -13,6 +13,7 @@ use super::admission::{Admission, Ask, Gone, Refuse};
 use super::audiences::Audiences;
 use super::class::{Classes, PROTOCOLS_MAX};
 use super::counters::Sums;
+use super::history::Histories;
 use super::resume::Tokens;
 use super::rules::{Rule, Rules};
 use super::segment::Budget;
@@ -184,6 +185,7 @@ impl HubBuilder {
             .try_for_each(|(filter, _)| crate::topic::TopicFilter::new(filter).map(drop))?;
         let mut seed = [0; 16];
         self.runtime.random(&mut seed);
+        let histories = Histories::new(epoch(&*self.runtime), &self.limits);
         let protocols = Protocols::from(self.protocols);
         let budget = Arc::new(Budget::new(self.limits.hub_bytes_max));
         let shared = Shared {
@@ -200,6 +202,7 @@ impl HubBuilder {
             registry: RwLock::new(Registry::new(seed)),
             epoch: AtomicU64::new(0),
             audiences: Mutex::new(Audiences::new(0, Seed(seed))),
+            histories: Mutex::new(histories),
             order: core::array::from_fn::<_, ORDERS, _>(|_| Mutex::new(())),
             hashes: Seed(seed),
             budget,
@@ -218,4 +221,11 @@ impl HubBuilder {
             shared: Arc::new(shared),
         })
     }
+}
+
+/// A name for one life of a hub, which is a number in every protocol: JSON's are exact up to 2^53.
+fn epoch(runtime: &dyn Runtime) -> u64 {
+    let mut bytes = [0; 8];
+    runtime.random(&mut bytes);
+    u64::from_le_bytes(bytes) >> 11
 }

@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{BuildHasher, Hasher};
+use core::ops::Deref;
 use core::sync::atomic::Ordering;
 
 use bytes::BytesMut;
@@ -15,6 +16,7 @@ use super::audiences::Audiences;
 use super::carries::is_value;
 use super::class::{Class, ClassSet};
 use super::connection::Connection;
+use super::history::{Keep, Variants};
 use super::lane::{Offer, Taken};
 use super::{PublishError, Shared};
 use crate::payload::{Encode, encoded};
@@ -23,7 +25,7 @@ use crate::published::Published;
 use crate::sync::{lock, read};
 use crate::time::Instant;
 use crate::topic::Topic;
-use crate::wire::{Encoding, Event, Frame, Payload};
+use crate::wire::{Denied, Encoding, Event, Frame, Payload};
 
 /// The largest event that a program may publish: segments count their bytes in 32 bits, and JSON may write six for one.
 const EVENT_BYTES_MAX: u64 = 1 << 29;
@@ -53,8 +55,28 @@ impl Listener {
     }
 }
 
-/// Everybody who hears a topic, each once.
-pub(crate) type Audience = Arc<[Listener]>;
+/// Everybody who hears a topic, each once, and what the topic keeps for others.
+pub(crate) struct Audience<L = Listener> {
+    pub(crate) listeners: Arc<[L]>,
+    pub(crate) keep: Option<Keep>,
+}
+
+impl<L> Clone for Audience<L> {
+    fn clone(&self) -> Self {
+        Self {
+            listeners: self.listeners.clone(),
+            keep: self.keep,
+        }
+    }
+}
+
+impl<L> Deref for Audience<L> {
+    type Target = [L];
+
+    fn deref(&self) -> &[L] {
+        &self.listeners
+    }
+}
 
 /// Events on their way to one audience.
 pub(crate) struct Run<'h> {
@@ -67,11 +89,13 @@ struct Open {
     epoch: u64,
     audience: Audience,
     batches: Vec<Batch>,
+    /// Of a topic that keeps something: its events are encoded when they have their offsets.
+    kept: Vec<Variants>,
 }
 
 /// Events of one topic as one class of connections gets them.
-struct Batch {
-    class: Arc<Class>,
+pub(super) struct Batch {
+    pub(super) class: Arc<Class>,
     framed: BytesMut,
     ends: Vec<u32>,
 }
@@ -85,13 +109,17 @@ impl Batch {
         }
     }
 
+    /// Adds an event of the topic's subscribers, or one that is sent straight to somebody.
     fn add(&mut self, topic: Topic<'_>, direct: bool, payload: Payload<'_>) {
-        let event = Event {
+        self.push(Event {
             topic: topic.as_str(),
             direct,
             offset: None,
             payload,
-        };
+        });
+    }
+
+    pub(super) fn push(&mut self, event: Event<'_>) {
         self.class.append(&Frame::Event(event), &mut self.framed);
         self.ends.push(self.framed.len() as u32);
     }
@@ -110,7 +138,11 @@ impl<'h> Run<'h> {
     }
 
     /// Adds an event for the subscribers of `topic`.
-    pub(crate) fn add(&mut self, topic: Topic<'_>, payload: Payload<'_>) {
+    ///
+    /// # When full
+    ///
+    /// [`Denied::TooMany`] when the topic would keep it, and as many topics do as may.
+    pub(crate) fn add(&mut self, topic: Topic<'_>, payload: Payload<'_>) -> Result<(), Denied> {
         let epoch = self.hub.epoch();
         let same = self
             .open
@@ -118,27 +150,33 @@ impl<'h> Run<'h> {
             .is_some_and(|open| open.topic == topic.as_str() && open.epoch == epoch);
         if !same {
             self.close();
-            let audience = self.hub.audience(topic);
-            self.open = Some(Open {
-                topic: topic.as_str().into(),
-                epoch,
-                batches: self.hub.batches(&audience),
-                audience,
-            });
+            self.open = Some(self.hub.open(topic, epoch)?);
         }
-        let batches = self.open.iter_mut().flat_map(|open| &mut open.batches);
-        for batch in batches {
-            self.hub.add(topic, false, payload, batch);
+        if let Some(open) = &mut self.open {
+            self.hub.add_to(open, topic, payload);
         }
+        Ok(())
     }
 
     /// Offers what has gathered.
     pub(crate) fn close(&mut self) -> Published {
-        match self.open.take() {
-            Some(open) if !open.batches.is_empty() => {
-                self.hub.offer(&open.topic, &open.batches, &open.audience)
+        let Some(open) = self.open.take() else {
+            return Published::default();
+        };
+        let Open {
+            topic,
+            epoch,
+            audience,
+            batches,
+            kept,
+        } = open;
+        match audience.keep {
+            Some(keep) => {
+                let topic = Topic::checked(&topic);
+                self.hub.offer_kept(topic, keep, (epoch, audience), kept)
             }
-            _ => Published::default(),
+            None if batches.is_empty() => Published::default(),
+            None => self.hub.offer(&topic, &batches, &audience),
         }
     }
 }
@@ -150,7 +188,36 @@ impl Drop for Run<'_> {
 }
 
 impl Shared {
-    /// Offers one event of the program to an audience.
+    /// Begins a run of events of `topic`.
+    fn open(&self, topic: Topic<'_>, epoch: u64) -> Result<Open, Denied> {
+        let audience = self.audience(topic);
+        let batches = match audience.keep {
+            None => self.batches(&audience),
+            Some(_) => {
+                let admitted = self.admit(topic);
+                admitted.map_err(|max| Denied::TooMany { max })?;
+                Vec::new()
+            }
+        };
+        Ok(Open {
+            topic: topic.as_str().into(),
+            epoch,
+            audience,
+            batches,
+            kept: Vec::new(),
+        })
+    }
+
+    fn add_to(&self, open: &mut Open, topic: Topic<'_>, payload: Payload<'_>) {
+        if open.audience.keep.is_some() {
+            return open.kept.push(self.variants(topic, payload));
+        }
+        for batch in &mut open.batches {
+            self.add(topic, false, payload, batch);
+        }
+    }
+
+    /// Offers one event of the program to an audience; nothing of it is kept.
     pub(crate) fn send(
         &self,
         topic: Topic<'_>,
@@ -163,11 +230,7 @@ impl Shared {
         }
         let mut batches = self.batches(audience);
         for batch in &mut batches {
-            let (encoding, bytes) = encoded(payload, batch.class.protocol.encoding())?;
-            let (size, max) = (bytes.len() as u64, self.event_bytes_max());
-            if size > max {
-                return Err(PublishError::TooLarge { size, max });
-            }
+            let (encoding, bytes) = self.written(payload, batch.class.protocol.encoding())?;
             let bytes = &bytes;
             self.add(topic, direct, Payload { encoding, bytes }, batch);
         }
@@ -175,7 +238,7 @@ impl Shared {
     }
 
     /// An empty batch for each class that is in an audience.
-    fn batches(&self, audience: &[Listener]) -> Vec<Batch> {
+    pub(super) fn batches(&self, audience: &[Listener]) -> Vec<Batch> {
         let classes: ClassSet = audience.iter().map(|listener| listener.class).collect();
         self.classes.of(classes).map(Batch::new).collect()
     }
@@ -207,6 +270,20 @@ impl Shared {
         converted.filter(|(_, bytes)| bytes.len() as u64 <= self.event_bytes_max())
     }
 
+    /// A payload of the program in the encoding that a protocol wants, unless it has one of its own.
+    pub(super) fn written(
+        &self,
+        payload: &dyn Encode,
+        wanted: Encoding,
+    ) -> Result<(Encoding, Vec<u8>), PublishError> {
+        let (encoding, bytes) = encoded(payload, wanted)?;
+        let (size, max) = (bytes.len() as u64, self.event_bytes_max());
+        match size > max {
+            true => Err(PublishError::TooLarge { size, max }),
+            false => Ok((encoding, bytes)),
+        }
+    }
+
     /// The largest payload of an event.
     pub(crate) fn event_bytes_max(&self) -> u64 {
         self.limits.hub_bytes_max.min(EVENT_BYTES_MAX)
@@ -215,10 +292,21 @@ impl Shared {
     /// Offers events of one topic to each of the audience.
     fn offer(&self, topic: &str, batches: &[Batch], audience: &[Listener]) -> Published {
         let hash = self.hash(topic);
-        let now = self.runtime.now();
-        let mut published = Published::default();
         // Held while offering: all subscribers of a topic see its events in one order.
         let _order = lock(&self.order[hash as usize % self.order.len()]);
+        self.offer_in_order(topic, hash, batches, audience)
+    }
+
+    /// The same under the lock that gives the topic its order.
+    pub(super) fn offer_in_order(
+        &self,
+        topic: &str,
+        hash: u64,
+        batches: &[Batch],
+        audience: &[Listener],
+    ) -> Published {
+        let now = self.runtime.now();
+        let mut published = Published::default();
         let slices: Vec<_> = batches
             .iter()
             .map(|batch| batch.class.segments.append(&batch.framed))
@@ -318,10 +406,11 @@ impl Shared {
             let connection = registry.get(found.key)?.clone();
             Some(Listener::new(connection, found.subscription, found.policy))
         };
-        (
-            registry.epoch(),
-            found.iter().filter_map(listener).collect(),
-        )
+        let audience = Audience {
+            listeners: found.iter().filter_map(listener).collect(),
+            keep: self.rules.keep(topic),
+        };
+        (registry.epoch(), audience)
     }
 
     pub(crate) fn epoch(&self) -> u64 {

@@ -13,18 +13,21 @@ mod connection;
 mod counters;
 mod dispatch;
 mod drive;
+mod history;
 mod lane;
 mod log;
 mod publish;
 mod recipients;
 mod remote;
 mod remote_call;
+mod replay;
 mod resume;
 mod rules;
 mod segment;
 mod serve;
 mod shard;
 mod shutdown;
+mod spread;
 mod waitlist;
 
 use alloc::boxed::Box;
@@ -41,6 +44,7 @@ use std::sync::{Mutex, RwLock};
 pub use self::admission::{Admission, Ask, Gone, Refuse};
 pub use self::builder::HubBuilder;
 pub use self::counters::Counters;
+pub use self::history::History;
 pub use self::recipients::Recipients;
 pub use self::remote::{Caller, MembershipError, Presence, Remote};
 pub use self::remote_call::{RemoteCall, RemoteCallError};
@@ -55,6 +59,7 @@ use self::class::Classes;
 use self::connection::{Connection, Live};
 use self::counters::Sums;
 use self::drive::Drive;
+use self::history::Histories;
 use self::lane::{HubLane, HubStore};
 use self::resume::Tokens;
 use self::rules::Rules;
@@ -109,7 +114,9 @@ pub(crate) struct Shared {
     /// The registry's epoch, to be looked at without its lock.
     epoch: AtomicU64,
     audiences: Mutex<Audiences>,
-    /// By hash of the topic.
+    /// Of topics that keep something; their order lock too.
+    histories: Mutex<Histories>,
+    /// Of others, by hash of the topic.
     order: [Mutex<()>; 16],
     hashes: Seed,
     budget: Arc<Budget>,
@@ -145,6 +152,12 @@ pub enum PublishError {
         size: u64,
         /// What is allowed, in bytes.
         max: u64,
+    },
+    /// The topic would keep the event, and as many topics do as may: forget one, or let no program choose their names.
+    #[error("no more than {max} topics keep events")]
+    TooManyTopics {
+        /// What is allowed.
+        max: u32,
     },
 }
 
@@ -233,9 +246,27 @@ impl Hub {
     /// Never waits. A subscriber without room is treated by its [`Policy`], and counted in [`Published::dropped`]; see
     /// [`publish_within`](Self::publish_within) to wait for room.
     pub fn publish(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
-        let topic = Topic::new(topic)?;
-        let audience = self.shared.audience(topic);
-        self.shared.send(topic, false, &payload, &audience)
+        self.shared.publish(Topic::new(topic)?, &payload)
+    }
+
+    /// Lets go of all that is kept of `topic`, its retained value too; says how many events that were.
+    ///
+    /// Who was about to read one of them is told that it is missing, as when it had become too old.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::hub::{Hub, Rule};
+    /// use lapwing_memory::Virtual;
+    ///
+    /// let hub = Hub::builder(Virtual::new(1)).topic("door/*", Rule::open().retain()).build()?;
+    /// hub.publish("door/7", "open")?;
+    /// assert_eq!(hub.forget("door/7"), 1);
+    /// assert_eq!(hub.forget("door/7"), 0, "nothing is left");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn forget(&self, topic: &str) -> u64 {
+        lock(&self.shared.histories).forget(topic)
     }
 
     /// One connection, to be sent to, called, put into groups or ended, whether it is still there or not.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::carries::Carries;
+use super::history::{History, Keep};
 use crate::id::{ConnectionId, UserId};
 use crate::policy::Policy;
 use crate::topic::{Topic, TopicError, TopicFilter};
@@ -71,6 +72,7 @@ pub struct Rule {
     policy: Policy,
     payload_bytes_max: Option<usize>,
     carries: Option<Carries>,
+    keep: Keep,
 }
 
 impl Rule {
@@ -82,6 +84,7 @@ impl Rule {
             policy: Policy::Disconnect,
             payload_bytes_max: None,
             carries: None,
+            keep: Keep::default(),
         }
     }
 
@@ -155,6 +158,46 @@ impl Rule {
         self.carries = Some(Carries::new::<T>());
         self
     }
+
+    /// These topics keep their newest events, each topic its own, for those who subscribe later or were away: see
+    /// [`Start`](crate::wire::Start). The events of the program itself too.
+    ///
+    /// All that is kept is bounded by [`Limits::history_bytes_max`](crate::Limits::history_bytes_max) and
+    /// [`Limits::history_topics_max`](crate::Limits::history_topics_max). It ends with the hub, or with [`Hub::forget`](super::Hub::forget).
+    ///
+    /// The first rule that selects a topic decides for it. Subscriptions that begin in the past need it of all their topics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::hub::{History, Rule};
+    ///
+    /// let chat = Rule::open().history(History::default());
+    /// # let _ = chat;
+    /// ```
+    pub fn history(mut self, history: History) -> Self {
+        self.keep.history = Some(history);
+        self
+    }
+
+    /// These topics keep their newest event, however old, for those who subscribe later: a state, like a position or a setting.
+    ///
+    /// It stays until a newer one takes its place, until [`Hub::forget`](super::Hub::forget), or until there is no room for it in
+    /// [`Limits::history_bytes_max`](crate::Limits::history_bytes_max). As with [`history`](Self::history), the first rule that selects a topic decides.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::Policy;
+    /// use lapwing::hub::Rule;
+    ///
+    /// let positions = Rule::open().retain().policy(Policy::KeepLatest);
+    /// # let _ = positions;
+    /// ```
+    pub fn retain(mut self) -> Self {
+        self.keep.retain = true;
+        self
+    }
 }
 
 impl fmt::Debug for Rule {
@@ -184,7 +227,7 @@ impl Rules {
 
     /// The first rule that selects `topic` decides who may publish it, and how much at a time.
     pub(crate) fn publish(&self, peer: Peer<'_>, topic: Topic<'_>) -> Option<PublishRule> {
-        let (_, rule) = self.iter().find(|(filter, _)| filter.matches(topic))?;
+        let rule = self.first(topic)?;
         let allowed = rule.publish.allows(peer, topic.as_str());
         allowed.then_some(PublishRule {
             payload_bytes_max: rule.payload_bytes_max,
@@ -194,8 +237,42 @@ impl Rules {
 
     /// What the values of `topic` are, as the first rule that selects it says.
     pub(crate) fn carries(&self, topic: Topic<'_>) -> Option<Carries> {
+        self.first(topic)?.carries
+    }
+
+    /// What is kept of `topic`, if anything is.
+    pub(crate) fn keep(&self, topic: Topic<'_>) -> Option<Keep> {
+        let keep = self.first(topic)?.keep;
+        (!keep.is_nothing()).then_some(keep)
+    }
+
+    fn first(&self, topic: Topic<'_>) -> Option<&Rule> {
         let (_, rule) = self.iter().find(|(filter, _)| filter.matches(topic))?;
-        rule.carries
+        Some(rule)
+    }
+
+    /// Whether some topic keeps something.
+    pub(crate) fn keep_anything(&self) -> bool {
+        self.0.iter().any(|(_, rule)| !rule.keep.is_nothing())
+    }
+
+    /// Whether every topic of a filter has a history.
+    pub(crate) fn history_covers(&self, wanted: TopicFilter<'_>) -> bool {
+        for (filter, rule) in self.iter() {
+            if filter.overlaps(wanted) && rule.keep.history.is_none() {
+                return false;
+            }
+            if filter.covers(wanted) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether some topic of a filter keeps a value.
+    pub(crate) fn may_keep(&self, wanted: TopicFilter<'_>) -> bool {
+        let mut rules = self.iter();
+        rules.any(|(filter, rule)| filter.overlaps(wanted) && !rule.keep.is_nothing())
     }
 
     /// Every rule that shares a topic with `wanted` has to agree; the first of them says what a full subscriber gets.
@@ -256,6 +333,37 @@ mod tests {
         let topic = Topic::new("a").expect("a good topic");
         assert!(rules.publish(peer, topic).is_none());
         assert!(rules.subscribe(peer, topic.into()).is_none());
+    }
+
+    #[test]
+    fn history_covers_a_filter_when_each_of_its_topics_has_one() {
+        let mut rules = Rules::default();
+        let mut add = |filter, rule| rules.add(filter, rule).expect("a good filter");
+        add("news/today", Rule::open().history(History::default()));
+        add("news/*", Rule::open().history(History::default()).retain());
+        add("state/**", Rule::open().retain());
+        add("**", Rule::open());
+        let filter = |text| TopicFilter::new(text).expect("a good filter");
+        for covered in ["news/*", "news/today", "news/late"] {
+            assert!(rules.history_covers(filter(covered)), "{covered}");
+        }
+        for other in ["news/**", "news", "*/today", "state/a", "chat", "**"] {
+            assert!(!rules.history_covers(filter(other)), "{other}");
+        }
+        assert!(rules.may_keep(filter("**")) && rules.may_keep(filter("state/a")));
+        assert!(!rules.may_keep(filter("chat/*")));
+        let topic = |text| Topic::new(text).expect("a good topic");
+        assert!(rules.keep(topic("chat")).is_none());
+        assert!(
+            !rules
+                .keep(topic("news/today"))
+                .is_some_and(|keep| keep.retain)
+        );
+        assert!(
+            rules
+                .keep(topic("news/late"))
+                .is_some_and(|keep| keep.retain)
+        );
     }
 
     #[test]

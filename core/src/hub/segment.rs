@@ -4,14 +4,11 @@
 //! and until its bytes are needed; then it is *frozen*, and the next event opens another one. Lanes hold slices of it as
 //! two integers, so neighbouring slices join without touching the bytes.
 
-use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
 
-use crate::sync::lock;
+use crate::sync::{Arc, AtomicU64, AtomicUsize, Mutex, OnceLock, Ordering, Weak, lock};
 
 /// A segment is closed when the next event would take it beyond this: what one write should carry at most.
 const SEGMENT_BYTES_MAX: usize = 64 * 1024;
@@ -71,7 +68,7 @@ pub(crate) struct Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         if self.bytes.get().is_none() {
-            self.budget.give_back(*self.taken.get_mut());
+            self.budget.give_back(self.taken.load(Ordering::Relaxed));
         }
     }
 }

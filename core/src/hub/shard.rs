@@ -7,15 +7,11 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Context;
-use std::sync::Mutex;
-
-use atomic_waker::AtomicWaker;
 
 use super::connection::Connection;
 use crate::runtime::{Runtime, Timer};
-use crate::sync::lock;
+use crate::sync::{AtomicBool, AtomicUsize, AtomicWaker, Mutex, Ordering, lock};
 use crate::time::Instant;
 
 /// Connections written for in one turn of the pump, before others have theirs.

@@ -1,6 +1,5 @@
-//! The end of a hub: nobody comes in, everybody is told when to return, what waits is sent.
+//! The end of a hub: nobody comes in, calls are finished, everybody is told when to return, what waits is sent.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::future::poll_fn;
@@ -10,17 +9,21 @@ use core::task::{Poll, Waker};
 use core::time::Duration;
 
 use super::connection::Connection;
+use super::spread::Spread;
+use super::waitlist::{Ticket, WaitList};
 use super::{Hub, Shared};
 use crate::session::{Ending, millis};
 use crate::sync::lock;
+use crate::time::Instant;
 use crate::wire::{Close, CloseReason, Return};
 
 /// How a hub ends; see [`Hub::shutdown`].
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    /// How long connections have to take what waits for them, and to say goodbye.
+    /// How long connections have to have their calls answered, to take what waits for them, and to say goodbye. Handlers that
+    /// still run after three quarters of it are dropped, and their callers told.
     pub within: Duration,
-    /// When clients shall come back, from now: each is told a time of its own from this window, so that they do not come all at once.
+    /// When clients shall come back, from now: each is told a time of its own from this window, evenly over all of it.
     pub return_over: Range<Duration>,
 }
 
@@ -44,39 +47,99 @@ pub struct ShutdownReport {
     pub cut: u64,
     /// Frames that were not delivered to them.
     pub undelivered_frames: u64,
+    /// Calls that ran or waited for their turn, and were answered.
+    pub calls_finished: u64,
+    /// Calls that took too long, and whose callers were told so.
+    pub calls_cut: u64,
 }
 
 /// What is known about the end of a hub.
 #[derive(Default)]
 pub(crate) struct Farewell {
     report: ShutdownReport,
-    window: Range<Duration>,
-    /// Who waits for the end, by ticket.
-    waiting: BTreeMap<u64, Waker>,
+    plan: Option<Plan>,
+    spread: Spread,
+    waiting: Arc<WaitList>,
 }
 
-/// A place among those who wait for the hub to stop, and for its last connection to be gone.
+/// What was decided when the end began.
+struct Plan {
+    begun: Instant,
+    calls_until: Instant,
+    /// When clients shall come back, from the beginning on.
+    return_over: Range<Duration>,
+}
+
+impl Plan {
+    fn new(how: Shutdown, begun: Instant) -> Self {
+        Self {
+            begun,
+            calls_until: begun + (how.within - how.within / 4),
+            return_over: how.return_over,
+        }
+    }
+
+    /// What is left of the window; who hears of it when it is over, gets one that is as long.
+    fn window(&self, now: Instant) -> Range<Duration> {
+        let passed = now.since(self.begun);
+        let Range { start, end } = self.return_over;
+        match end > passed {
+            true => start.saturating_sub(passed)..end - passed,
+            false => start..end,
+        }
+    }
+}
+
+/// Waits for the hub to stop, and for its last connection to be gone.
 pub(crate) struct Waiter {
     hub: Hub,
-    ticket: u64,
+    ticket: Ticket,
 }
 
 impl Hub {
-    /// Ends the hub politely: refuses new connections, tells the others to come back later, sends what waits for
-    /// them, and reports what could not be done. Every `attach` has ended then; every `serve` ends after it,
+    /// Ends the hub politely: refuses new connections and new calls, lets calls finish that are here, tells everybody when to come
+    /// back, sends what waits for them, and reports what could not be done. Every `attach` has ended then; every `serve` ends after it,
     /// and gives its address back when it does: await it before another hub binds the same.
+    ///
+    /// A connection is told as soon as its last call is answered, so those without calls at once. Events that are published until
+    /// then still reach it. Clients that are away and might have resumed are gone at once: this hub's memory ends with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use lapwing::hub::{Hub, Shutdown};
+    /// use lapwing_memory::Virtual;
+    ///
+    /// let sim = Virtual::new(1);
+    /// let report = sim.run(async {
+    ///     let hub = Hub::builder(sim.runtime()).build()?;
+    ///     let how = Shutdown {
+    ///         return_over: Duration::from_secs(5)..Duration::from_secs(30),
+    ///         ..Shutdown::default()
+    ///     };
+    ///     Ok::<_, Box<dyn std::error::Error>>(hub.shutdown(how).await)
+    /// });
+    /// # let report = report.expect("nobody waits for ever").unwrap();
+    /// assert_eq!((report.closed, report.cut, report.calls_cut), (0, 0, 0), "nobody was here");
+    /// ```
     ///
     /// # Cancel safety
     ///
-    /// Once polled the shutdown goes on when the future is dropped, without a last cut: only the report is lost.
+    /// Once polled the shutdown goes on when the future is dropped, without a last cut of who takes nothing: only the report is lost.
     pub async fn shutdown(&self, how: Shutdown) -> ShutdownReport {
         let shared = &self.shared;
         let mut timer = shared.runtime.timer();
-        timer.arm(shared.runtime.now() + how.within);
-        lock(&shared.farewell).window = how.return_over;
+        let now = shared.runtime.now();
+        timer.arm(now + how.within);
+        lock(&shared.farewell).plan = Some(Plan::new(how, now));
         shared.stopping.store(true, Ordering::Release);
         shared.wake_farewell();
-        self.tell_everybody();
+        // Each says goodbye when it has answered its calls.
+        shared
+            .everybody()
+            .iter()
+            .for_each(|connection| connection.wake_task());
         let waiter = Waiter::new(self);
         let mut cut = false;
         poll_fn(|cx| {
@@ -93,22 +156,6 @@ impl Hub {
         lock(&shared.farewell).report
     }
 
-    fn tell_everybody(&self) {
-        let now = self.shared.runtime.now();
-        for connection in self.shared.everybody() {
-            let verdict = Return::After {
-                ms: millis(self.shared.return_after()),
-            };
-            connection.close(
-                Close {
-                    reason: CloseReason::Shutdown,
-                    verdict,
-                },
-                now,
-            );
-        }
-    }
-
     fn cut_everybody(&self) {
         self.shared.cutting.store(true, Ordering::Release);
         for connection in self.shared.everybody() {
@@ -120,8 +167,8 @@ impl Hub {
 impl Waiter {
     pub(crate) fn new(hub: &Hub) -> Self {
         Self {
+            ticket: Ticket::new(&lock(&hub.shared.farewell).waiting),
             hub: hub.clone(),
-            ticket: hub.shared.numbers.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -129,47 +176,56 @@ impl Waiter {
     pub(crate) fn is_stopping(&self, waker: &Waker) -> bool {
         let shared = &self.hub.shared;
         if !shared.is_stopping() {
-            self.enlist(waker);
+            self.ticket.enlist(waker);
         }
         shared.is_stopping()
     }
 
     /// Whether no connection has a task; `waker` is woken when that is so.
     fn is_everybody_gone(&self, waker: &Waker) -> bool {
-        self.enlist(waker);
+        self.ticket.enlist(waker);
         lock(&self.hub.shared.tasks).is_empty()
-    }
-
-    fn enlist(&self, waker: &Waker) {
-        let mut farewell = lock(&self.hub.shared.farewell);
-        let known = farewell.waiting.get(&self.ticket);
-        if known.is_some_and(|known| known.will_wake(waker)) {
-            return;
-        }
-        let older = farewell.waiting.insert(self.ticket, waker.clone());
-        drop(farewell);
-        drop(older);
-    }
-}
-
-impl Drop for Waiter {
-    fn drop(&mut self) {
-        let waker = lock(&self.hub.shared.farewell).waiting.remove(&self.ticket);
-        drop(waker);
     }
 }
 
 impl Shared {
     /// When a client that cannot stay shall come back: a time of its own.
     pub(crate) fn return_after(&self) -> Duration {
-        let Range { start, end } = match lock(&self.farewell).window.clone() {
-            window if window.is_empty() => Shutdown::default().return_over,
-            window => window,
+        let now = self.runtime.now();
+        let mut farewell = lock(&self.farewell);
+        let Range { start, end } = match &farewell.plan {
+            Some(plan) => plan.window(now),
+            None => Shutdown::default().return_over,
         };
-        let mut random = [0; 4];
-        self.runtime.random(&mut random);
-        let fraction = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
-        start + end.saturating_sub(start).mul_f64(fraction)
+        let place = farewell.spread.next(|bytes| self.runtime.random(bytes));
+        start + end.saturating_sub(start).mul_f64(place)
+    }
+
+    /// What a client hears that has to go because the hub does.
+    pub(crate) fn farewell(&self) -> Close {
+        let ms = millis(self.return_after());
+        Close {
+            reason: CloseReason::Shutdown,
+            verdict: Return::After { ms },
+        }
+    }
+
+    /// Until when calls may run, if the hub stops.
+    pub(crate) fn calls_until(&self) -> Option<Instant> {
+        if !self.is_stopping() {
+            return None;
+        }
+        let farewell = lock(&self.farewell);
+        farewell.plan.as_ref().map(|plan| plan.calls_until)
+    }
+
+    /// A call has got an answer after the end had begun.
+    pub(crate) fn call_ended(&self, cut: bool) {
+        let report = &mut lock(&self.farewell).report;
+        match cut {
+            true => report.calls_cut += 1,
+            false => report.calls_finished += 1,
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -177,8 +233,8 @@ impl Shared {
     }
 
     fn wake_farewell(&self) {
-        let waiting = core::mem::take(&mut lock(&self.farewell).waiting);
-        waiting.into_values().for_each(Waker::wake);
+        let waiting = lock(&self.farewell).waiting.clone();
+        waiting.wake();
     }
 
     /// Whether connections shall end without last words.

@@ -60,6 +60,8 @@ pub enum FailureCode {
     Cancelled,
     /// The handler has a fault.
     Panicked,
+    /// The hub is about to end: try again when it is back.
+    Shutdown,
 }
 
 /// One item of a stream.

@@ -389,6 +389,7 @@ impl<'a> Draw<'a> {
             FailureCode::TimedOut,
             FailureCode::Cancelled,
             FailureCode::Panicked,
+            FailureCode::Shutdown,
         ])
     }
 

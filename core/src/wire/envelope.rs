@@ -27,6 +27,7 @@ pub struct Envelope {
     topic: String,
     encoding: Encoding,
     payload: Bytes,
+    offset: Option<u64>,
 }
 
 impl Envelope {
@@ -36,7 +37,14 @@ impl Envelope {
             topic: topic.as_str().into(),
             encoding,
             payload,
+            offset: None,
         }
+    }
+
+    /// The same at its place in the history of its hub.
+    #[cfg(feature = "std")]
+    pub(crate) fn at(self, offset: Option<u64>) -> Self {
+        Self { offset, ..self }
     }
 
     /// The topic, as text.
@@ -52,6 +60,13 @@ impl Envelope {
     /// The bytes of the payload.
     pub fn bytes(&self) -> &Bytes {
         &self.payload
+    }
+
+    /// Its place in the history of the hub that it came from, when its topic keeps one; see [`Start::Offset`](super::Start::Offset).
+    ///
+    /// Later events have larger ones, whatever their topics. Publishing the envelope again gives it another.
+    pub fn offset(&self) -> Option<u64> {
+        self.offset
     }
 
     /// The payload with its encoding, ready to be published or sent again.

@@ -130,6 +130,7 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "0b 01 01 05 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::TimedOut, message: "" }) }
     "0b 01 01 06 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Cancelled, message: "" }) }
     "0b 01 01 07 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Panicked, message: "" }) }
+    "0b 01 01 08 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Shutdown, message: "" }) }
 
     "0c 01 00026869"        Item { id: 1, payload: HI }
     "0d 01 10"              Credit { id: 1, items: 16 }

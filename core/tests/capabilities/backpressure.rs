@@ -448,6 +448,7 @@ fn a_program_that_reads_late_misses_nothing_without_a_word() {
         let options = SubscribeOptions {
             policy: Some(Policy::DropOldest),
             capacity: 4,
+            ..SubscribeOptions::default()
         };
         let numbers = reader.subscribe_with("numbers", options).await;
         let mut numbers = numbers.expect("allowed");
@@ -538,6 +539,7 @@ async fn a_reader_that_was_slow_is_told_of_every_event_that_it_missed(ground: Gr
         let options = SubscribeOptions {
             policy: Some(policy),
             capacity: 1,
+            ..SubscribeOptions::default()
         };
         let subscription = client.subscribe_with("numbers", options).await;
         readers.push(subscription.expect("allowed"));

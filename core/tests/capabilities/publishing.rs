@@ -5,12 +5,13 @@ use std::time::Duration;
 use futures_lite::future::{poll_once, zip};
 use lapwing::client::SubscribeOptions;
 use lapwing::hub::{HubBuilder, PublishError, Published};
+use lapwing::transport::Listener as _;
 use lapwing::{Client, Hub, Limits, Policy, Subscription, Typed};
 use lapwing_memory::Path;
 
 use crate::ground::{Ground, PATIENCE};
 use crate::reading::number;
-use crate::world::World;
+use crate::world::{HUB, World};
 
 everywhere![
     a_publisher_hears_how_many_have_an_event_or_that_there_is_nobody,
@@ -86,18 +87,17 @@ async fn who_publishes_within_a_time_loses_nothing_however_fast_it_is(ground: Gr
     for policy in POLICIES {
         let reader = ground.online(&url).await;
         let mut numbers = subscribe(&reader, policy).await;
-        let publish = async {
+        let publisher = hub.clone();
+        // In a task of its own: nothing but room wakes it.
+        ground.runtime().spawn(Box::pin(async move {
             for number in 0..EVENTS {
-                let within = hub.publish_within(PATIENCE, "numbers", Typed(number));
+                let within = publisher.publish_within(PATIENCE, "numbers", Typed(number));
                 assert_eq!(within.await.expect("a topic"), COMPLETE, "{policy:?}");
             }
-        };
-        let read = async {
-            for expected in 0..EVENTS {
-                assert_eq!(number(&mut numbers).await, expected);
-            }
-        };
-        zip(publish, read).await;
+        }));
+        for expected in 0..EVENTS {
+            assert_eq!(number(&mut numbers).await, expected);
+        }
         reader.close().await;
         ground.until(|| hub.counters().connections == 0).await;
     }
@@ -253,5 +253,32 @@ fn what_no_waiting_changes_is_said_at_once() {
         let larger = hub.publish_within(SECOND, "numbers", larger).await;
         assert!(matches!(larger, Err(PublishError::TooLarge { .. })));
         assert_eq!(world.sim.elapsed(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn a_connection_without_a_pump_makes_room_as_well() {
+    World::check(async |world| {
+        let hub = narrow(world).build().expect("good filters");
+        let mut listener = world.network.listen(HUB).expect("the name is free");
+        let attached = hub.clone();
+        world.sim.spawn_named("attach", async move {
+            let transport = listener.accept().await.expect("somebody comes");
+            attached.attach(transport).await;
+        });
+        let reader = world.online("reader").await;
+        let mut numbers = subscribe(&reader, Policy::DropOldest).await;
+        // In a task of its own: nothing but room wakes it.
+        world.sim.spawn_named("publisher", async move {
+            for number in 0..EVENTS {
+                let within = hub.publish_within(SECOND, "numbers", Typed(number));
+                assert_eq!(within.await.expect("a topic"), COMPLETE);
+            }
+        });
+        let before = world.sim.elapsed();
+        for expected in 0..EVENTS {
+            assert_eq!(number(&mut numbers).await, expected);
+        }
+        assert_eq!(world.sim.elapsed(), before);
     });
 }

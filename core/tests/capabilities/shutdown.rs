@@ -1,17 +1,19 @@
 //! A hub ends politely and completely, and so does a client.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
-use lapwing::client::{Backoff, ClientEnd, Outage, State};
-use lapwing::hub::{Admission, HubBuilder, Shutdown, ShutdownReport};
+use lapwing::client::{Backoff, CallError, ClientContext, ClientEnd, Outage, State, States};
+use lapwing::hub::{Admission, Caller, HubBuilder, Shutdown, ShutdownReport};
 use lapwing::session::Ending;
-use lapwing::wire::{CloseReason, Refusal};
-use lapwing::{Client, Hub, Typed};
+use lapwing::wire::{CloseReason, FailureCode, Refusal};
+use lapwing::{CallFailure, Client, Hub, Typed};
 use lapwing_memory::{Path, pair};
 
-use crate::ground::{Ground, online};
+use crate::ground::{Ground, online, sleep};
 use crate::reading::{number, trouble};
 use crate::world::{HUB, World};
 
@@ -105,6 +107,15 @@ async fn dropping_all_handles_of_a_client_ends_it_politely(ground: Ground) {
     ground.until(|| is_empty(&hub)).await;
 }
 
+/// When the hub wants a client back that hears of its end.
+async fn return_of(states: &mut States) -> lapwing::Instant {
+    let State::Waiting { until, outage } = trouble(states).await else {
+        panic!("not waiting");
+    };
+    assert_eq!(outage, Outage::Closed(CloseReason::Shutdown));
+    until
+}
+
 #[test]
 fn clients_are_told_to_come_back_at_a_time_of_their_own() {
     World::check(async |world| {
@@ -127,16 +138,16 @@ fn clients_are_told_to_come_back_at_a_time_of_their_own() {
         assert_eq!(numbers(report), (50, 0, 0));
         let mut returns = Vec::new();
         for states in &mut streams {
-            let State::Waiting { until, outage } = trouble(states).await else {
-                panic!("not waiting");
-            };
-            assert_eq!(outage, Outage::Closed(CloseReason::Shutdown));
-            returns.push(until.since(told_at));
+            returns.push(return_of(states).await.since(told_at));
         }
         returns.sort();
         let (first, last) = (returns[0], returns[49]);
         assert!(first >= 10 * SECOND && last <= 20 * SECOND, "{returns:?}");
-        assert!(last - first > 5 * SECOND, "spread out: {returns:?}");
+        for start in &returns {
+            let second = *start..*start + SECOND;
+            let within = returns.iter().filter(|at| second.contains(at)).count();
+            assert!(within <= 2 * 50 / 10, "too many together: {returns:?}");
+        }
 
         // Who wants to come in meanwhile hears the same.
         let late = world.client("late").spawned();
@@ -383,5 +394,161 @@ fn a_close_takes_no_longer_than_its_limit_says() {
         };
         assert!((8..=10).contains(&unsent), "{unsent}");
         assert!(took <= 3 * lapwing::Limits::default().closing, "{took:?}");
+    });
+}
+
+/// A hub with a method that takes a second, one that never answers, and one that asks its caller.
+fn busy(world: &World) -> HubBuilder {
+    let runtime = world.sim.runtime();
+    world
+        .hub()
+        .on_call("slow", move |_: Caller, number: Typed<u32>| {
+            let runtime = runtime.clone();
+            async move {
+                sleep(&*runtime, SECOND).await;
+                Ok(number)
+            }
+        })
+        .on_call("never", |_: Caller, ()| {
+            pending::<Result<(), CallFailure>>()
+        })
+        .on_call("ask back", async |caller: Caller, ()| {
+            Ok(caller.call::<String>("name", ()).await?)
+        })
+}
+
+fn code<R: std::fmt::Debug>(called: Result<R, CallError>) -> FailureCode {
+    match called {
+        Err(CallError::Failed(failure)) => failure.code,
+        other => panic!("not a failure: {other:?}"),
+    }
+}
+
+#[test]
+fn calls_are_finished_and_new_ones_refused() {
+    World::check(async |world| {
+        let hub = world.serve(busy(world));
+        let (caller, other) = (world.online("caller").await, world.online("other").await);
+        let mut heard = caller.subscribe("numbers").await.expect("allowed");
+        let begun = world.sim.elapsed();
+        let mut first = Box::pin(caller.call::<Typed<u32>>("slow", Typed(1_u32)));
+        let mut second = Box::pin(caller.call::<Typed<u32>>("slow", Typed(2_u32)));
+        assert!(poll_once(&mut first).await.is_none());
+        assert!(poll_once(&mut second).await.is_none());
+        world.sim.settle().await;
+        let end = async {
+            let report = hub.shutdown(polite()).await;
+            assert_eq!(numbers_of_calls(report), (2, 0));
+            assert_eq!(numbers(report), (2, 0, 0));
+            assert_eq!(
+                world.sim.elapsed() - begun,
+                2 * SECOND,
+                "no longer than the calls"
+            );
+        };
+        let calls = async {
+            // Who calls nothing is told at once.
+            return_of(&mut other.states()).await;
+            assert_eq!(world.sim.elapsed(), begun);
+            assert_eq!(
+                code(caller.call::<()>("never", ()).await),
+                FailureCode::Shutdown
+            );
+            assert_eq!(world.sim.elapsed(), begun, "it is told at once");
+            assert_eq!(first.await.expect("answered"), Typed(1));
+            hub.publish("numbers", Typed(7_u32)).expect("a topic");
+            assert_eq!(second.await.expect("answered"), Typed(2));
+            assert_eq!(number(&mut heard).await, 7, "it is here until then");
+            let until = return_of(&mut caller.states()).await;
+            let window = 10 * SECOND..20 * SECOND;
+            assert!(window.contains(&(until.since(world.sim.now()) + 2 * SECOND)));
+        };
+        zip(end, calls).await;
+    });
+}
+
+/// Calls that were finished, and that were cut.
+fn numbers_of_calls(report: ShutdownReport) -> (u64, u64) {
+    (report.calls_finished, report.calls_cut)
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_cut_and_its_caller_told_before_the_end() {
+    World::check(async |world| {
+        let hub = world.serve(busy(world));
+        let caller = world.online("caller").await;
+        let mut never = Box::pin(caller.call::<()>("never", ()));
+        let mut waiting = Box::pin(caller.call::<Typed<u32>>("slow", Typed(1_u32)));
+        assert!(poll_once(&mut never).await.is_none());
+        assert!(poll_once(&mut waiting).await.is_none());
+        world.sim.settle().await;
+        let hurried = Shutdown {
+            within: 4 * SECOND,
+            ..polite()
+        };
+        let called = async {
+            assert_eq!(code(never.await), FailureCode::Shutdown);
+            assert_eq!(code(waiting.await), FailureCode::Shutdown);
+            return_of(&mut caller.states()).await;
+        };
+        let (took, (report, ())) = world.timed(zip(hub.shutdown(hurried), called)).await;
+        assert_eq!(took, 3 * SECOND, "the rest is for goodbyes");
+        assert_eq!(numbers_of_calls(report), (0, 2));
+        assert_eq!(numbers(report), (1, 0, 0));
+    });
+}
+
+#[test]
+fn a_handler_may_ask_its_caller_while_the_hub_ends() {
+    World::check(async |world| {
+        let hub = world.serve(busy(world));
+        let runtime = world.sim.runtime();
+        let name = move |_: ClientContext, ()| {
+            let runtime = runtime.clone();
+            async move {
+                sleep(&*runtime, SECOND).await;
+                Ok("Ada")
+            }
+        };
+        let caller = online(world.client("caller").on_call("name", name)).await;
+        let mut asked = Box::pin(caller.call::<String>("ask back", ()));
+        assert!(poll_once(&mut asked).await.is_none());
+        world.sim.settle().await;
+        let (report, asked) = zip(hub.shutdown(polite()), asked).await;
+        assert_eq!(asked.expect("answered"), "Ada");
+        assert_eq!(numbers_of_calls(report), (1, 0));
+    });
+}
+
+#[test]
+fn events_that_have_come_are_handled_and_those_that_follow_hold_nobody_up() {
+    World::check(async |world| {
+        let (runtime, handled) = (world.sim.runtime(), Arc::new(AtomicU32::new(0)));
+        let counted = handled.clone();
+        let hub = world.serve(world.hub().on_event(
+            "readings",
+            move |_: Caller, _, Typed(_): Typed<u32>| {
+                let (runtime, counted) = (runtime.clone(), counted.clone());
+                async move {
+                    sleep(&*runtime, SECOND / 10).await;
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            },
+        ));
+        let sensor = world.online("sensor").await;
+        for number in 0..10_u32 {
+            sensor.publish("readings", Typed(number)).expect("room");
+        }
+        world.sim.settle().await;
+        let publish_on = async {
+            while sensor.publish("readings", Typed(0_u32)).is_ok() {
+                world.sim.sleep(SECOND / 100).await;
+            }
+        };
+        let ended = zip(hub.shutdown(polite()), publish_on);
+        let (took, (report, ())) = world.timed(ended).await;
+        assert!(took < SECOND + SECOND / 2, "{took:?}");
+        assert_eq!(numbers(report), (1, 0, 0));
+        assert!(handled.load(Ordering::Relaxed) >= 10);
     });
 }

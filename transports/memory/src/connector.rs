@@ -7,6 +7,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use lapwing::transport::{self, Transport};
 
+use crate::bytes::ByteStream;
+use crate::end::End;
+use crate::listener::Cargo;
+use crate::memory::Memory;
 use crate::network::Network;
 
 /// Connects to one name of a [`Network`], as often as it is asked; from [`Network::connector`].
@@ -32,6 +36,25 @@ impl Connector {
         self
     }
 
+    /// A new stream of bytes to the hub, whose listener is one of [bytes](Network::listen_bytes).
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::ConnectionRefused`] when nobody listens for bytes or too many wait, [`io::ErrorKind::HostUnreachable`] in a
+    /// [partition](Network::partition).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends the attempt.
+    pub async fn connect_bytes(&self) -> io::Result<ByteStream> {
+        Ok(ByteStream::new(self.connect_as(Cargo::Bytes).await?))
+    }
+
+    async fn connect_as(&self, cargo: Cargo) -> io::Result<End> {
+        self.round_trip().await;
+        self.network.connect(&self.hub, &self.client, cargo)
+    }
+
     /// Waits as long as a question and its answer take.
     async fn round_trip(&self) {
         let delay = self.network.round_trip(&self.client);
@@ -54,9 +77,8 @@ impl transport::Connector for Connector {
     /// [`io::ErrorKind::ConnectionRefused`] when nobody listens or too many wait, [`io::ErrorKind::HostUnreachable`] in a
     /// [partition](Network::partition).
     async fn connect(&mut self) -> io::Result<Box<dyn Transport>> {
-        self.round_trip().await;
-        let near = self.network.connect(&self.hub, &self.client)?;
-        Ok(Box::new(near))
+        let near = self.connect_as(Cargo::Messages).await?;
+        Ok(Box::new(Memory::new(near)))
     }
 
     fn url(&self) -> String {

@@ -2,11 +2,14 @@
 
 use core::task::Waker;
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::sync::Arc;
 
 use lapwing::Instant;
 use lapwing::runtime::Runtime;
-use lapwing::transport::{Incoming, Message};
+use lapwing::transport::Message;
+
+use crate::flight::{Flight, Item, Landed, Trickle};
+use crate::toll::Toll;
 
 /// Bytes on their way in one direction, or one message if that is larger: what the contract of a transport allows.
 const IN_FLIGHT_BYTES_MAX: usize = 64 * 1024;
@@ -14,11 +17,16 @@ const IN_FLIGHT_BYTES_MAX: usize = 64 * 1024;
 /// Messages on their way in one direction: bounds what small ones cost beyond their bytes.
 const IN_FLIGHT_MAX: usize = 256;
 
+/// The same for pieces of a stream, which may be single bytes.
+const PIECES_IN_FLIGHT_MAX: usize = 4_096;
+
 /// What is wrong with one direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Fault {
     /// How long everything takes.
     pub(crate) delay: Duration,
+    /// At what pace bytes arrive.
+    pub(crate) trickle: Option<Trickle>,
     /// Nothing moves.
     pub(crate) stall: Option<Stall>,
     /// Nothing moves, for a reason of its own: the end of one leaves the other as it is.
@@ -40,8 +48,10 @@ pub(crate) enum Stall {
 
 /// What [`Direction::take`] finds.
 pub(crate) enum Taken {
-    /// Something has arrived; the sender is to be woken when that gave it room.
-    Incoming(Incoming, Option<Waker>),
+    /// It has arrived; the sender is to be woken when that gave it room.
+    Message(Message, Option<Waker>),
+    End,
+    Reset,
     /// Something arrives at this instant.
     Later(Instant),
     Nothing,
@@ -55,12 +65,12 @@ pub(crate) struct Direction {
     pub(crate) receiver: Option<Waker>,
     pub(crate) sender: Option<Waker>,
     pub(crate) sent_bytes: u64,
-    pub(crate) received_bytes: u64,
+    received_bytes: u64,
     fault: Fault,
+    toll: Arc<Toll>,
     /// Started, and not yet on its way.
     outbox: Option<Message>,
-    in_flight: VecDeque<InFlight>,
-    in_flight_bytes: usize,
+    flight: Flight,
     /// The sender has said its last word.
     ended: bool,
     /// Nobody receives any more.
@@ -69,13 +79,14 @@ pub(crate) struct Direction {
     silent: bool,
 }
 
-struct InFlight {
-    /// `None` is at once: no clock is read as long as nothing is delayed.
-    arrives: Option<Instant>,
-    incoming: Incoming,
-}
-
 impl Direction {
+    pub(crate) fn new(toll: &Arc<Toll>) -> Self {
+        Self {
+            toll: toll.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether it is neither stalled nor partitioned.
     pub(crate) fn moves(&self) -> bool {
         self.fault.moves()
@@ -95,10 +106,20 @@ impl Direction {
         self.deserted && !self.silent && self.fault.moves()
     }
 
-    /// Whether the beginning of a message has arrived and its end has not.
-    pub(crate) fn is_half_received(&self) -> bool {
-        let next = self.in_flight.front().map(|first| &first.incoming);
-        let message = self.outbox.is_some() || matches!(next, Some(Incoming::Message(_)));
+    /// Whether the link is to break now: asked once, the answer is yes once.
+    pub(crate) fn is_spent(&self) -> bool {
+        !self.silent && self.toll.is_spent()
+    }
+
+    /// Bytes that have arrived, and whether the beginning of a message has and its end has not.
+    pub(crate) fn progress(&self, clock: &dyn Runtime) -> (u64, bool) {
+        let partial = self.flight.half_received(clock);
+        let half = partial > 0 || self.stands_within_message();
+        (self.received_bytes + partial as u64, half)
+    }
+
+    fn stands_within_message(&self) -> bool {
+        let message = self.outbox.is_some() || self.flight.bytes() > 0;
         message && self.fault.stall == Some(Stall::WithinMessage)
     }
 
@@ -109,8 +130,35 @@ impl Direction {
             "a message was started while the transport was not ready"
         );
         self.outbox = Some(message);
-        let news = self.advance(clock) || self.is_half_received();
+        let news = self.advance(clock) || self.stands_within_message();
         self.receiver.take_if(|_| news)
+    }
+
+    /// How many bytes of a stream may be written now.
+    pub(crate) fn room(&self) -> usize {
+        if self.silent {
+            return IN_FLIGHT_BYTES_MAX;
+        }
+        let crowded = self.flight.count() >= PIECES_IN_FLIGHT_MAX;
+        let room = IN_FLIGHT_BYTES_MAX - self.flight.bytes().min(IN_FLIGHT_BYTES_MAX);
+        match self.fault.moves() && !crowded {
+            true => room.min(self.flight.piece_bytes_max()),
+            false => 0,
+        }
+    }
+
+    /// Puts bytes of a stream on their way, no more than there is [`room`](Self::room) for; how many went.
+    pub(crate) fn write(&mut self, message: Message, clock: &dyn Runtime) -> usize {
+        let mut message = message;
+        let passed = self.toll.pass(message.bytes.len() as u64);
+        message
+            .bytes
+            .truncate(usize::try_from(passed).unwrap_or(usize::MAX));
+        let written = message.bytes.len();
+        if written > 0 {
+            self.depart(message, clock);
+        }
+        written
     }
 
     /// Ends the direction behind what is in flight; what is not yet on its way is lost.
@@ -120,55 +168,54 @@ impl Direction {
         }
         self.ended = true;
         self.outbox = None;
-        self.launch(Incoming::End, clock);
+        self.launch(Item::End, clock);
         self.receiver.take()
     }
 
     /// Gives up what nobody will receive.
     pub(crate) fn desert(&mut self) -> Option<Waker> {
         self.deserted = true;
-        self.in_flight.clear();
-        self.in_flight_bytes = 0;
+        self.flight.clear();
         self.sender.take()
     }
 
     /// From now on nothing arrives, and the sender does not notice.
     pub(crate) fn silence(&mut self, clock: &dyn Runtime) {
         self.silent = true;
-        self.in_flight.clear();
-        self.in_flight_bytes = 0;
+        self.flight.clear();
+        self.advance(clock);
+    }
+
+    /// Breaks behind what is in flight, which still arrives.
+    pub(crate) fn reset(&mut self, clock: &dyn Runtime) {
+        self.launch(Item::Reset, clock);
+        self.silent = true;
         self.advance(clock);
     }
 
     pub(crate) fn set_fault(&mut self, fault: Fault, clock: &dyn Runtime) {
         self.fault = fault;
+        self.flight.set_trickle(fault.trickle, clock);
         self.advance(clock);
     }
 
-    /// The next that has arrived.
-    pub(crate) fn take(&mut self, clock: &dyn Runtime) -> Taken {
-        let Some(first) = self.in_flight.front().filter(|_| self.fault.moves()) else {
+    /// The next that has arrived, whole or, with `bytes_max`, as bytes of a stream.
+    pub(crate) fn take(&mut self, bytes_max: Option<usize>, clock: &dyn Runtime) -> Taken {
+        if !self.fault.moves() {
             return Taken::Nothing;
-        };
-        match first.arrives.filter(|arrives| *arrives > clock.now()) {
-            Some(arrives) => Taken::Later(arrives),
-            None => self.take_first(clock),
         }
-    }
-
-    fn take_first(&mut self, clock: &dyn Runtime) -> Taken {
-        // The end stays where it is, to be read again and again.
-        let message = self
-            .in_flight
-            .pop_front_if(|first| first.incoming != Incoming::End);
-        let Some(InFlight { incoming, .. }) = message else {
-            return Taken::Incoming(Incoming::End, None);
-        };
-        let bytes = length(&incoming);
-        self.in_flight_bytes -= bytes;
-        self.received_bytes += bytes as u64;
-        let room = self.advance(clock);
-        Taken::Incoming(incoming, self.sender.take_if(|_| room))
+        let piece = bytes_max.map(|most| most.min(self.flight.piece_bytes_max()));
+        match self.flight.land(piece, clock) {
+            Landed::Message(message) => {
+                self.received_bytes += message.bytes.len() as u64;
+                let room = self.advance(clock) || bytes_max.is_some();
+                Taken::Message(message, self.sender.take_if(|_| room))
+            }
+            Landed::End => Taken::End,
+            Landed::Reset => Taken::Reset,
+            Landed::Later(at) => Taken::Later(at),
+            Landed::Nothing => Taken::Nothing,
+        }
     }
 
     /// Puts what was started on its way, if it may go; whether it did.
@@ -180,31 +227,32 @@ impl Direction {
             self.outbox = Some(message);
             return false;
         }
-        self.sent_bytes += message.bytes.len() as u64;
-        self.launch(Incoming::Message(message), clock);
+        if self.toll.pass(1) == 1 {
+            self.depart(message, clock);
+        }
         true
     }
 
     fn may_go(&self, bytes: usize) -> bool {
-        let fits = self.in_flight_bytes + bytes <= IN_FLIGHT_BYTES_MAX
-            && self.in_flight.len() < IN_FLIGHT_MAX;
-        self.silent || (self.fault.moves() && (fits || self.in_flight.is_empty()))
+        let fits = self.flight.bytes() + bytes <= IN_FLIGHT_BYTES_MAX
+            && self.flight.count() < IN_FLIGHT_MAX;
+        self.silent || (self.fault.moves() && (fits || self.flight.is_empty()))
     }
 
-    fn launch(&mut self, incoming: Incoming, clock: &dyn Runtime) {
+    fn depart(&mut self, message: Message, clock: &dyn Runtime) {
+        self.sent_bytes += message.bytes.len() as u64;
+        if !self.silent {
+            self.toll.count(message.bytes.len());
+        }
+        self.launch(Item::Message(message), clock);
+    }
+
+    fn launch(&mut self, item: Item, clock: &dyn Runtime) {
         if self.silent || self.deserted {
             return;
         }
-        self.in_flight_bytes += length(&incoming);
         let delayed = !self.fault.delay.is_zero();
         let arrives = delayed.then(|| clock.now() + self.fault.delay);
-        self.in_flight.push_back(InFlight { arrives, incoming });
-    }
-}
-
-fn length(incoming: &Incoming) -> usize {
-    match incoming {
-        Incoming::Message(message) => message.bytes.len(),
-        Incoming::Alive | Incoming::Goodbye(_) | Incoming::End => 0,
+        self.flight.launch(item, arrives);
     }
 }

@@ -34,19 +34,27 @@
 //! loss or reordering of messages within a connection (a transport has none of these), and threads, sockets and clocks outside of it.
 //! No features.
 
+mod bytes;
 mod connector;
 mod crash;
 mod direction;
+mod end;
+mod flight;
 mod link;
 mod listener;
 mod memory;
 mod network;
 mod path;
 mod runtime;
+mod toll;
+mod weather;
 
+pub use self::bytes::ByteStream;
 pub use self::connector::Connector;
-pub use self::listener::Listener;
+pub use self::listener::{ByteListener, Listener};
 pub use self::memory::{Memory, pair};
 pub use self::network::Network;
 pub use self::path::Path;
 pub use self::runtime::{Parked, Process, Stuck, Virtual, labelled, waiting};
+pub use self::toll::Traffic;
+pub use self::weather::{Trouble, Weather, WeatherReport};

@@ -7,6 +7,7 @@ use lapwing::runtime::Runtime;
 
 use crate::crash::Crash;
 use crate::direction::{Direction, Fault};
+use crate::toll::Toll;
 
 /// One of the two ends of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ impl Faults {
     }
 }
 
+/// What counts and ends each direction.
+#[derive(Default)]
+pub(crate) struct Tolls {
+    pub(crate) to_hub: Arc<Toll>,
+    pub(crate) to_client: Arc<Toll>,
+}
+
 /// What the two ends share.
 ///
 /// Its lock is never held while foreign code runs: wakers are woken and dropped after it.
@@ -46,8 +54,8 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(runtime: &Arc<dyn Runtime>, faults: &Faults) -> Self {
-        let mut state = LinkState::default();
+    pub(crate) fn new(runtime: &Arc<dyn Runtime>, faults: &Faults, tolls: &Tolls) -> Self {
+        let mut state = LinkState::new(tolls);
         state.set_faults(faults, &**runtime);
         Self {
             runtime: runtime.clone(),
@@ -64,14 +72,25 @@ impl Link {
     pub(crate) fn change(&self, change: impl FnOnce(&mut LinkState, &dyn Runtime)) {
         let mut state = self.lock();
         change(&mut state, &*self.runtime);
-        let wakers = state.take_wakers();
-        drop(state);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        state.cut_spent(&*self.runtime);
+        wake_all(state);
+    }
+
+    /// Breaks the link when enough has passed; to be called after whatever may have sent something.
+    pub(crate) fn settle(&self, mut state: MutexGuard<'_, LinkState>) {
+        if state.cut_spent(&*self.runtime) {
+            wake_all(state);
+        }
     }
 }
 
+fn wake_all(mut state: MutexGuard<'_, LinkState>) {
+    let wakers = state.take_wakers();
+    drop(state);
+    wakers.into_iter().flatten().for_each(Waker::wake);
+}
+
 /// Both directions, and which ends know that the link is broken.
-#[derive(Default)]
 pub(crate) struct LinkState {
     to_hub: Direction,
     to_client: Direction,
@@ -80,6 +99,15 @@ pub(crate) struct LinkState {
 }
 
 impl LinkState {
+    fn new(tolls: &Tolls) -> Self {
+        Self {
+            to_hub: Direction::new(&tolls.to_hub),
+            to_client: Direction::new(&tolls.to_client),
+            broken: [false; 2],
+            dropped: [false; 2],
+        }
+    }
+
     /// The direction in which `side` sends.
     pub(crate) fn sending(&mut self, side: Side) -> &mut Direction {
         match side {
@@ -100,6 +128,28 @@ impl LinkState {
     pub(crate) fn set_faults(&mut self, faults: &Faults, clock: &dyn Runtime) {
         self.to_hub.set_fault(faults.to_hub, clock);
         self.to_client.set_fault(faults.to_client, clock);
+    }
+
+    /// What is in flight from `side` still arrives, then both ends know that it is over; `side` knows at once.
+    fn cut_behind(&mut self, side: Side, clock: &dyn Runtime) {
+        self.receiving(side).silence(clock);
+        self.sending(side).reset(clock);
+        self.broken[side as usize] = true;
+    }
+
+    /// Breaks when enough has passed one of the ways.
+    fn cut_spent(&mut self, clock: &dyn Runtime) -> bool {
+        let spent = [Side::Client, Side::Hub]
+            .into_iter()
+            .find(|side| !self.is_broken(*side) && self.sending(*side).is_spent());
+        if let Some(side) = spent {
+            self.cut_behind(side, clock);
+        }
+        spent.is_some()
+    }
+
+    pub(crate) fn set_broken(&mut self, side: Side) {
+        self.broken[side as usize] = true;
     }
 
     /// Both ends know at once that it is over.
@@ -131,7 +181,7 @@ impl LinkState {
 
     fn lose(&mut self, side: Side, clock: &dyn Runtime) {
         self.silence(clock);
-        self.broken[side as usize] = true;
+        self.set_broken(side);
     }
 
     fn silence(&mut self, clock: &dyn Runtime) {

@@ -1,19 +1,19 @@
 //! One end of a link, as a transport.
 
-use core::task::{Context, Poll, Waker, ready};
+use core::task::{Context, Poll, ready};
 use std::io;
 use std::sync::Arc;
 
-use lapwing::runtime::{Runtime, Timer};
+use lapwing::Limits;
+use lapwing::runtime::Runtime;
 use lapwing::transport::{
     Framing, Incoming, Info, Message, Outgoing, Progress, Transport, TransportError,
 };
-use lapwing::{Instant, Limits};
 
-use crate::crash::{Crash, Holding};
-use crate::direction::{Direction, Taken};
-use crate::link::{Faults, Link, Side};
-use crate::runtime::current::{Wait, handed_over, hold, wait_for};
+use crate::direction::Direction;
+use crate::end::{Arrived, End, refused};
+use crate::link::{Faults, Link, Tolls};
+use crate::runtime::current::handed_over;
 
 /// Two ends of one connection, without a network: the first for a client, the second for a hub.
 ///
@@ -38,8 +38,9 @@ use crate::runtime::current::{Wait, handed_over, hold, wait_for};
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 pub fn pair(runtime: &Arc<dyn Runtime>) -> (Memory, Memory) {
-    let link = Arc::new(Link::new(runtime, &Faults::default()));
-    Memory::both(&link, "client".into(), "hub".into())
+    let link = Arc::new(Link::new(runtime, &Faults::default(), &Tolls::default()));
+    let (client, hub) = End::both(&link, "client".into(), "hub".into());
+    (Memory::new(client), Memory::new(hub))
 }
 
 /// One end of a connection within this process; from [`pair`] or [`Network`](crate::Network).
@@ -52,46 +53,19 @@ pub fn pair(runtime: &Arc<dyn Runtime>) -> (Memory, Memory) {
 /// Each direction holds at most 64 KiB or one message, and 256 messages; then one more may be started, and
 /// waits until the peer has received some.
 pub struct Memory {
-    link: Arc<Link>,
-    side: Side,
-    peer: Arc<str>,
+    end: End,
     message_bytes_max: u64,
     /// What is wrong was told, once: what follows is thrown away.
     failed: bool,
-    /// Made when the first delayed message is waited for.
-    timer: Option<Box<dyn Timer>>,
 }
 
 impl Memory {
-    /// The end of the client and that of the hub; each is told the name of the other.
-    pub(crate) fn both(link: &Arc<Link>, client: Arc<str>, hub: Arc<str>) -> (Self, Self) {
-        (
-            Self::new(link, Side::Client, hub),
-            Self::new(link, Side::Hub, client),
-        )
-    }
-
-    fn new(link: &Arc<Link>, side: Side, peer: Arc<str>) -> Self {
+    pub(crate) fn new(end: End) -> Self {
         Self {
-            link: link.clone(),
-            side,
-            peer,
+            end,
             message_bytes_max: Limits::default().message_bytes_max.into(),
             failed: false,
-            timer: None,
         }
-    }
-
-    /// Lets the process whose task is being polled, if any, take it along in a crash.
-    pub(crate) fn held(self) -> Self {
-        hold(Holding::end(&self.link, self.side));
-        self
-    }
-
-    /// Goes with its machine.
-    pub(crate) fn crash(&self, crash: Crash) {
-        self.link
-            .change(|state, clock| state.crash(self.side, crash, clock));
     }
 
     fn receive(&mut self, incoming: Incoming) -> Result<Incoming, TransportError> {
@@ -113,67 +87,21 @@ impl Memory {
     }
 
     fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        let mut state = self.link.lock();
-        if state.is_broken(self.side) {
-            return Poll::Ready(Err(reset()));
-        }
-        let direction = state.receiving(self.side);
-        let at = match direction.take(&*self.link.runtime) {
-            Taken::Incoming(incoming, sender) => {
-                drop(state);
-                wake(sender);
-                return Poll::Ready(Ok(incoming));
-            }
-            Taken::Later(at) => Some(at),
-            Taken::Nothing => None,
-        };
-        let older = park(&mut direction.receiver, cx);
-        drop(state);
-        drop(older);
-        self.await_arrival(at, cx);
-        Poll::Pending
-    }
-
-    /// Waits for what arrives `at` that instant, or for anything when there is none.
-    fn await_arrival(&mut self, at: Option<Instant>, cx: &mut Context<'_>) {
-        let Some(at) = at else {
-            if let Some(timer) = &mut self.timer {
-                timer.disarm();
-            }
-            wait_for(|| Wait::Message {
-                peer: self.peer.clone(),
-            });
-            return;
-        };
-        let timer = self.timer.get_or_insert_with(|| self.link.runtime.timer());
-        timer.arm(at);
-        if timer.poll_fired(cx).is_ready() {
-            // It has arrived between two looks at the clock.
-            cx.waker().wake_by_ref();
-        }
+        Poll::Ready(match ready!(self.end.poll_take(None, cx)) {
+            Ok(Arrived::Message(message)) => Ok(Incoming::Message(message)),
+            Ok(Arrived::End) => Ok(Incoming::End),
+            Err(error) => Err(error.into()),
+        })
     }
 
     /// What `check` says of the direction in which this end sends; pending, the peer's progress wakes.
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        check: fn(&Direction) -> Poll<Result<(), TransportError>>,
+        check: fn(&Direction) -> Poll<io::Result<()>>,
     ) -> Poll<Result<(), TransportError>> {
-        let mut state = self.link.lock();
-        if state.is_broken(self.side) {
-            return Poll::Ready(Err(reset()));
-        }
-        let direction = state.sending(self.side);
-        let checked = check(direction);
-        if checked.is_pending() {
-            let older = park(&mut direction.sender, cx);
-            drop(state);
-            drop(older);
-            wait_for(|| Wait::Room {
-                peer: self.peer.clone(),
-            });
-        }
-        checked
+        let checked = self.end.poll_write(cx, |direction| check(direction));
+        checked.map_err(TransportError::Io)
     }
 }
 
@@ -214,17 +142,12 @@ impl Transport for Memory {
             Outgoing::Framed(_) => panic!("framed messages given to a transport without framing"),
             Outgoing::Ping | Outgoing::Goodbye(_) => return Ok(()),
         };
-        let mut state = self.link.lock();
-        if state.is_broken(self.side) {
-            return Err(reset());
-        }
-        let direction = state.sending(self.side);
-        if direction.is_ended() || direction.is_deserted() {
-            return Err(refused());
-        }
-        let receiver = direction.start(message, &*self.link.runtime);
-        drop(state);
-        wake(receiver);
+        self.end.send(|direction, clock| {
+            if direction.is_ended() || direction.is_deserted() {
+                return Err(refused());
+            }
+            Ok(((), direction.start(message, clock)))
+        })?;
         Ok(())
     }
 
@@ -237,68 +160,34 @@ impl Transport for Memory {
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         ready!(self.poll_flush(cx))?;
-        let receiver = self.link.lock().sending(self.side).end(&*self.link.runtime);
-        wake(receiver);
+        self.end.end();
         Poll::Ready(Ok(()))
     }
 
     fn info(&self) -> Info {
         let mut info = Info::new("memory", Framing::None);
-        info.peer = Some(self.peer.to_string());
+        info.peer = Some(self.end.peer.to_string());
         info
     }
 
     fn progress(&self) -> Progress {
-        let mut state = self.link.lock();
-        let sending = state.sending(self.side);
+        let End { link, side, .. } = &self.end;
+        let mut state = link.lock();
+        let sending = state.sending(*side);
         let (sent_bytes, unsent) = (sending.sent_bytes, !sending.is_flushed());
-        let receiving = state.receiving(self.side);
+        let (received_bytes, half_received) = state.receiving(*side).progress(&*link.runtime);
         Progress {
-            received_bytes: receiving.received_bytes,
+            received_bytes,
             sent_bytes,
-            half_received: receiving.is_half_received(),
+            half_received,
             unsent,
         }
     }
 }
 
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let mut state = self.link.lock();
-        state.set_dropped(self.side);
-        let receiver = state.sending(self.side).end(&*self.link.runtime);
-        let sender = state.receiving(self.side).desert();
-        drop(state);
-        wake(receiver);
-        wake(sender);
-    }
-}
-
-fn flushed(direction: &Direction) -> Poll<Result<(), TransportError>> {
+fn flushed(direction: &Direction) -> Poll<io::Result<()>> {
     match direction.is_flushed() {
         true => Poll::Ready(Ok(())),
         false => Poll::Pending,
     }
-}
-
-/// Remembers whom to wake; the waker before it is to be dropped after unlocking.
-fn park(place: &mut Option<Waker>, cx: &Context<'_>) -> Option<Waker> {
-    match place {
-        Some(waker) if waker.will_wake(cx.waker()) => None,
-        _ => place.replace(cx.waker().clone()),
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-fn reset() -> TransportError {
-    io::Error::from(io::ErrorKind::ConnectionReset).into()
-}
-
-fn refused() -> TransportError {
-    io::Error::from(io::ErrorKind::BrokenPipe).into()
 }

@@ -10,14 +10,16 @@ use lapwing::runtime::Runtime;
 
 use crate::connector::Connector;
 use crate::direction::{Fault, Stall};
+use crate::end::End;
+use crate::flight::Trickle;
 use crate::link::LinkState;
-use crate::listener::{Backlog, Listener};
-use crate::memory::Memory;
+use crate::listener::{Backlog, ByteListener, Cargo, Listener};
 use crate::path::{Path, PathState};
+use crate::toll::Traffic;
 
 /// A network within the process, for tests: hubs listen under names, clients connect, and faults come on command.
 ///
-/// A client's way to its hub is its *path*, known by the client's [name](Connector::named). Delay, stall and
+/// A client's way to its hub is its *path*, known by the client's [name](Connector::named). Delay, trickle, stall and
 /// partition are properties of a path: they hold for its connections of now and later until they are taken back. [`cut`](Self::cut) and
 /// [`half_open`](Self::half_open) happen once, to the connections of now. Clients of one name share their faults.
 ///
@@ -77,15 +79,30 @@ impl Network {
     ///
     /// [`io::ErrorKind::AddrInUse`] when another listener has that name.
     pub fn listen(&self, name: &str) -> io::Result<Listener> {
+        let backlog = self.open(name, Cargo::Messages)?;
+        Ok(Listener::new(self, name, backlog))
+    }
+
+    /// Listens under `name` for streams of bytes, until the listener is dropped: for transports that are made for sockets.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::AddrInUse`] when another listener has that name.
+    pub fn listen_bytes(&self, name: &str) -> io::Result<ByteListener> {
+        let backlog = self.open(name, Cargo::Bytes)?;
+        Ok(ByteListener::new(self, name, backlog))
+    }
+
+    fn open(&self, name: &str, cargo: Cargo) -> io::Result<Arc<Backlog>> {
         let mut state = self.lock();
         let holder = state.listeners.get(name);
         // One that is closed lost its process, and waits to be dropped.
         if holder.is_some_and(|holder| !holder.is_closed()) {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        let backlog = Arc::<Backlog>::default();
+        let backlog = Arc::new(Backlog::new(cargo));
         state.listeners.insert(name.into(), backlog.clone());
-        Ok(Listener::new(self, name, backlog))
+        Ok(backlog)
     }
 
     /// What connects to the hub that listens under `name`, now or later, and gives the client a name of its own
@@ -115,9 +132,64 @@ impl Network {
         });
     }
 
-    /// Ends a stall of `path`; all that waited arrives.
+    /// Ends a stall or a trickle of `path`; all that waited arrives.
     pub fn resume<'a>(&self, path: impl Into<Path<'a>>) {
-        self.set(path.into(), |fault| fault.stall = None);
+        self.set(path.into(), |fault| {
+            (fault.stall, fault.trickle) = (None, None);
+        });
+    }
+
+    /// Lets `bytes` at a time arrive on `path`, with a `pause` behind each; what is left of a message follows later.
+    ///
+    /// A stream of bytes is read and written in pieces of that size, too; so one byte and no pause are the smallest
+    /// reads and writes there are. It ends with [`resume`](Self::resume).
+    ///
+    /// # Panics
+    ///
+    /// When `bytes` is 0.
+    pub fn trickle<'a>(&self, path: impl Into<Path<'a>>, bytes: usize, pause: Duration) {
+        assert!(bytes > 0, "a trickle of nothing is a stall");
+        let trickle = Some(Trickle { bytes, pause });
+        self.set(path.into(), |fault| fault.trickle = trickle);
+    }
+
+    /// Breaks one connection of `path` when so much more was sent in that direction: messages of transports, bytes of
+    /// streams. It arrives, even from the middle of a message, then the connection is reset; who sent it knows at once.
+    ///
+    /// Once, on whichever connection it is: of now or, when there is none or nothing may pass, the next one. Where `path` is both
+    /// directions, each of them for itself. What went the other way and had not arrived is lost.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use lapwing_memory::{Network, Path, Virtual};
+    ///
+    /// let sim = Virtual::new(7);
+    /// let network = Network::new(&sim);
+    /// let mut listener = network.listen_bytes("hub")?;
+    /// network.cut_after(Path::to_hub("phone"), 3);
+    /// sim.run(async {
+    ///     let mut phone = network.connector("hub").named("phone").connect_bytes().await?;
+    ///     let (mut peer, _name) = listener.accept().await;
+    ///     assert_eq!(phone.write(b"hello").await?, 3);
+    ///     let mut heard = Vec::new();
+    ///     assert!(peer.read_to_end(&mut heard).await.is_err());
+    ///     assert_eq!((&heard[..], network.traffic(Path::to_hub("phone")).bytes), (&b"hel"[..], 3));
+    ///     std::io::Result::Ok(())
+    /// })??;
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn cut_after<'a>(&self, path: impl Into<Path<'a>>, units: u64) {
+        let path = path.into();
+        self.lock().path(path.client).cut_after(path, units);
+        self.change(path.client, |_, _| {});
+    }
+
+    /// What was sent on `path` until now, by all its connections.
+    pub fn traffic<'a>(&self, path: impl Into<Path<'a>>) -> Traffic {
+        let path = path.into();
+        self.lock().path(path.client).traffic(path)
     }
 
     /// Breaks the connections of `client`: both ends fail at once with [`io::ErrorKind::ConnectionReset`], what was in
@@ -145,6 +217,12 @@ impl Network {
         self.set(client.into(), |fault| fault.partitioned = false);
     }
 
+    /// Ends everything that is wrong with the path of `client`, and what would go wrong later: what waited arrives.
+    pub fn calm(&self, client: &str) {
+        self.lock().path(client).spare();
+        self.set(client.into(), |fault| *fault = Fault::default());
+    }
+
     /// How long a question to the hub and its answer take.
     pub(crate) fn round_trip(&self, client: &Arc<str>) -> Duration {
         let faults = self.lock().path(client).faults();
@@ -152,19 +230,27 @@ impl Network {
     }
 
     /// The client's end of a new connection; the hub's waits to be accepted.
-    pub(crate) fn connect(&self, hub: &Arc<str>, client: &Arc<str>) -> io::Result<Memory> {
+    pub(crate) fn connect(
+        &self,
+        hub: &Arc<str>,
+        client: &Arc<str>,
+        cargo: Cargo,
+    ) -> io::Result<End> {
         let mut state = self.lock();
-        let backlog = state.listeners.get(hub).cloned();
+        let backlog = state.listeners.get(hub);
+        let backlog = backlog.filter(|backlog| backlog.carries(cargo)).cloned();
         let path = state.path(client);
         if path.faults().are_partition() {
             return Err(io::ErrorKind::HostUnreachable.into());
         }
         let link = path.link(&self.shared.runtime);
         drop(state);
-        let (near, far) = Memory::both(&link, client.clone(), hub.clone());
+        let (near, far) = End::both(&link, client.clone(), hub.clone());
         backlog
             .ok_or(io::ErrorKind::ConnectionRefused)?
             .offer(far)?;
+        // Nothing may pass: it breaks as it is made.
+        link.settle(link.lock());
         Ok(near.held())
     }
 

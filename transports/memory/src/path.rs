@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 use lapwing::runtime::Runtime;
 
 use crate::direction::Fault;
-use crate::link::{Faults, Link};
+use crate::link::{Faults, Link, Tolls};
+use crate::toll::{Toll, Traffic};
 
 /// The way between a client and its hub, or one direction of it; a client's name is both directions.
 ///
@@ -59,6 +60,7 @@ impl<'a> From<&'a str> for Path<'a> {
 #[derive(Default)]
 pub(crate) struct PathState {
     faults: Faults,
+    tolls: Tolls,
     links: Vec<Weak<Link>>,
 }
 
@@ -77,9 +79,32 @@ impl PathState {
         }
     }
 
+    /// What was sent on the ways that `path` names.
+    pub(crate) fn traffic(&self, path: Path<'_>) -> Traffic {
+        let sum = |sum: Traffic, toll: &Arc<Toll>| sum + toll.traffic();
+        self.tolls(path).fold(Traffic::default(), sum)
+    }
+
+    /// Lets so many units pass on each of the ways that `path` names, then breaks a connection.
+    pub(crate) fn cut_after(&self, path: Path<'_>, units: u64) {
+        self.tolls(path).for_each(|toll| toll.cut_after(units));
+    }
+
+    /// Lets everything pass.
+    pub(crate) fn spare(&self) {
+        self.tolls.to_hub.spare();
+        self.tolls.to_client.spare();
+    }
+
+    fn tolls(&self, path: Path<'_>) -> impl Iterator<Item = &Arc<Toll>> {
+        let to_hub = path.to_hub.then_some(&self.tolls.to_hub);
+        let to_client = path.to_client.then_some(&self.tolls.to_client);
+        to_hub.into_iter().chain(to_client)
+    }
+
     /// A new link with the faults of this path.
     pub(crate) fn link(&mut self, runtime: &Arc<dyn Runtime>) -> Arc<Link> {
-        let link = Arc::new(Link::new(runtime, &self.faults));
+        let link = Arc::new(Link::new(runtime, &self.faults, &self.tolls));
         // Only when it would grow, so that many clients of one name do not look through all others each time.
         if self.links.len() == self.links.capacity() {
             self.links.retain(|link| link.strong_count() > 0);

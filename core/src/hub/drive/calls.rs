@@ -6,11 +6,15 @@ use core::time::Duration;
 use super::{Drive, PeerCallError};
 use crate::answers::{Answer, CallFailure, Place, shortened};
 use crate::hub::Caller;
+use crate::hub::connection::Live;
 use crate::time::Instant;
 use crate::wire::{Call, Encoding, Failure, FailureCode, Frame, Payload, Reply};
 
 impl Drive {
     pub(super) fn call(&mut self, call: Call<'_>, now: Instant) {
+        if self.shared().is_stopping() {
+            return self.reply(call.id, &Err(CallFailure::new(FailureCode::Shutdown, "")));
+        }
         let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
             return self.reply(
                 call.id,
@@ -44,13 +48,36 @@ impl Drive {
 
     /// Lets handlers run; true when there may be more to do.
     pub(super) fn answer(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let ending = self.shared().calls_until();
+        if let Some(until) = ending {
+            self.answers.finish_by(until);
+        }
         for _ in 0..self.shared().limits.turn_frames_max {
             match self.answers.poll(now, cx) {
-                Poll::Ready((id, answer)) => self.reply(id, &answer),
-                Poll::Pending => return false,
+                Poll::Ready((id, answer)) => {
+                    self.reply(id, &answer);
+                    if ending.is_some() {
+                        self.shared().call_ended(is_given_up(&answer));
+                    }
+                }
+                Poll::Pending => {
+                    if ending.is_some() {
+                        self.part(now);
+                    }
+                    return false;
+                }
             }
         }
         true
+    }
+
+    /// Says goodbye because the hub ends, when every call is answered.
+    fn part(&mut self, now: Instant) {
+        let closing = |live: &mut Live| live.link.session.is_closing();
+        if self.answers.is_finished() && self.live(closing) == Some(false) {
+            let farewell = self.shared().farewell();
+            self.live(|live| live.link.session.close(farewell, true, now));
+        }
     }
 
     fn reply(&self, id: u32, answer: &Answer) {
@@ -96,4 +123,10 @@ impl Drive {
         // It may have been dropped meanwhile.
         let _ = waiter.map(|waiter| waiter.send(answer));
     }
+}
+
+/// Whether a call was not done because the hub ends.
+fn is_given_up(answer: &Answer) -> bool {
+    let failure = answer.as_ref().err();
+    failure.is_some_and(|failure| failure.code == FailureCode::Shutdown)
 }

@@ -168,6 +168,7 @@ impl Drive {
         }
         // How it went, the session's events tell.
         self.live(|live| self.connection.write(live, now).is_ready());
+        self.shared().room_freed();
         // What reading waited for may have happened since.
         again |= matches!(reading, Reading::Paused) && self.may_read(now);
         match self.events() {

@@ -10,13 +10,14 @@ use crate::answers::Place;
 use crate::hub::carries::Carries;
 use crate::hub::connection::Live;
 use crate::hub::dispatch::Run;
+use crate::hub::replay::Wanted;
 use crate::hub::rules::Peer;
 use crate::policy::Policy;
-use crate::registry::{Key, SubscribeError};
+use crate::registry::Key;
 use crate::sync::write;
 use crate::topic::{Topic, TopicFilter};
 use crate::wire::{
-    self, Ack, Denied, Event, Frame, Name, Outcome, Payload, Publish, Start, Subscribe, Unsubscribe,
+    self, Ack, Denied, Event, Frame, Name, Outcome, Payload, Publish, Subscribe, Unsubscribe,
 };
 
 /// More than an event needs around its topic and its payload.
@@ -94,8 +95,8 @@ impl Drive {
         if !crate::payload::is_sound(payload) || !rule.carries.is_none_or(fits) {
             return Err(Denied::Payload);
         }
+        run.add(topic, payload)?;
         self.notify(topic, payload);
-        run.add(topic, payload);
         Ok(())
     }
 
@@ -133,23 +134,54 @@ impl Drive {
     }
 
     pub(super) fn subscribe(&mut self, subscribe: Subscribe<'_>) {
-        let (numbers, outcome) = match self.enlist(&subscribe) {
-            Err(denied) => (0..0, Outcome::Denied(denied)),
-            Ok(numbers) if subscribe.first == 0 => {
-                let first = numbers.start;
-                (numbers, Outcome::Numbered { first })
+        let begun = self.asked_for(&subscribe).and_then(|wanted| {
+            match self.shared().is_of_the_past(&wanted)? {
+                true => self.shared().begin_in_the_past(&self.connection, &wanted),
+                false => self.begin(&wanted),
             }
-            Ok(numbers) => (numbers, Outcome::Subscribed),
-        };
-        let frame = Frame::Ack(Ack {
-            receipt: subscribe.receipt,
-            outcome,
         });
+        if let Err(denied) = begun {
+            self.acknowledge(subscribe.receipt, Outcome::Denied(denied));
+        }
+    }
+
+    fn begin(&self, wanted: &Wanted<'_>) -> Result<(), Denied> {
+        self.shared().enlist(wanted, false)?;
+        let first = wanted.numbers.start;
+        let outcome = match wanted.numbered {
+            true => Outcome::Numbered { first },
+            false => Outcome::Subscribed,
+        };
+        let receipt = wanted.receipt;
         // In one step: what is offered from here on stands behind the acknowledgement.
         self.live(|live| {
-            live.accounts.open(numbers, false);
-            live.store.lane.push_answer(&frame);
+            live.accounts.open(wanted.numbers.clone(), false);
+            let ack = Frame::Ack(Ack { receipt, outcome });
+            live.store.lane.push_answer(&ack);
         });
+        Ok(())
+    }
+
+    fn acknowledge(&self, receipt: u32, outcome: Outcome) {
+        let ack = Frame::Ack(Ack { receipt, outcome });
+        self.live(|live| live.store.lane.push_answer(&ack));
+    }
+
+    /// What the peer may have of what it asks for.
+    fn asked_for<'a>(&self, subscribe: &Subscribe<'a>) -> Result<Wanted<'a>, Denied> {
+        let key = self.key.ok_or(Denied::Forbidden)?;
+        let max = self.shared().limits.subscriptions_max;
+        if subscribe.filters.len() > max as usize {
+            return Err(Denied::TooMany { max });
+        }
+        Ok(Wanted {
+            key,
+            receipt: subscribe.receipt,
+            numbers: self.numbers(subscribe)?,
+            numbered: subscribe.first == 0,
+            filters: self.allowed(subscribe)?,
+            start: subscribe.start,
+        })
     }
 
     /// The numbers of new subscriptions: those that the peer wants, or those behind all that it has.
@@ -162,38 +194,6 @@ impl Drive {
         let first = first.ok_or(Denied::NumberTaken)?;
         let end = first.checked_add(subscribe.filters.len() as u32);
         Ok(first..end.ok_or(Denied::NumberTaken)?)
-    }
-
-    /// Puts all filters into the registry, or none, and says under which numbers.
-    fn enlist(&self, subscribe: &Subscribe<'_>) -> Result<Range<u32>, Denied> {
-        let (shared, key) = (self.shared(), self.key.ok_or(Denied::Forbidden)?);
-        if subscribe.start != Start::Now {
-            return Err(Denied::NoHistory);
-        }
-        let max = shared.limits.subscriptions_max;
-        if subscribe.filters.len() > max as usize {
-            return Err(Denied::TooMany { max });
-        }
-        let numbers = self.numbers(subscribe)?;
-        let wanted = self.allowed(subscribe)?;
-        let mut registry = write(&shared.registry);
-        let mut number = numbers.start;
-        let taken = wanted.into_iter().try_for_each(|(filter, policy)| {
-            registry.subscribe(key, number, filter, policy, max as usize)?;
-            number += 1;
-            Ok(())
-        });
-        if taken.is_err() {
-            for number in numbers.start..number {
-                registry.unsubscribe(key, number);
-            }
-        }
-        shared.changed(&registry);
-        taken.map_err(|error| match error {
-            SubscribeError::TooMany { .. } => Denied::TooMany { max },
-            _ => Denied::NumberTaken,
-        })?;
-        Ok(numbers)
     }
 
     /// The filters with their policies, if the rules allow all of them.
@@ -244,11 +244,14 @@ impl Drive {
     }
 
     pub(super) fn strike(&self, key: Key, numbers: &[u32]) {
+        self.shared().unsettle(&self.connection, key, numbers);
         let mut registry = write(&self.shared().registry);
         for number in numbers {
             registry.unsubscribe(key, *number);
         }
         self.shared().changed(&registry);
+        drop(registry);
+        self.shared().end_readers(&self.connection, numbers);
     }
 }
 

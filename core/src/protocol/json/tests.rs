@@ -132,6 +132,7 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     r#"{"reply":5,"error":{"code":"timed-out"}}"#   Reply { id: 5, result: Err(Failure { code: FailureCode::TimedOut, message: "" }) }
     r#"{"reply":5,"error":{"code":"cancelled"}}"#   Reply { id: 5, result: Err(Failure { code: FailureCode::Cancelled, message: "" }) }
     r#"{"reply":5,"error":{"code":"panicked"}}"#    Reply { id: 5, result: Err(Failure { code: FailureCode::Panicked, message: "" }) }
+    r#"{"reply":5,"error":{"code":"shutdown"}}"#    Reply { id: 5, result: Err(Failure { code: FailureCode::Shutdown, message: "" }) }
     r#"{"item":5,"data":"hi"}"#                     Item { id: 5, payload: HI }
     r#"{"credit":5,"items":16}"#                    Credit { id: 5, items: 16 }
     r#"{"cancel":5}"#                               Cancel { id: 5 }

@@ -2,15 +2,16 @@
 
 use core::fmt;
 use core::future::Future;
+use core::mem;
 use core::pin::pin;
-use core::task::Poll;
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::sync::Arc;
 
 use lapwing::Instant;
 use lapwing::runtime::{BoxFuture, Runtime, Timer};
 
-use self::scheduler::{MAIN, Scheduler};
+use self::scheduler::Scheduler;
 use self::settle::Settle;
 use self::timer::VirtualTimer;
 
@@ -22,6 +23,7 @@ mod ready;
 mod scheduler;
 mod settle;
 mod stuck;
+mod tasks;
 mod timer;
 mod trace;
 
@@ -83,13 +85,17 @@ impl Virtual {
         let _running = self.scheduler.begin();
         let mut future = pin!(future);
         loop {
-            match self.scheduler.next()? {
-                MAIN => {
-                    if let Poll::Ready(output) = self.scheduler.poll(MAIN, future.as_mut()) {
-                        return Ok(output);
-                    }
-                }
-                number => self.scheduler.poll_task(number),
+            let mut picked = self.scheduler.next()?;
+            let mut cx = Context::from_waker(&picked.waker);
+            let turn = mem::take(&mut picked.turn);
+            let (output, turn) = current::during(turn, || match &mut picked.future {
+                Some(task) => task.as_mut().poll(&mut cx).map(|()| None),
+                None => future.as_mut().poll(&mut cx).map(Some),
+            });
+            picked.turn = turn;
+            self.scheduler.end_turn(picked, output.is_pending());
+            if let Poll::Ready(Some(output)) = output {
+                return Ok(output);
             }
         }
     }
@@ -149,7 +155,7 @@ impl Virtual {
 
     /// The present.
     pub fn now(&self) -> Instant {
-        self.scheduler.lock().now
+        self.scheduler.now()
     }
 
     /// Virtual time since the start.

@@ -88,7 +88,7 @@ impl Process {
 
     /// Tasks of this process that are not finished.
     pub fn tasks(&self) -> usize {
-        self.scheduler.lock().tasks_of(self.number).count()
+        self.scheduler.lock().tasks_of(self.number).len()
     }
 
     /// Ends the process as a crash does: its tasks are dropped where they stand, and peers read
@@ -110,16 +110,15 @@ impl Process {
     /// As when a program drops a future half-way: only that task goes, its connections end as those of any task that is dropped.
     /// A task that drops itself goes on until it waits.
     pub fn drop_task(&self, index: usize) -> bool {
-        let number = self.scheduler.lock().tasks_of(self.number).nth(index);
-        number.is_some_and(|number| self.scheduler.drop_task(number))
+        let keys = self.scheduler.lock().tasks_of(self.number);
+        let key = keys.get(index);
+        key.is_some_and(|key| self.scheduler.drop_task(*key))
     }
 
     /// Drops one unfinished task that the seed picks; whether there was one.
     pub fn drop_one(&self) -> bool {
-        let mut state = self.scheduler.lock();
-        let number = state.pick_task_of(self.number);
-        drop(state);
-        number.is_some_and(|number| self.scheduler.drop_task(number))
+        let key = self.scheduler.lock().pick_task_of(self.number);
+        key.is_some_and(|key| self.scheduler.drop_task(key))
     }
 
     /// Lets no task of this process run until [`go_on`](Self::go_on), as when a laptop sleeps: time passes for all others, its
@@ -145,7 +144,7 @@ impl Process {
 
 impl Runtime for Process {
     fn now(&self) -> Instant {
-        self.scheduler.lock().now
+        self.scheduler.now()
     }
 
     fn timer(&self) -> Box<dyn Timer> {

@@ -3,6 +3,7 @@
 use core::mem;
 use std::sync::Arc;
 
+use super::tasks::Key;
 use super::trace::Trace;
 use crate::crash::Life;
 
@@ -25,7 +26,7 @@ struct State {
     crashes: u32,
     paused: bool,
     /// The tasks that became ready in a pause.
-    held: Vec<u64>,
+    held: Vec<Key>,
 }
 
 impl Processes {
@@ -76,17 +77,17 @@ impl Processes {
     }
 
     /// The tasks that became ready meanwhile.
-    pub(super) fn go_on(&mut self, process: usize) -> Vec<u64> {
+    pub(super) fn go_on(&mut self, process: usize) -> Vec<Key> {
         let state = &mut self.0[process];
         state.paused = false;
         mem::take(&mut state.held)
     }
 
     /// Keeps a task that is ready while its process must not run; whether it does.
-    pub(super) fn holds(&mut self, member: Membership, number: u64) -> bool {
+    pub(super) fn holds(&mut self, member: Membership, key: Key) -> bool {
         let state = &mut self.0[member.process];
         if state.paused {
-            state.held.push(number);
+            state.held.push(key);
         }
         state.paused
     }

@@ -4,48 +4,54 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 
-/// The numbers of the tasks that are ready; behind its own lock, so that wakers hold no task alive.
+use super::tasks::Key;
+
+/// The keys of the tasks that are ready; behind its own lock, so that wakers hold no task alive.
 #[derive(Default)]
-pub(super) struct Ready(Mutex<Vec<u64>>);
+pub(super) struct Ready(Mutex<Vec<Key>>);
 
 impl Ready {
-    fn lock(&self) -> MutexGuard<'_, Vec<u64>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Key>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn take_one(&self, order: &mut fastrand::Rng) -> Option<u64> {
-        let mut numbers = self.lock();
-        match numbers.len() {
+    pub(super) fn take_one(&self, order: &mut fastrand::Rng) -> Option<Key> {
+        let mut keys = self.lock();
+        match keys.len() {
             0 => None,
             // No dice for the only one: it would cost and change nothing.
-            1 => numbers.pop(),
-            count => Some(numbers.swap_remove(order.usize(..count))),
+            1 => keys.pop(),
+            count => Some(keys.swap_remove(order.usize(..count))),
         }
     }
 
-    pub(super) fn put(&self, numbers: impl IntoIterator<Item = u64>) {
-        self.lock().extend(numbers);
+    pub(super) fn put(&self, keys: impl IntoIterator<Item = Key>) {
+        self.lock().extend(keys);
     }
 
     pub(super) fn forget(&self, forgotten: u64) {
-        self.lock().retain(|number| *number != forgotten);
+        self.lock().retain(|key| key.number != forgotten);
     }
 }
 
 /// What wakes one task.
 pub(super) struct TaskWake {
-    number: u64,
+    key: Key,
     queued: AtomicBool,
     ready: Arc<Ready>,
 }
 
 impl TaskWake {
-    pub(super) fn new(number: u64, ready: &Arc<Ready>) -> Arc<Self> {
+    pub(super) fn new(key: Key, ready: &Arc<Ready>) -> Arc<Self> {
         Arc::new(Self {
-            number,
+            key,
             queued: AtomicBool::new(false),
             ready: ready.clone(),
         })
+    }
+
+    pub(super) fn is_for(&self, key: Key) -> bool {
+        self.key == key
     }
 
     pub(super) fn is_queued(&self) -> bool {
@@ -65,7 +71,7 @@ impl Wake for TaskWake {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            self.ready.put([self.number]);
+            self.ready.put([self.key]);
         }
     }
 }

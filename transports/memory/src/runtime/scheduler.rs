@@ -1,8 +1,8 @@
 //! Which task is polled next, and when time moves.
 
 use core::mem;
-use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::Waker;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,10 +11,11 @@ use std::task::Wake;
 use lapwing::Instant;
 use lapwing::runtime::BoxFuture;
 
-use super::current::{self, Turn, Wait};
+use super::current::{Turn, Wait};
 use super::processes::{Membership, Processes};
 use super::ready::{Ready, TaskWake};
 use super::stuck::{Parked, Stuck};
+use super::tasks::{Key, Task, Tasks};
 use super::trace::Trace;
 use crate::crash::Crash;
 
@@ -29,16 +30,18 @@ const POLLS_MAX: u64 = 10_000_000;
 /// Its lock is never held while foreign code runs: no poll, no wake, no drop of a future.
 pub(super) struct Scheduler {
     ready: Arc<Ready>,
+    /// The time of `state`, to be read without its lock.
+    clock: AtomicU64,
     state: Mutex<State>,
 }
 
 /// Clock, tasks and chance of one run.
 pub(super) struct State {
-    pub(super) now: Instant,
+    now: Instant,
     pub(super) trace: Trace,
     /// Chance for the program; apart from `order`, so that one more draw does not reorder the tasks.
     pub(super) chance: fastrand::Rng,
-    /// Who is to be woken when; the number tells timers of one instant apart.
+    /// Who is to be woken when; the number tells timers of one instant apart. All of them are to come.
     pub(super) timers: BTreeMap<(Instant, u64), Waker>,
     /// Who waits for all others to rest, in order.
     pub(super) settling: BTreeMap<u64, Waker>,
@@ -49,23 +52,23 @@ pub(super) struct State {
     processes: Processes,
     /// Whose task is being polled, until the next is: it may be dropped when its poll is over.
     polling: Option<Membership>,
-    tasks: BTreeMap<u64, Task>,
+    tasks: Tasks,
+    main: Option<Key>,
     spawned: u64,
     numbers: u64,
     /// How often tasks were polled since time last moved.
     polls: u64,
     pub(super) polls_max: u64,
-    running: bool,
     ended: bool,
 }
 
-struct Task {
-    name: Option<String>,
-    member: Option<Membership>,
-    /// `None` while it is being polled, and for the future given to `run`, which is not ours.
-    future: Option<BoxFuture<'static, ()>>,
-    wake: Arc<TaskWake>,
-    waits: Vec<Wait>,
+/// A task that is to be polled, with all that its poll needs.
+pub(super) struct Picked {
+    key: Key,
+    /// `None` is the future given to `run`.
+    pub(super) future: Option<BoxFuture<'static, ()>>,
+    pub(super) waker: Waker,
+    pub(super) turn: Turn,
 }
 
 impl Scheduler {
@@ -74,6 +77,7 @@ impl Scheduler {
         let chance = order.fork();
         Self {
             ready: Arc::default(),
+            clock: AtomicU64::new(0),
             state: Mutex::new(State {
                 now: Instant::default(),
                 trace: Trace::default(),
@@ -85,12 +89,12 @@ impl Scheduler {
                 faults: fastrand::Rng::with_seed(!seed),
                 processes: Processes::default(),
                 polling: None,
-                tasks: BTreeMap::new(),
+                tasks: Tasks::default(),
+                main: None,
                 spawned: 0,
                 numbers: 0,
                 polls: 0,
                 polls_max: POLLS_MAX,
-                running: false,
                 ended: false,
             }),
         }
@@ -99,6 +103,10 @@ impl Scheduler {
     /// A panic of a task leaves nothing half done in here, so a poisoned lock is as good as new.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        Instant::from_micros(self.clock.load(Ordering::Acquire))
     }
 
     /// Takes in a task, of a process or of none; drops it when nobody may run it any more.
@@ -126,7 +134,7 @@ impl Scheduler {
         let mut state = self.lock();
         let life = state.processes.crash(process);
         let _crashing = Crashing(self, process);
-        let lost = state.take_tasks_of(process);
+        let lost = state.take_tasks(|task| task.is_of(process));
         drop(state);
         // First the connections: tasks that are dropped say no goodbye.
         life.end(crash);
@@ -134,8 +142,8 @@ impl Scheduler {
     }
 
     /// Drops one task; whether there was one.
-    pub(super) fn drop_task(&self, number: u64) -> bool {
-        let task = self.lock().tasks.remove(&number);
+    pub(super) fn drop_task(&self, key: Key) -> bool {
+        let task = self.lock().tasks.remove(key);
         task.is_some()
     }
 
@@ -152,7 +160,7 @@ impl Scheduler {
     pub(super) fn jump(&self, duration: Duration) {
         let mut state = self.lock();
         let now = state.now + duration;
-        let wakers = state.move_clock(now);
+        let wakers = self.move_clock(&mut state, now);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -161,10 +169,8 @@ impl Scheduler {
     pub(super) fn end(&self) {
         let mut state = self.lock();
         state.ended = true;
-        let mut tasks = mem::take(&mut state.tasks);
-        if let Some(main) = tasks.remove(&MAIN) {
-            state.tasks.insert(MAIN, main);
-        }
+        let main = state.main;
+        let tasks = state.take_tasks(|task| main.is_none_or(|main| !task.wake.is_for(main)));
         drop(state);
         drop(tasks);
     }
@@ -172,69 +178,90 @@ impl Scheduler {
     /// Takes in the future given to `run`, until the result is dropped.
     pub(super) fn begin(&self) -> Running<'_> {
         let mut state = self.lock();
-        let nested = mem::replace(&mut state.running, true);
+        let nested = state.main.is_some();
         if !nested {
-            state.insert(MAIN, Some("run".into()), None, None, &self.ready);
+            let main = state.insert(MAIN, Some("run".into()), None, None, &self.ready);
+            state.main = Some(main);
         }
         drop(state);
         assert!(!nested, "this virtual runtime runs already");
         Running(self)
     }
 
-    /// The number of the task to be polled; wakes whoever waits for time or for quiet when there is none.
-    pub(super) fn next(&self) -> Result<u64, Stuck> {
+    /// The task to be polled; wakes whoever waits for time or for quiet when none is ready.
+    pub(super) fn next(&self) -> Result<Picked, Stuck> {
         loop {
             let mut state = self.lock();
-            if let Some(number) = self.ready.take_one(&mut state.order) {
-                if state.is_held(number) {
+            while let Some(key) = self.ready.take_one(&mut state.order) {
+                if state.is_held(key) {
                     continue;
                 }
                 state.polls += 1;
                 if state.polls > state.polls_max {
                     return Err(state.livelock());
                 }
-                return Ok(number);
+                // Without one, it has ended since it was woken.
+                if let Some(picked) = state.begin_turn(key) {
+                    return Ok(picked);
+                }
             }
-            let wakers = state.rest().ok_or_else(|| state.deadlock())?;
+            let wakers = self.rest(&mut state).ok_or_else(|| state.deadlock())?;
             drop(state);
             wakers.into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Polls the task, unless it has ended meanwhile.
-    pub(super) fn poll_task(&self, number: u64) {
-        let future = self
-            .lock()
-            .tasks
-            .get_mut(&number)
-            .and_then(|task| task.future.take());
-        let Some(mut future) = future else { return };
-        if self.poll(number, future.as_mut()).is_ready() {
-            drop(future);
-            let task = self.lock().tasks.remove(&number);
-            drop(task);
+    /// Keeps what the poll of a task has left behind, and its future while it is `pending`.
+    pub(super) fn end_turn(&self, picked: Picked, pending: bool) {
+        let Picked {
+            key, future, waker, ..
+        } = picked;
+        let mut state = self.lock();
+        state.trace = picked.turn.trace;
+        let Some(task) = state.tasks.get_mut(key) else {
+            // It was dropped meanwhile, and its future goes with it.
+            drop(state);
+            return drop(future);
+        };
+        task.waits = picked.turn.waits;
+        task.life = picked.turn.life;
+        task.waker = Some(waker);
+        if pending {
+            task.future = future;
             return;
         }
-        // The task is gone when the owner of the runtime was dropped meanwhile; the future goes with it.
-        if let Some(task) = self.lock().tasks.get_mut(&number) {
-            task.future = Some(future);
-        }
+        drop(state);
+        // A task is counted until nothing is left of it.
+        drop(future);
+        let task = self.lock().tasks.remove(key);
+        drop(task);
     }
 
-    /// Polls `future` as the task `number`, and keeps what it leaves behind.
-    pub(super) fn poll<F: Future + ?Sized>(
-        &self,
-        number: u64,
-        future: Pin<&mut F>,
-    ) -> Poll<F::Output> {
-        let Some((wake, turn)) = self.lock().begin_turn(number) else {
-            return Poll::Pending;
-        };
-        wake.begin_turn();
-        let waker = Waker::from(wake);
-        let (poll, turn) = current::during(turn, || future.poll(&mut Context::from_waker(&waker)));
-        self.lock().end_turn(number, turn);
-        poll
+    /// Whom to wake when no task is ready: the first who waits for that, else those of the next instant with a timer.
+    fn rest(&self, state: &mut State) -> Option<Vec<Waker>> {
+        if let Some((_, waker)) = state.settling.pop_first() {
+            return Some(vec![waker]);
+        }
+        let ((at, _), _) = state.timers.first_key_value()?;
+        // A thread beside this one may have armed what was due meanwhile.
+        let now = state.now.max(*at);
+        Some(self.move_clock(state, now))
+    }
+
+    /// Whom to wake now that it is `now`.
+    fn move_clock(&self, state: &mut State, now: Instant) -> Vec<Waker> {
+        state.now = now;
+        state.polls = 0;
+        self.clock.store(now.as_micros(), Ordering::Release);
+        let mut due = Vec::new();
+        while let Some(first) = state
+            .timers
+            .first_entry()
+            .filter(|first| first.key().0 <= now)
+        {
+            due.push(first.remove());
+        }
+        due
     }
 }
 
@@ -246,7 +273,7 @@ impl State {
     }
 
     pub(super) fn tasks(&self) -> usize {
-        self.tasks.keys().filter(|number| **number != MAIN).count()
+        self.tasks.count() - usize::from(self.main.is_some())
     }
 
     /// The number of the process of that name.
@@ -258,29 +285,26 @@ impl State {
         self.processes.chance(process)
     }
 
-    /// The numbers of the tasks of a process, in the order of their spawning.
-    pub(super) fn tasks_of(&self, process: usize) -> impl Iterator<Item = u64> {
-        let is_its = move |task: &Task| task.member.is_some_and(|member| member.process == process);
-        let its = self.tasks.iter().filter(move |(_, task)| is_its(task));
-        its.map(|(number, _)| *number)
+    /// The tasks of a process, in the order of their spawning.
+    pub(super) fn tasks_of(&self, process: usize) -> Vec<Key> {
+        self.tasks.keys(|task| task.is_of(process))
     }
 
-    pub(super) fn pick_task_of(&mut self, process: usize) -> Option<u64> {
-        let count = self.tasks_of(process).count();
-        let index = (count > 0).then(|| self.faults.usize(..count))?;
-        self.tasks_of(process).nth(index)
+    pub(super) fn pick_task_of(&mut self, process: usize) -> Option<Key> {
+        let keys = self.tasks_of(process);
+        self.faults.choice(keys)
     }
 
-    fn take_tasks_of(&mut self, process: usize) -> Vec<Task> {
-        let numbers: Vec<_> = self.tasks_of(process).collect();
-        let tasks = numbers.iter().map(|number| self.tasks.remove(number));
+    fn take_tasks(&mut self, wanted: impl Fn(&Task) -> bool) -> Vec<Task> {
+        let keys = self.tasks.keys(wanted);
+        let tasks = keys.into_iter().map(|key| self.tasks.remove(key));
         tasks.flatten().collect()
     }
 
     /// Whether the task must wait until its process goes on.
-    fn is_held(&mut self, number: u64) -> bool {
-        let member = self.tasks.get(&number).and_then(|task| task.member);
-        member.is_some_and(|member| self.processes.holds(member, number))
+    fn is_held(&mut self, key: Key) -> bool {
+        let member = self.tasks.get(key).and_then(|task| task.member);
+        member.is_some_and(|member| self.processes.holds(member, key))
     }
 
     fn insert(
@@ -290,79 +314,69 @@ impl State {
         member: Option<Membership>,
         future: Option<BoxFuture<'static, ()>>,
         ready: &Arc<Ready>,
-    ) {
-        let wake = TaskWake::new(number, ready);
-        wake.wake_by_ref();
-        let task = Task {
-            name,
-            member,
-            future,
-            wake,
-            waits: Vec::new(),
-        };
-        self.tasks.insert(number, task);
+    ) -> Key {
+        let life = member.map(|member| self.processes.life(member.process).clone());
+        self.tasks.insert(number, |key| {
+            let wake = TaskWake::new(key, ready);
+            wake.wake_by_ref();
+            Task {
+                name,
+                member,
+                life,
+                future,
+                waker: Some(wake.clone().into()),
+                wake,
+                waits: Vec::new(),
+            }
+        })
     }
 
-    fn begin_turn(&mut self, number: u64) -> Option<(Arc<TaskWake>, Turn)> {
-        let task = self.tasks.get_mut(&number)?;
+    fn begin_turn(&mut self, key: Key) -> Option<Picked> {
+        let task = self.tasks.get_mut(key)?;
+        // Without one, a panic has ended its poll.
+        let waker = task.waker.take()?;
         task.waits.clear();
-        self.trace.add(number);
-        self.trace.add(self.now.as_micros());
+        task.wake.begin_turn();
         self.polling = task.member;
-        let life = |member: Membership| self.processes.life(member.process).clone();
-        let turn = Turn {
-            trace: self.trace,
-            life: task.member.map(life),
-            waits: mem::take(&mut task.waits),
-        };
-        Some((task.wake.clone(), turn))
-    }
-
-    fn end_turn(&mut self, number: u64, turn: Turn) {
-        self.trace = turn.trace;
-        if let Some(task) = self.tasks.get_mut(&number) {
-            task.waits = turn.waits;
-        }
-    }
-
-    /// Whom to wake when no task is ready: the first who waits for that, else those of the next instant with a timer.
-    fn rest(&mut self) -> Option<Vec<Waker>> {
-        if let Some((_, waker)) = self.settling.pop_first() {
-            return Some(vec![waker]);
-        }
-        let ((now, _), _) = self.timers.first_key_value()?;
-        Some(self.move_clock(*now))
-    }
-
-    /// Whom to wake now that it is `now`.
-    fn move_clock(&mut self, now: Instant) -> Vec<Waker> {
-        self.now = now;
-        self.polls = 0;
-        let later = self.timers.split_off(&(now, u64::MAX));
-        let due = mem::replace(&mut self.timers, later);
-        due.into_values().collect()
+        self.trace.add(key.number);
+        self.trace.add(self.now.as_micros());
+        Some(Picked {
+            key,
+            future: task.future.take(),
+            waker,
+            turn: Turn {
+                trace: self.trace,
+                waits: mem::take(&mut task.waits),
+                life: task.life.take(),
+            },
+        })
     }
 
     fn deadlock(&self) -> Stuck {
         Stuck::Deadlock {
             elapsed: self.now.since(Instant::default()),
-            tasks: self.tasks.iter().map(parked).collect(),
+            tasks: self.parked(|_| true),
         }
     }
 
     fn livelock(&self) -> Stuck {
-        let is_ready = |task: &(&u64, &Task)| task.1.wake.is_queued();
         Stuck::Livelock {
             elapsed: self.now.since(Instant::default()),
             polls: self.polls,
-            tasks: self.tasks.iter().filter(is_ready).map(parked).collect(),
+            tasks: self.parked(|task| task.wake.is_queued()),
         }
+    }
+
+    fn parked(&self, wanted: impl Fn(&Task) -> bool) -> Vec<Parked> {
+        let keys = self.tasks.keys(wanted).into_iter();
+        keys.filter_map(|key| Some(parked(key, self.tasks.get(key)?)))
+            .collect()
     }
 }
 
-fn parked((number, task): (&u64, &Task)) -> Parked {
+fn parked(key: Key, task: &Task) -> Parked {
     Parked {
-        number: *number,
+        number: key.number,
         name: task.name.clone(),
         waits: task.waits.iter().map(Wait::to_string).collect(),
     }
@@ -374,12 +388,12 @@ pub(super) struct Running<'a>(&'a Scheduler);
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        state.running = false;
         state.polling = None;
-        let main = state.tasks.remove(&MAIN);
+        let main = state.main.take();
+        let task = main.and_then(|main| state.tasks.remove(main));
         self.0.ready.forget(MAIN);
         drop(state);
-        drop(main);
+        drop(task);
     }
 }
 

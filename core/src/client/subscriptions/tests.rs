@@ -1,0 +1,142 @@
+//! Numbers, accounts and verdicts.
+
+use core::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::*;
+use crate::wire::Encoding;
+
+fn subscribe(all: &mut Subscriptions, filter: &str, policy: Option<Policy>) -> (u64, Arc<Queue>) {
+    let queue = Arc::new(Queue::new(16));
+    let filter = TopicFilter::new(filter).expect("a good filter");
+    let options = SubscribeOptions {
+        policy,
+        ..SubscribeOptions::default()
+    };
+    let key = all.insert(filter, options, queue.clone(), oneshot::channel().0);
+    (key, queue)
+}
+
+fn confirm_all(all: &mut Subscriptions) -> Told {
+    let mut told = Told::default();
+    let numbers: Vec<_> = all.entries.iter().map(|entry| entry.number).collect();
+    for number in numbers {
+        all.confirm(number, Outcome::Subscribed, &mut told);
+    }
+    told
+}
+
+fn hear(all: &mut Subscriptions, topic: &str) {
+    let topic = Topic::new(topic).expect("a good topic");
+    let envelope = Envelope::new(topic, Encoding::Bytes, Bytes::new());
+    all.hear(topic, &envelope, &mut Told::default());
+}
+
+fn read(queue: &Queue) -> Vec<Delivery> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let next = || match queue.poll_next(&mut cx) {
+        Poll::Ready(delivery) => delivery,
+        Poll::Pending => None,
+    };
+    core::iter::from_fn(next).collect()
+}
+
+fn numbers(requests: &[Request]) -> Vec<(Range<u32>, Option<Policy>)> {
+    let numbers = requests
+        .iter()
+        .map(|request| (request.numbers(), request.policy));
+    numbers.collect()
+}
+
+#[test]
+fn an_event_counts_for_the_oldest_and_is_heard_by_all_that_match() {
+    let mut all = Subscriptions::default();
+    let (_, wide) = subscribe(&mut all, "room/**", None);
+    let (_, narrow) = subscribe(&mut all, "room/7", None);
+    let (_, other) = subscribe(&mut all, "door", None);
+    confirm_all(&mut all);
+    hear(&mut all, "room/7");
+    hear(&mut all, "room/8");
+    let accounted = [&wide, &narrow, &other].map(|queue| queue.accounted());
+    assert_eq!(accounted, [2, 0, 0]);
+    assert_eq!(
+        [&wide, &narrow, &other].map(|queue| read(queue).len()),
+        [2, 1, 0]
+    );
+}
+
+#[test]
+fn nothing_counts_before_the_hub_has_confirmed() {
+    let mut all = Subscriptions::default();
+    let (_, queue) = subscribe(&mut all, "a", None);
+    hear(&mut all, "a");
+    assert_eq!((queue.accounted(), read(&queue).len()), (0, 0));
+}
+
+#[test]
+fn one_that_leaves_counts_until_the_hub_has_confirmed_that() {
+    let mut all = Subscriptions::default();
+    let (key, old) = subscribe(&mut all, "a", None);
+    let (_, young) = subscribe(&mut all, "*", None);
+    confirm_all(&mut all);
+    assert!(matches!(all.leave(key, &mut Vec::new()), Left::Asking(1)));
+    assert!(matches!(all.leave(key, &mut Vec::new()), Left::Alone));
+    hear(&mut all, "a");
+    all.left(1);
+    hear(&mut all, "a");
+    assert_eq!((old.accounted(), young.accounted()), (1, 1));
+    assert_eq!((read(&old).len(), read(&young).len()), (0, 2));
+}
+
+#[test]
+fn a_loss_is_told_to_the_younger_ones_that_may_share_it() {
+    let mut all = Subscriptions::default();
+    let (_, oldest) = subscribe(&mut all, "room/7", None);
+    let (_, lagging) = subscribe(&mut all, "room/*", None);
+    let (_, sharing) = subscribe(&mut all, "**", None);
+    let (_, apart) = subscribe(&mut all, "door/*", None);
+    confirm_all(&mut all);
+    all.lag(2, 5, &mut Told::default());
+    assert_eq!(read(&lagging), [Delivery::Lagged(5)]);
+    assert_eq!(read(&sharing), [Delivery::Gap(None)]);
+    assert_eq!((read(&oldest), read(&apart)), (Vec::new(), Vec::new()));
+    assert_eq!((lagging.accounted(), sharing.accounted()), (5, 0));
+}
+
+#[test]
+fn a_new_connection_gets_one_request_per_policy_and_tells_of_the_gap() {
+    let mut all = Subscriptions::default();
+    let (_, a) = subscribe(&mut all, "a", None);
+    let (_, b) = subscribe(&mut all, "b", Some(Policy::DropOldest));
+    let (_, c) = subscribe(&mut all, "c", None);
+    confirm_all(&mut all);
+    hear(&mut all, "a");
+    let (_, new) = subscribe(&mut all, "d", None);
+
+    all.handle_lost();
+    let requests = all.renew(1_000);
+    let expected = [(1..4, None), (4..5, Some(Policy::DropOldest))];
+    assert_eq!(numbers(&requests), expected);
+    assert_eq!(requests[0].filters, ["a".into(), "c".into(), "d".into()]);
+
+    confirm_all(&mut all);
+    assert_eq!(read(&a).last(), Some(&Delivery::Gap(None)));
+    assert_eq!(
+        (read(&b), read(&c)),
+        ([Delivery::Gap(None)].into(), [Delivery::Gap(None)].into())
+    );
+    assert_eq!(read(&new), [], "it has missed nothing");
+    assert_eq!(a.accounted(), 0, "the hub counts anew");
+}
+
+#[test]
+fn a_request_is_as_large_as_a_message_may_be() {
+    let mut all = Subscriptions::default();
+    for filter in ["aaaaaaaa", "bbbbbbbb", "cccccccc"] {
+        subscribe(&mut all, filter, None);
+    }
+    let requests = all.renew(FRAME_BYTES + 2 * (8 + FILTER_BYTES));
+    assert_eq!(numbers(&requests), [(1..3, None), (3..4, None)]);
+    assert_eq!(all.renew(1).len(), 3);
+}

@@ -1,0 +1,48 @@
+//! What threads share, in every order that is possible.
+//!
+//! Loom runs a model again and again, each time with another order of its threads and with other values that the
+//! memory order lets them see. Files of `src` are part of this program as they are: they say `crate::sync`, and here that is loom's.
+//!
+//! `LOOM_LOG=trace LOOM_LOCATION=1 cargo test -p lapwing --test loom name` shows the order that fails.
+
+extern crate alloc;
+
+#[allow(dead_code, reason = "the models call what threads race for")]
+#[path = "../../src/hub/segment.rs"]
+mod segment;
+#[allow(dead_code, reason = "the models call what threads race for")]
+#[path = "../../src/hub/shard.rs"]
+mod shard;
+
+mod sync;
+
+mod clock;
+mod connection;
+mod deadlines;
+mod pump;
+mod segments;
+
+use lapwing::{Instant, runtime};
+use loom::thread;
+
+/// What files of `src` know as `crate::time`.
+mod time {
+    pub(crate) use super::Instant;
+}
+
+/// Switches of thread in the midst of an operation that are tried in one run; `LOOM_MAX_PREEMPTIONS` says another number.
+const PREEMPTIONS_MAX: usize = 2;
+
+/// Runs `body` in every order.
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound.get_or_insert(PREEMPTIONS_MAX);
+    builder.check(body);
+}
+
+/// Waits for other threads of a model.
+fn join<const N: usize>(others: [thread::JoinHandle<()>; N]) {
+    for other in others {
+        other.join().expect("no panic");
+    }
+}
