@@ -116,6 +116,7 @@ async fn live(client: Client, me: u64, seed: u64, rounds: u64, numbers: Arc<Atom
         let options = SubscribeOptions {
             policy: Some(POLICIES[dice.up_to(3) as usize]),
             capacity: 1 + dice.up_to(64) as usize,
+            ..SubscribeOptions::default()
         };
         let filter = ["a", "*", "b/*", "**"][dice.up_to(4) as usize];
         let subscribing = client.subscribe_with(filter, options);

@@ -122,6 +122,11 @@ impl Live {
         !self.left && (self.link.session.is_ready() || self.goes_on())
     }
 
+    /// Whether there is room for more of the past, and somebody wants it.
+    pub(crate) fn may_read_on(&self) -> bool {
+        self.replaying > 0 && self.store.lane.frames() == 0 && self.link.session.is_ready()
+    }
+
     /// Takes note that the client has said something; the token that is used up by that.
     pub(crate) fn hear(&mut self) -> Option<Token> {
         if self.heard || !self.link.session.is_ready() {
@@ -406,7 +411,8 @@ impl Connection {
         };
         let was_enough = live.store.lane.is_answering_enough();
         let written = self.write(live, now);
-        let reads_again = was_enough && !live.store.lane.is_answering_enough();
+        let reads_again =
+            was_enough && !live.store.lane.is_answering_enough() || live.may_read_on();
         drop(guard);
         if reads_again || matches!(written, Poll::Ready(Err(()))) {
             self.wake_task();

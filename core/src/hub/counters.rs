@@ -30,6 +30,12 @@ pub struct Counters {
     pub groups: u64,
     /// Subscriptions, now.
     pub subscriptions: u64,
+    /// Topics that keep events, now.
+    pub history_topics: u64,
+    /// Events that they keep, now.
+    pub history_events: u64,
+    /// Bytes of these, now; beside what lanes hold.
+    pub history_bytes: u64,
     /// Connections that were let in.
     pub connected: u64,
     /// Times that a client has returned to its connection.

@@ -331,8 +331,12 @@ impl Hub {
                 bytes += live.store.lane.bytes() as u64;
             }
         }
+        let history = lock(&shared.histories).totals();
         let registry = read(&shared.registry);
         Counters {
+            history_topics: history.topics,
+            history_events: history.events,
+            history_bytes: history.bytes,
             connections: registry.len() as u64,
             users: registry.users_len() as u64,
             groups: registry.groups_len() as u64,

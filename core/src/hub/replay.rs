@@ -40,7 +40,6 @@ impl Shared {
     /// when it could go on at once, and lets others go first.
     ///
     /// Called by the connection's own task, which writes then, and calls again when the lane has been written from.
-    #[allow(dead_code, reason = "the task of the connection calls it")]
     pub(crate) fn replay(&self, connection: &Arc<Connection>) -> bool {
         self.replay_from(&mut lock(&self.histories), connection)
     }
@@ -130,7 +129,6 @@ impl Shared {
     }
 
     /// Forgets all that a connection was about to read: it is gone.
-    #[allow(dead_code, reason = "the task of the connection calls it")]
     pub(crate) fn forget_readers(&self, connection: &Connection) {
         if self.rules.keep_anything() {
             lock(&self.histories).forget_connection(connection.number);

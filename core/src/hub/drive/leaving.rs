@@ -32,6 +32,7 @@ impl Drive {
         drop(waiting);
         let shared = self.hub.shared.clone();
         shared.tokens.remove(tokens);
+        shared.forget_readers(&self.connection);
         self.come_back();
         log::ended(&self.connection, ending, self.key.is_some());
         let Some(key) = self.key.take() else {

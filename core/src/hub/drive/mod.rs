@@ -166,8 +166,10 @@ impl Drive {
         if let Some(ending) = self.events() {
             return Turn::Ended(ending);
         }
+        again |= self.read_on();
         // How it went, the session's events tell.
         self.live(|live| self.connection.write(live, now).is_ready());
+        again |= self.live(|live| live.may_read_on()).unwrap_or(false);
         self.shared().room_freed();
         // What reading waited for may have happened since.
         again |= matches!(reading, Reading::Paused) && self.may_read(now);
@@ -176,6 +178,12 @@ impl Drive {
             None if again => Turn::Again,
             None => Turn::Waiting,
         }
+    }
+
+    /// Lets subscriptions have more of the past; true when others are next, then this one again.
+    fn read_on(&self) -> bool {
+        let reads = self.live(|live| live.replaying > 0).unwrap_or(false);
+        reads && self.shared().replay(&self.connection)
     }
 
     /// Acts on what the peer said.

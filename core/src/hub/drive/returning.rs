@@ -158,15 +158,24 @@ impl Drive {
         let denied = self.denied(key);
         let repeated = self.live(|live| live.repeated(&resume)).flatten();
         let whole = denied.is_empty() && self.rewind(&live, &resume, repeated);
-        if !whole {
-            self.begin_anew(key, &resume, &denied);
-        }
+        let replayed = match whole {
+            true => Vec::new(),
+            false => self.begin_anew(key, &resume, &denied),
+        };
         let received = self.live(|live| live.link.session.received());
         let continued = Continued {
             whole,
             received: repeated.map_or(received.unwrap_or(0), |before| before.received),
         };
-        self.install(live.link, &resume, continued, &denied, now);
+        let told = |position: &Position| {
+            let number = position.subscription;
+            let replayed = replayed.iter().find(|(replayed, _)| *replayed == number);
+            match denied.contains(&number) {
+                true => Some(Verdict::Denied(Denied::Forbidden)),
+                false => replayed.map(|(_, verdict)| *verdict),
+            }
+        };
+        self.install(live.link, &resume, continued, told, now);
         self.come_back();
         self.connection.write_anew();
         self.stage = Stage::Running;
@@ -205,8 +214,9 @@ impl Drive {
         self.live(rewind).unwrap_or(false)
     }
 
-    /// Gives up what waited, what was asked before, and the subscriptions that the client may not have or does not know of.
-    fn begin_anew(&mut self, key: Key, resume: &Resume, denied: &[u32]) {
+    /// Gives up what waited, what was asked before, and the subscriptions that the client may not have or does not know of;
+    /// says which of the others history helps.
+    fn begin_anew(&mut self, key: Key, resume: &Resume, denied: &[u32]) -> Vec<(u32, Verdict)> {
         self.answers = Answers::new(&self.shared().limits);
         let over = |number: u32| {
             let known = resume
@@ -224,6 +234,13 @@ impl Drive {
         drop(waiters);
         self.strike(key, &numbers);
         self.live(|live| live.accounts.retain(|number| !over(number)));
+        let replay = |position: &Position| {
+            let number = position.subscription;
+            let hub = self.shared();
+            let verdict = hub.replay_lost(&self.connection, key, number, position.accounted);
+            Some((number, verdict?))
+        };
+        resume.positions.iter().filter_map(replay).collect()
     }
 
     /// Puts the new transport in the place of the old one, and says welcome on it, in one step.
@@ -232,7 +249,7 @@ impl Drive {
         link: Link,
         resume: &Resume,
         continued: Continued,
-        denied: &[u32],
+        told: impl Fn(&Position) -> Option<Verdict>,
         now: Instant,
     ) {
         let token = self.shared().token();
@@ -240,7 +257,7 @@ impl Drive {
             let verdicts: Vec<_> = resume
                 .positions
                 .iter()
-                .map(|position| verdict(live, position, continued.whole, denied))
+                .map(|position| told(position).unwrap_or_else(|| live.missed(position, continued)))
                 .collect();
             let grant = Grant {
                 resume_token: Some(token),
@@ -285,17 +302,14 @@ impl Live {
         self.heard = false;
         old
     }
-}
 
-/// What the client hears about one of its subscriptions.
-fn verdict(live: &Live, position: &Position, whole: bool, denied: &[u32]) -> Verdict {
-    if denied.contains(&position.subscription) {
-        return Verdict::Denied(Denied::Forbidden);
-    }
-    let offered = live.accounts.offered(position.subscription);
-    match offered.map(|offered| offered - position.accounted) {
-        Some(_) if whole => Verdict::Resumed,
-        Some(0) => Verdict::Resumed,
-        missed => Verdict::Gap { missed },
+    /// What the client misses of one of its subscriptions.
+    fn missed(&self, position: &Position, continued: Continued) -> Verdict {
+        let offered = self.accounts.offered(position.subscription);
+        let missed = offered.map(|offered| offered.saturating_sub(position.accounted));
+        match missed {
+            Some(missed) if continued.whole || missed == 0 => Verdict::Resumed,
+            missed => Verdict::Gap { missed },
+        }
     }
 }

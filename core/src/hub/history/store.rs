@@ -91,7 +91,6 @@ impl Log {
 
 /// What all topics keep together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[allow(dead_code, reason = "the counters show it")]
 pub(crate) struct Totals {
     pub(crate) topics: u64,
     pub(crate) events: u64,
@@ -122,7 +121,6 @@ impl<C> Histories<C> {
         self.newest
     }
 
-    #[allow(dead_code, reason = "the counters ask for it")]
     pub(crate) fn totals(&self) -> Totals {
         Totals {
             topics: (self.logs.len() - self.spent.len()) as u64,
@@ -248,7 +246,6 @@ impl<C> Histories<C> {
     }
 
     /// Forgets all about a connection.
-    #[allow(dead_code, reason = "the task of the connection calls it")]
     pub(crate) fn forget_connection(&mut self, number: u64) {
         self.unsettled.remove(&number);
         for subscription in self.readers.of(number) {

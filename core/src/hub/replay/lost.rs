@@ -25,37 +25,36 @@ struct Loser {
 }
 
 impl Shared {
-    /// Lets a subscription catch up that has lost the last `lost` of the events that it was offered; the client has to
-    /// be told the verdict.
+    /// Lets a subscription catch up whose client has accounted for less than it was offered, and lost the rest; the client
+    /// has to be told the verdict.
     ///
     /// Where each topic of its filter has a history, it does so whatever the verdict is: the client hears `Live` when it is over.
-    /// Otherwise there is a gap, and it goes on with the present. What will be replayed is taken back from what it was
+    /// Otherwise, and where nothing is lost, `None`: it goes on with the present. What will be replayed is taken back from what it was
     /// offered, as it counts when it is put into the lane.
     ///
     /// Takes the lock of the histories, then those of the registry and of the connection, one after the other; nothing is put into the lane.
-    #[allow(dead_code, reason = "the return of a client calls it")]
     pub(crate) fn replay_lost(
         &self,
         connection: &Arc<Connection>,
         key: Key,
         subscription: u32,
-        lost: u64,
-    ) -> Verdict {
-        if lost == 0 {
-            return Verdict::Resumed;
-        }
-        let gap = Verdict::Gap { missed: Some(lost) };
-        let Some(loser) = self.loser(key, subscription) else {
-            return gap;
-        };
+        accounted: u64,
+    ) -> Option<Verdict> {
+        let loser = self.loser(key, subscription)?;
         let mut histories = lock(&self.histories);
+        // Nothing that it hears is offered under that lock.
+        let offered = connection.live().as_ref()?.accounts.offered(subscription)?;
+        let lost = offered.saturating_sub(accounted);
+        if lost == 0 {
+            return None;
+        }
         histories.expire(self.runtime.now());
         let id = (connection.number, subscription);
         let mut reader = histories.readers.remove(id);
         if let Some(reader) = reader.take_if(|reader| matches!(reader.mode, Mode::Values { .. })) {
             // What it lost is of the past and of the present.
             histories.readers.insert(id, reader);
-            return gap;
+            return None;
         }
         let missed = reader.as_ref().map_or(0, |reader| reader.missed);
         let found = histories.found(id, &loser, reader.as_ref(), lost);
@@ -76,7 +75,7 @@ impl Shared {
             missed,
         };
         histories.readers.insert(id, reader);
-        found.verdict(lost)
+        Some(found.verdict(lost))
     }
 
     /// The subscription, if the past covers all that it hears.
