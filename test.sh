@@ -165,7 +165,8 @@ oldest_in_a_copy() {
 fuzz() {
     local target finds
     finds=$(mktemp -d)
-    for target in decode json session topic upgrade websocket; do
+    for target in fuzz/fuzz_targets/*.rs; do
+        target=$(basename "$target" .rs)
         mkdir "$finds/$target"
         # What it finds goes to the first folder, what it knows is read from the second.
         cargo +nightly fuzz run --fuzz-dir fuzz --target-dir "$CARGO_TARGET_DIR/fuzz" "$target" \

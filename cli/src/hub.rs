@@ -1,12 +1,14 @@
 //! `lapwing hub`: serves whoever connects.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lapwing::Limits;
-use lapwing::hub::{Caller, Hub, Rule, Shutdown};
+use lapwing::hub::{Caller, History, Hub, Rule, Shutdown};
 use lapwing::runtime::Smol;
 use lapwing::transport::Listener;
+use lapwing::{Limits, TopicFilter};
 use lexopt::prelude::*;
 
 use crate::failure::Failure;
@@ -18,13 +20,17 @@ use crate::tell;
 use crate::url::{Scheme, Url};
 
 pub(crate) const USAGE: &str = "\
-lapwing hub [--tcp ADDR]… [--ws ADDR]… [--origin ORIGIN]… [--stats SECS] [LIMITS]
-  Serves until SIGINT or SIGTERM; then it tells everybody, sends what waits for 3 seconds at most, and ends. Anyone may
-  publish and subscribe on any topic. Prints `listening on tcp://127.0.0.1:7000` for each address when it is ready.
+lapwing hub [--tcp ADDR]… [--ws ADDR]… [--origin ORIGIN]… [--history FILTER]… [--retain FILTER]… [--stats SECS] [LIMITS]
+  Serves until SIGINT or SIGTERM; then it finishes calls, tells everybody, sends what waits, for 3 seconds at most, and ends.
+  Anyone may publish and subscribe on any topic. Prints `listening on tcp://127.0.0.1:7000` for each address when it is ready.
   --tcp ADDR           where to listen for TCP; port 0 takes a free one
   --ws ADDR            where to listen for WebSocket, with sub-protocol lapwing.postcard or lapwing.json, any path
                        With neither: TCP on 127.0.0.1:7000, and WebSocket on 127.0.0.1:7001 unless that is taken
   --origin ORIGIN      pages from there may connect too, as https://app.example; * is all; otherwise those of the hub's own host
+  --history FILTER     topics that keep their last 1000 events for 5 minutes, for those who were away or begin in the past
+  --retain FILTER      topics that keep their newest event; a topic goes by the first of these filters that selects it
+  --resume SECS        how long a client that was lost may return to its session (60); 0: not at all
+  --return SECS-SECS   when clients come back after this hub's end, spread evenly (1-10)
   --stats SECS         prints the counters every SECS seconds, and at the end, as a JSON line on standard output
   --max-message BYTES  largest message that is taken (1048576)
   --promise SECS       how often the hub speaks at least (25); clients make a promise of their own
@@ -54,22 +60,37 @@ pub(crate) struct Places {
     pub(crate) origins: Vec<String>,
 }
 
-/// Where to serve, and within which bounds.
+/// Where to serve, within which bounds, and how it ends.
 struct Options {
     places: Places,
     limits: Limits,
+    rules: Vec<(String, Rule)>,
     stats: Option<Duration>,
+    end: Shutdown,
 }
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, Failure> {
         let (mut stats, mut limits) = (None, Limits::default());
         let mut places = Places::default();
+        let mut rules = Vec::new();
+        let mut end = Shutdown {
+            within: GOODBYES,
+            ..Shutdown::default()
+        };
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("tcp") => places.add(Scheme::Tcp, &parser.value()?.string()?)?,
                 Long("ws") => places.add(Scheme::WebSocket, &parser.value()?.string()?)?,
                 Long("origin") => places.origins.push(options::origin(parser.value()?)?),
+                Long("history") => {
+                    rules.push(kept(parser.value()?, |rule| {
+                        rule.history(History::default())
+                    })?);
+                }
+                Long("retain") => rules.push(kept(parser.value()?, Rule::retain)?),
+                Long("resume") => limits.resume = resume(&parser.value()?)?,
+                Long("return") => end.return_over = window(&parser.value()?)?,
                 Long("stats") => stats = Some(options::seconds(&parser.value()?)?),
                 Long("max-message") => {
                     limits.message_bytes_max =
@@ -92,8 +113,38 @@ impl Options {
         Ok(Self {
             places: places.or_usual()?,
             limits,
+            rules,
             stats,
+            end,
         })
+    }
+}
+
+/// A rule for topics that keep something.
+fn kept(filter: OsString, keep: impl Fn(Rule) -> Rule) -> Result<(String, Rule), Failure> {
+    let filter = filter.string()?;
+    TopicFilter::new(&filter).map_err(Failure::usage)?;
+    Ok((filter, keep(Rule::open())))
+}
+
+fn resume(value: &OsString) -> Result<Option<Duration>, lexopt::Error> {
+    match value == "0" {
+        true => Ok(None),
+        false => options::seconds(value).map(Some),
+    }
+}
+
+/// Two times with a dash between them, the earlier one first.
+fn window(value: &OsString) -> Result<Range<Duration>, lexopt::Error> {
+    let text = value.to_string_lossy();
+    let (start, end) = text.split_once('-').unwrap_or((&text, &text));
+    let (start, end) = (
+        options::seconds(&start.into())?,
+        options::seconds(&end.into())?,
+    );
+    match start <= end {
+        true => Ok(start..end),
+        false => Err(format!("{text:?} ends before it begins").into()),
     }
 }
 
@@ -117,14 +168,18 @@ pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
     let options = Options::parse(parser)?;
     raise_open_files();
     let smol = Smol::new();
-    let hub = build(&smol, options.limits)?;
+    let hub = build(&smol, options.limits, &options.rules)?;
     smol.block_on(serve(&smol, &hub, &options))
 }
 
 /// A hub where everything is allowed, with some methods to call.
-pub(crate) fn build(smol: &Smol, limits: Limits) -> Result<Hub, Failure> {
-    let hub = Hub::builder(smol.clone())
-        .limits(limits)
+pub(crate) fn build(smol: &Smol, limits: Limits, rules: &[(String, Rule)]) -> Result<Hub, Failure> {
+    let hub = Hub::builder(smol.clone()).limits(limits);
+    let ruled = rules
+        .iter()
+        .cloned()
+        .fold(hub, |hub, (filter, rule)| hub.topic(filter, rule));
+    let hub = ruled
         .topic("**", Rule::open())
         .on_call("echo", async |_: Caller, arguments: Raw| Ok(arguments))
         .on_call("time", async |_: Caller, ()| {
@@ -151,10 +206,7 @@ async fn serve(smol: &Smol, hub: &Hub, options: &Options) -> Result<(), Failure>
     listen_on_all(smol, hub, &options.places).await?;
     let stats = options.stats.map(|every| Stats::begin(hub.clone(), every));
     stops.asked().await;
-    let shutdown = hub.shutdown(Shutdown {
-        within: GOODBYES,
-        ..Shutdown::default()
-    });
+    let shutdown = hub.shutdown(options.end.clone());
     // Who asks twice does not want to wait.
     let report = stops.or(async { Some(shutdown.await) }, None).await;
     if let (Some(stats), Some(report)) = (stats, report) {
@@ -250,12 +302,27 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_two_times_in_their_order() {
+        let return_over = |text: &str| {
+            let parser = lexopt::Parser::from_args(["--return", text]);
+            Options::parse(parser).map(|options| options.end.return_over)
+        };
+        let times = Duration::from_millis(500)..Duration::from_secs(20);
+        assert_eq!(return_over("0.5-20").expect("a window"), times);
+        let at_once = Duration::from_secs(3)..Duration::from_secs(3);
+        assert_eq!(return_over("3").expect("one time"), at_once);
+        for wrong in ["2-1", "1-", "-1", "0-1", "x"] {
+            assert!(return_over(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_taken_place_fails_only_where_it_was_asked_for() {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback is there");
         let port = taken.local_addr().expect("it is bound").port();
         let url = Url::listening(Scheme::WebSocket, &format!("127.0.0.1:{port}")).expect("fine");
         let smol = Smol::new();
-        let hub = build(&smol, Limits::default()).expect("a hub");
+        let hub = build(&smol, Limits::default(), &[]).expect("a hub");
         let listen = |places| smol.block_on(listen_on_all(&smol, &hub, &places));
         let optional = Places {
             optional: Some(url.clone()),

@@ -13,13 +13,15 @@ use crate::options;
 use crate::pace::Pace;
 use crate::payload::Form;
 use crate::source::Source;
+use crate::tell;
 use crate::url::Url;
-use crate::window::Window;
+use crate::window::{Outcome, Window};
 
 pub(crate) const USAGE: &str = "\
 lapwing pub URL TOPIC [PAYLOAD] [--rate N] [--json] [--hex] [--promise SECS] [--protocol NAME]
   Publishes PAYLOAD, or each line of standard input, as text (as bytes when it is no UTF-8), and ends when the hub has
-  confirmed everything. It waits for the hub. After a broken connection it publishes again what was not confirmed.
+  confirmed everything. It waits for the hub. After a broken connection it publishes again what was not confirmed. On
+  standard error, at the end: `nobody N`: N events found no subscriber; `dropped N`: subscribers that are slow miss N events.
   --rate N         at most N events a second, evenly; otherwise as fast as the hub takes them
   --json           payloads are JSON values: what a page gets as `data`
   --hex            payloads are bytes, given as hexadecimal digits
@@ -90,7 +92,18 @@ async fn publish(smol: &Smol, options: Options) -> Result<(), Failure> {
     let published = publish_all(Window::new(&client, topic), source, pace, options.form).await;
     // Sends what came before an event that was refused, too.
     client.close().await;
-    published
+    tell_outcome(published?);
+    Ok(())
+}
+
+/// Says what did not go as somebody might have hoped.
+fn tell_outcome(outcome: Outcome) {
+    let Outcome { nobody, dropped } = outcome;
+    for (what, count) in [("nobody", nobody), ("dropped", dropped)] {
+        if count > 0 {
+            tell(format_args!("{what} {count}"));
+        }
+    }
 }
 
 async fn publish_all(
@@ -98,7 +111,7 @@ async fn publish_all(
     mut source: Source,
     mut pace: Option<Pace>,
     form: Form,
-) -> Result<(), Failure> {
+) -> Result<Outcome, Failure> {
     let mut number = 0_u64;
     while let Some(payload) = window.beside(source.next()).await?? {
         number += 1;

@@ -35,6 +35,23 @@ pub(crate) struct Window<'a> {
     /// The oldest first. Those that were sent stand in front of those that were not.
     events: VecDeque<UnderWay<'a>>,
     confirmed: u64,
+    outcome: Outcome,
+}
+
+/// What became of all events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Events for which nobody was there.
+    pub(crate) nobody: u64,
+    /// Events that subscribers miss.
+    pub(crate) dropped: u64,
+}
+
+impl Outcome {
+    fn add(&mut self, published: Published) {
+        self.nobody += u64::from(published.is_nobody());
+        self.dropped += u64::from(published.dropped);
+    }
 }
 
 impl<'a> Window<'a> {
@@ -44,6 +61,7 @@ impl<'a> Window<'a> {
             topic,
             events: VecDeque::new(),
             confirmed: 0,
+            outcome: Outcome::default(),
         }
     }
 
@@ -70,12 +88,12 @@ impl<'a> Window<'a> {
         future::or(care, async { Ok(other.await) }).await
     }
 
-    /// Ready when the hub has confirmed everything.
-    pub(crate) async fn finish(mut self) -> Result<(), Failure> {
+    /// Ready when the hub has confirmed everything; says what became of it.
+    pub(crate) async fn finish(mut self) -> Result<Outcome, Failure> {
         while !self.events.is_empty() {
             self.confirm_oldest().await?;
         }
-        Ok(())
+        Ok(self.outcome)
     }
 
     /// Ready when the hub has confirmed one more event. Dropping it loses nothing.
@@ -91,7 +109,8 @@ impl<'a> Window<'a> {
                 continue;
             };
             match answer.await {
-                Ok(_) => {
+                Ok(published) => {
+                    self.outcome.add(published);
                     self.events.pop_front();
                     self.confirmed += 1;
                     return Ok(());

@@ -7,10 +7,15 @@
 //!
 //! What the fuzzer finds goes to the first folder; what is worth keeping becomes a seed by hand.
 
+mod bound;
+mod hub;
 mod json;
+mod socket;
+mod tcp;
 mod topic;
 mod upgrade;
 mod websocket;
+mod websocket_client;
 
 // The property tests of core draw frames and play sessions in the same way. Their files say `crate::` and mean lapwing.
 #[path = "../../core/src/wire/draw.rs"]
@@ -21,13 +26,40 @@ mod script;
 use lapwing::*;
 
 use self::draw::with_frame;
-pub use self::json::json;
-pub use self::topic::topic;
-pub use self::upgrade::upgrade;
-pub use self::websocket::websocket;
+
+pub use self::bound::Target;
+
+/// tungstenite's buffer for reading, while a client of a WebSocket waits for the answer to its request.
+const ANSWER_BYTES: u64 = 192 * 1024;
+
+/// What an operation on a hub may leave: three bytes that bring a connection, or an event for four of them.
+const BYTES_PER_OPERATION: u64 = 16 * 1024;
+
+/// Everything that is fuzzed.
+pub const TARGETS: &[Target] = &[
+    Target::new("decode", decode),
+    Target::new("hub", hub::hub).per_byte(BYTES_PER_OPERATION / 3),
+    Target::new("json", json::json),
+    Target::new("session", session),
+    Target::new("tcp", tcp::tcp),
+    Target::new("topic", topic::topic),
+    Target::new("upgrade", upgrade::upgrade),
+    Target::new("websocket", websocket::websocket),
+    Target::new("websocket_client", websocket_client::websocket_client).and_free(ANSWER_BYTES),
+];
+
+/// Checks `input` as the target of this name does.
+///
+/// # Panics
+///
+/// When it does not pass, costs more than it may, or there is no such target.
+pub fn run(name: &str, input: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    target.expect("a target").run(input);
+}
 
 /// A message that decodes is written again in no more bytes, and is the same frame then.
-pub fn decode(message: &[u8]) {
+fn decode(message: &[u8]) {
     let Ok(Some(frame)) = wire::decode(message) else {
         return;
     };
@@ -37,7 +69,7 @@ pub fn decode(message: &[u8]) {
 }
 
 /// No order of frames, times and calls breaks a session.
-pub fn session(script: &[u8]) {
+fn session(script: &[u8]) {
     script::run(script);
     with_frame(script, |frame| decode(&encoded(&frame, 4_096)));
 }

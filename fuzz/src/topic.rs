@@ -2,7 +2,7 @@
 
 use lapwing::{Topic, TopicFilter};
 
-/// Takes a filter and a topic with a line break between them.
+/// Takes a filter and a topic, or another filter, with a line break between them.
 pub fn topic(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else {
         return;
@@ -16,6 +16,28 @@ pub fn topic(data: &[u8]) {
         assert_eq!(parsed_filter.matches(parsed_topic), expected, "{text:?}");
         assert!(TopicFilter::from(parsed_topic).matches(parsed_topic));
     }
+    if let (Ok(one), Ok(other)) = (parsed_filter, TopicFilter::new(topic)) {
+        let expected = covers(&segments(filter), &segments(topic));
+        assert_eq!(one.covers(other), expected, "{text:?}");
+    }
+}
+
+/// Whether `one` selects whatever `other` does, by trying: a segment that neither names is the hardest to select.
+fn covers(one: &[&str], other: &[&str]) -> bool {
+    const STRANGE: &str = "neither\nnames\nit";
+    let (begin, tails) = match other.split_last() {
+        Some((&"**", begin)) => (begin, 0..=16 - begin.len()),
+        _ => (other, 0..=0),
+    };
+    let begin: Vec<_> = begin
+        .iter()
+        .map(|segment| if *segment == "*" { STRANGE } else { segment })
+        .collect();
+    tails
+        .map(|tail| [&begin[..], &vec![STRANGE; tail]].concat())
+        // A topic has a segment.
+        .filter(|topic| !topic.is_empty())
+        .all(|topic| selects(one, &topic))
 }
 
 fn segments(text: &str) -> Vec<&str> {

@@ -75,7 +75,7 @@ pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
 
 async fn show(smol: &Smol, options: &Options) -> Result<(), Failure> {
     let mut stops = Stops::new()?;
-    let hub = hub::build(smol, Limits::default())?;
+    let hub = hub::build(smol, Limits::default(), &[])?;
     let urls = Urls {
         tcp: listen(smol, &hub, Scheme::Tcp).await?,
         web_socket: listen(smol, &hub, Scheme::WebSocket).await?,

@@ -6,8 +6,10 @@ use serde_json::Value;
 use crate::process::{EVERY_WAY, Hub, Program};
 use crate::proxy::Proxy;
 
-/// The counters when everybody is gone; as many went as had come.
+/// The counters when everybody is gone, after a while in which they might have returned; as many went as had come.
 fn all_gone(hub: &mut Hub, connected: u64) -> Value {
+    let away = hub.counters(|counters| counters["detached"] == connected);
+    assert_eq!(away["connections"], connected, "{away}");
     let gone = hub.counters(|counters| counters["connections"] == 0);
     assert_eq!(gone["subscriptions"], 0, "{gone}");
     assert_eq!(gone["connected"], connected, "{gone}");
@@ -17,8 +19,10 @@ fn all_gone(hub: &mut Hub, connected: u64) -> Value {
     gone
 }
 
+/// A hub that does not wait long for a client to return.
 fn hub() -> Hub {
-    Hub::start(&["--promise", "2", "--grace", "0.5", "--stats", "0.1"])
+    let patience = ["--promise", "2", "--grace", "0.5", "--resume", "1"];
+    Hub::start(&[&patience[..], &["--stats", "0.1"]].concat())
 }
 
 fn is_here(counters: &Value) -> bool {

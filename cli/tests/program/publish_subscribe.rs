@@ -9,7 +9,11 @@ fn text_bytes_and_lines_arrive_in_order() {
     let hub = Hub::start(&[]);
     let sub = Program::subscriber(&[&hub.tcp, "room/**", "--count", "6"]);
     publish(&hub.tcp, "room/7", "wärmer", &[]);
-    publish(&hub.tcp, "door", "nobody asked", &[]);
+    let door = Program::run(&["pub", &hub.tcp, "door", "nobody asked"], b"");
+    assert_eq!(
+        (door.code, &door.err[..]),
+        (Some(0), &["nobody 1".into()][..])
+    );
     publish(&hub.tcp, "room/7/raw", "00 ff0A41", &["--hex"]);
     let lines = Program::run(&["pub", &hub.tcp, "room"], b"one\n\ntwo\twords\nlast");
     assert_eq!(lines.code, Some(0), "{lines:?}");

@@ -78,11 +78,8 @@ fn one_of_two_stops(over: Over, count: u64, rate: &str, is_enough: impl FnOnce(&
     is_enough(&mut hub);
     stopped.signal(Signal::CONT);
     let published = publisher.ended();
-    assert_eq!(
-        (published.code, published.err.len()),
-        (Some(0), 0),
-        "{published:?}"
-    );
+    assert_eq!(published.code, Some(0), "{published:?}");
+    let dropped = published.dropped();
     publish_end(&hub, count);
 
     assert_eq!(running.counts(), (count, 0));
@@ -92,7 +89,8 @@ fn one_of_two_stops(over: Over, count: u64, rate: &str, is_enough: impl FnOnce(&
         count,
         "{received} received and {lagged} lagged"
     );
-    assert!(lagged > 0);
+    // The last event found its room at the cost of others, too.
+    assert!((1..=lagged).contains(&dropped), "{dropped} of {lagged}");
 }
 
 /// Publishes what lets the followers end. Being the newest event it finds room, however far they are behind.
@@ -110,11 +108,8 @@ fn as_fast_as_it_goes(count: u64) {
     let hub = Hub::start(&[]);
     let followers = EVERY_WAY.map(|over| Follower::new(over(&hub)));
     let published = publish(&hub.tcp, count, &[]).ended();
-    assert_eq!(
-        (published.code, published.err.len()),
-        (Some(0), 0),
-        "{published:?}"
-    );
+    assert_eq!(published.code, Some(0), "{published:?}");
+    published.dropped();
     publish_end(&hub, count);
     for follower in followers {
         let (received, lagged) = follower.counts();

@@ -51,7 +51,7 @@ pub enum CallError {
     /// The answer did not come in time; the hub was told to stop.
     #[error("the call took too long")]
     TimedOut,
-    /// The connection broke before the answer: it may have been done, or not.
+    /// The connection broke before the answer, and the session with it: it may have been done, or not.
     #[error("the connection broke before the answer")]
     Lost,
     /// The hub answered that there is no result.
@@ -185,6 +185,9 @@ impl<R> fmt::Debug for Call<R> {
 
 impl Client {
     /// Asks the hub to do `method` and waits for what comes of it, for [`CALL_WITHIN`] unless told otherwise.
+    ///
+    /// Should the connection break meanwhile, the call goes on when the client returns to its session, and is done once; its time runs on. See
+    /// [`ClientBuilder::resume`](super::ClientBuilder::resume).
     ///
     /// # Examples
     ///

@@ -217,10 +217,11 @@ impl<'a> Connection<'a> {
             ..
         } = arrival;
         self.follow(told);
+        // Handlers may want to publish.
+        self.come_online(now);
         if let Some(verdict) = verdict {
             self.shared.tell_handlers(&hearing, &verdict);
         }
-        self.come_online(now);
     }
 
     fn over(&self, refused: Refused<'_>) -> Over {

@@ -98,8 +98,9 @@ impl Client {
     /// Lets `handler` hear every event that reaches this client on a topic that `filter` selects.
     ///
     /// Those are events that were sent straight to this connection, to its user or to one of its groups, and events of the client's
-    /// subscriptions; `on` itself does not subscribe. When events that were sent straight to it are missing, each handler
-    /// hears [`Delivery::Lagged`].
+    /// subscriptions as they happen; `on` itself does not subscribe. When events that were sent straight to it are missing, each handler
+    /// hears [`Delivery::Lagged`]; after each return to the hub each hears what that cost: [`Delivery::Resumed`] or
+    /// [`Delivery::Gap`].
     ///
     /// Handlers run one after another in the driver, before the next message is read, so they must not block. One
     /// that panics is never called again. A handler that holds a [`Client`] keeps it alive until it is taken [`off`](Self::off)

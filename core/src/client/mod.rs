@@ -99,7 +99,7 @@ impl Client {
         States::new(self.shared())
     }
 
-    /// The hub's name for the present connection; `None` while there is none.
+    /// The hub's name for the present connection; `None` while there is none. After a break it is the same, if the hub knows the client.
     pub fn connection(&self) -> Option<ConnectionId> {
         self.shared().with(|inner| inner.connection)
     }
@@ -110,7 +110,7 @@ impl Client {
         shared.with(|inner| inner.link.as_ref()?.session.round_trip())
     }
 
-    /// Events that were sent straight to this connection, or reported missing of these; see [`Subscription::accounted`].
+    /// Events that were sent straight to this client, or reported missing of these; see [`Subscription::accounted`].
     pub fn accounted(&self) -> u64 {
         self.shared().with(|inner| inner.accounted)
     }
@@ -122,7 +122,7 @@ impl Client {
 
     /// Ends the client politely: sends what waits, says goodbye, and is ready when the driver has ended.
     ///
-    /// Takes [`Limits::closing`](crate::Limits::closing) at most for what waits, as long for the hub's goodbye, and as long for
+    /// Takes [`Limits::closing`](crate::Limits::closing) at most for what waits to be sent, as long for the hub's goodbye, and as long for
     /// the end of its bytes. Without a connection it ends at once; [`ClientEnd::Closed`] says what was given up. From now on nothing can be published.
     ///
     /// # Cancel safety

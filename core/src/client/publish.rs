@@ -49,7 +49,8 @@ pub enum PublishError {
     /// The hub said no; from [`Client::publish_acked`] only.
     #[error("the hub does not allow this")]
     Denied(#[source] Denied),
-    /// The connection broke before the hub's answer: it may have been published, or not; from [`Client::publish_acked`] only.
+    /// The connection broke before the hub's answer, and the session with it: it may have been published, or not; from
+    /// [`Client::publish_acked`] only.
     #[error("the connection broke before the hub's answer")]
     Lost,
 }
@@ -141,8 +142,10 @@ impl Client {
     /// # .unwrap();
     /// ```
     ///
-    /// `Ok` means that it waits to be sent. It is sent once: should the connection break while it leaves, it is lost; should it break before
-    /// that, the event waits for the next connection.
+    /// `Ok` means that it waits to be sent. Should the connection break before it has left, it waits for the next one. Should it break while
+    /// the event is under way, it is sent again if the hub has not received it, as long as the hub knows the client, see
+    /// [`ClientBuilder::resume`](super::ClientBuilder::resume): so it arrives exactly once. When the hub does not know the client any more, what was under way is not sent again and may be
+    /// lost without a word, so that nothing arrives twice; [`publish_acked`](Self::publish_acked) tells.
     ///
     /// # Errors
     ///
@@ -151,7 +154,8 @@ impl Client {
     /// # When full
     ///
     /// Never waits: [`PublishError::Full`] while [`Limits::lane_bytes_max`](crate::Limits::lane_bytes_max) or
-    /// [`lane_frames_max`](crate::Limits::lane_frames_max) wait to be sent. See [`publish_within`](Self::publish_within) to wait for room.
+    /// [`lane_frames_max`](crate::Limits::lane_frames_max) wait to be sent. As much again may be under way to a hub that has not confirmed it yet; then nothing more
+    /// leaves, until the hub does or the connection ends. See [`publish_within`](Self::publish_within) to wait for room.
     pub fn publish<'t>(
         &self,
         topic: impl TryInto<Topic<'t>, Error: Into<TopicError>>,
@@ -199,7 +203,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`PublishError`]; with [`Lost`](PublishError::Lost) nobody knows whether the event was published.
+    /// [`PublishError`]; with [`Lost`](PublishError::Lost) nobody knows whether the event was published. A break alone does not lose the answer: it is
+    /// lost when the hub does not know the client any more, or could not hold so much, or after [`Limits::resume`](crate::Limits::resume) without a connection.
     ///
     /// # Cancel safety
     ///

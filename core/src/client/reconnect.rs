@@ -10,6 +10,9 @@ use crate::time::Instant;
 /// Before attempt `n` it waits between nothing and `first` doubled `n` times, `max` at most. The randomness is all of it ("full
 /// jitter"), so that a thousand clients of one hub return spread out. A connection that was online for as long as `max`
 /// starts the count again.
+///
+/// A hub that ends a connection may say when to return: then the first attempt is at that time and not later, as the hub has spread its
+/// clients out itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The longest wait before the first attempt that follows a failure.
@@ -68,13 +71,21 @@ impl Reconnect {
         if online_since.is_some_and(|since| now.since(since) >= self.backoff.max) {
             self.failures = 0;
         }
+        // The hub chose the time. Who is sent away again and again adds one of its own.
+        let chosen = at_least > Duration::ZERO && (online_since.is_some() || self.failures == 0);
         self.failures = self.failures.saturating_add(1);
+        let delay = match chosen {
+            true => Duration::ZERO,
+            false => self.delay(runtime),
+        };
+        now + at_least + delay
+    }
+
+    fn delay(&self, runtime: &dyn Runtime) -> Duration {
         let mut random = [0; 8];
         runtime.random(&mut random);
-        let delay = self
-            .backoff
-            .delay(self.failures, u64::from_le_bytes(random));
-        now + at_least + delay
+        self.backoff
+            .delay(self.failures, u64::from_le_bytes(random))
     }
 }
 

@@ -262,30 +262,30 @@ impl Shared {
             let left = inner.subscriptions.leave(key, &mut inner.woken);
             if let Left::Asking(number) = left {
                 let waiting = closed.take_if(|_| inner.connection.is_some());
-                self.request_end(inner, number, waiting);
+                let frame = self.unsubscribe_frame(inner, number, waiting);
+                inner.store.outbox.push(frame, Fate::Bound);
             }
         });
         drop(closed);
         self.wake_driver();
     }
 
-    /// Asks the hub to end a subscription, behind everything that waits.
-    pub(super) fn request_end(
+    /// The frame that ends a subscription, whose answer is waited for from now on.
+    pub(super) fn unsubscribe_frame(
         &self,
         inner: &mut Inner,
         number: u32,
         closed: Option<oneshot::Sender<()>>,
-    ) {
+    ) -> Bytes {
         let receipt = self.receipt();
         let unsubscribe = Frame::Unsubscribe(Unsubscribe {
             receipt,
             first: number,
             count: 1,
         });
-        let frame = self.encode(&unsubscribe, 0);
-        inner.store.outbox.push(frame, Fate::Bound);
         let waiting = Receipt::Unsubscribed { number, closed };
         inner.receipts.insert(receipt, waiting);
+        self.encode(&unsubscribe, 0)
     }
 }
 

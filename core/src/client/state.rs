@@ -21,7 +21,7 @@ pub enum State {
     Connecting,
     /// Everything works, and every subscription is in place.
     Online {
-        /// The hub's name for this connection.
+        /// The hub's name for this connection, also after a break if the hub knows the client.
         connection: ConnectionId,
     },
     /// It will try again.

@@ -20,9 +20,49 @@ use crate::wire::{Denied, Envelope, Start};
 /// What a subscription brings, in the order in which it happened.
 ///
 /// After each return of the client to its hub a subscription hears exactly one of [`Resumed`](Self::Resumed),
-/// [`Replayed`](Self::Replayed) and [`Gap`](Self::Gap), in the place where the connection broke. So the events, and the numbers in `Lagged` and `Gap`, come to
+/// [`Replayed`](Self::Replayed) and [`Gap`](Self::Gap), in the place where the connection broke; several returns may come to one while
+/// nobody reads. So the events, and the numbers in `Lagged` and `Gap`, come to
 /// what was published, as long as no `Gap(None)` says that the hub has forgotten the client: it was started anew, or the client was away
 /// for longer than [`Limits::resume`](crate::Limits::resume).
+///
+/// # Examples
+///
+/// Whoever adds up misses nothing, whatever becomes of the connection:
+///
+/// ```
+/// use std::time::Duration;
+/// use lapwing::{Client, Delivery, Hub, hub::Rule};
+/// use lapwing_memory::{Network, Virtual};
+///
+/// let sim = Virtual::new(7);
+/// sim.run(async {
+///     let network = Network::new(&sim.runtime());
+///     let hub = Hub::builder(sim.runtime()).topic("news", Rule::open()).build()?;
+///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+///     let phone = network.connector("hub").named("phone");
+///     let phone = Client::builder(sim.runtime(), phone).spawned();
+///     let mut news = phone.subscribe("news").await?;
+///     sim.sleep(Duration::from_secs(2)).await;
+///
+///     network.cut("phone");
+///     for _ in 0..10 {
+///         hub.publish("news", "rain")?;
+///     }
+///     let (mut heard, mut missing, mut breaks) = (0, 0, 0);
+///     while heard + missing < 10 {
+///         match news.next().await.ok_or("the client ended")? {
+///             Delivery::Event(_) => heard += 1,
+///             Delivery::Lagged(n) | Delivery::Gap(Some(n)) => missing += n,
+///             Delivery::Gap(None) => return Err("the hub has forgotten us".into()),
+///             _ => breaks += 1,
+///         }
+///     }
+///     assert_eq!((heard, missing, breaks), (10, 0, 1));
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })
+/// .expect("nobody waits for ever")
+/// # .unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -49,6 +89,42 @@ pub enum Delivery {
 }
 
 /// How a subscription is made; see [`Client::subscribe_with`].
+///
+/// # Examples
+///
+/// What a topic keeps is heard first, and [`Delivery::Live`] behind it:
+///
+/// ```
+/// use lapwing::{Client, Delivery, Hub, hub::{History, Rule}};
+/// use lapwing::client::{Start, SubscribeOptions};
+/// use lapwing_memory::{Network, Virtual};
+///
+/// let sim = Virtual::new(7);
+/// sim.run(async {
+///     let network = Network::new(&sim.runtime());
+///     let rule = Rule::open().history(History::default());
+///     let hub = Hub::builder(sim.runtime()).topic("news", rule).build()?;
+///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+///     hub.publish("news", "rain")?;
+///
+///     let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
+///     let options = SubscribeOptions { start: Start::Beginning, ..Default::default() };
+///     let mut news = client.subscribe_with("news", options).await?;
+///     assert!(matches!(news.next().await, Some(Delivery::Replayed { .. })));
+///     let Some(Delivery::Event(event)) = news.next().await else { panic!("an event") };
+///     assert_eq!(news.next().await, Some(Delivery::Live));
+///     let (epoch, offset) = news.position().ok_or("no history")?;
+///     assert_eq!(event.offset(), Some(offset));
+///
+///     // Whoever keeps the position may go on later, also after a restart of its program.
+///     let options = SubscribeOptions { start: Start::Offset { epoch, offset }, ..Default::default() };
+///     let mut news = client.subscribe_with("news", options).await?;
+///     assert_eq!(news.next().await, Some(Delivery::Live));
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })
+/// .expect("nobody waits for ever")
+/// # .unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubscribeOptions {
     /// Where it begins. Whatever is not [`Start::Now`] needs topics that keep a history, or a value; [`Delivery::Live`] says

@@ -21,7 +21,7 @@ pub(super) struct Arrival {
     pub(super) hearing: Vec<HandlerId>,
     /// Whether the hub still waits for answers to calls that it made before.
     pub(super) is_whole: bool,
-    /// Numbers of subscriptions that the hub has, and nobody reads.
+    /// Numbers of subscriptions that the hub is to end.
     unread: Vec<u32>,
     _remains: Remains,
 }
@@ -46,20 +46,21 @@ impl Shared {
                 Some(_) => inner.subscriptions.ask_wanted(),
                 None => inner.subscriptions.renew(inner.hub_bytes_max),
             };
-            self.ask_first(inner, requests);
-            for number in arrival.unread.drain(..) {
-                self.request_end(inner, number, None);
-            }
+            let unread = core::mem::take(&mut arrival.unread);
+            self.ask_first(inner, &unread, requests);
             Ok(arrival)
         })
     }
 
-    fn ask_first(&self, inner: &mut Inner, requests: Vec<Request>) {
+    /// Asks the hub ahead of all that waits: first to end subscriptions, so that there is room for others.
+    fn ask_first(&self, inner: &mut Inner, unread: &[u32], requests: Vec<Request>) {
         inner.renewing += requests.len();
-        let frames = requests.into_iter();
-        let frames = frames
-            .map(|request| self.subscribe_frame(inner, request, true))
+        let mut frames: Vec<_> = unread
+            .iter()
+            .map(|number| self.unsubscribe_frame(inner, *number, None))
             .collect();
+        let requests = requests.into_iter();
+        frames.extend(requests.map(|request| self.subscribe_frame(inner, request, true)));
         inner.store.outbox.push_first(frames);
     }
 }

@@ -44,7 +44,9 @@ pub(super) struct Entry {
     pub(super) queue: Arc<Queue>,
     pub(super) phase: Phase,
     past: Past,
-    /// The life of the history that the hub said it belongs to; none when it belongs to none.
+    /// All its topics keep a history, as the hub said.
+    kept: bool,
+    /// The life of the history that offsets belong to, if they tell how far it has come.
     epoch: Option<u64>,
     /// All that history has up to here was heard, or said to be missing.
     place: Place,
@@ -52,8 +54,10 @@ pub(super) struct Entry {
     adrift: bool,
     /// The hub was asked to end it. It counts until the hub has confirmed that.
     pub(super) leaving: bool,
-    /// Some earlier session had it, so this one has a gap.
-    pub(super) renewed: bool,
+    /// The hub had it under another number, so there is a gap.
+    renewed: bool,
+    /// It has heard that nothing is missing, and is asked for again only to find out where it is.
+    quiet: bool,
     pub(super) answered: Option<Answered>,
 }
 
@@ -74,12 +78,14 @@ impl Entry {
             queue,
             phase: Phase::Wanted,
             past: Past::Over,
+            kept: false,
             epoch: None,
             place: None,
             // Its values overtake each other, so an offset does not tell what came before.
             adrift: options.policy == Some(Policy::KeepLatest),
             leaving: false,
             renewed: false,
+            quiet: false,
             answered: Some(answered),
         }
     }
@@ -146,7 +152,8 @@ impl Entry {
                 ..
             } => self.enter_history(asked, (epoch, offset), verdict, returned),
             _ => {
-                (self.epoch, self.place, self.past) = (None, None, Past::Over);
+                (self.kept, self.epoch, self.place) = (false, None, None);
+                self.past = Past::Over;
                 returned.then_some(Delivery::Gap(None))
             }
         };
@@ -165,6 +172,8 @@ impl Entry {
         returned: bool,
     ) -> Option<Delivery> {
         let gap = matches!(verdict, Verdict::Gap { .. });
+        let quiet = core::mem::take(&mut self.quiet);
+        self.kept = asked != Start::Retained;
         self.epoch = (self.policy != Some(Policy::KeepLatest)).then_some(newest.0);
         self.past = match asked {
             Start::Now => Past::Over,
@@ -179,25 +188,42 @@ impl Entry {
         });
         match asked {
             Start::Now | Start::Retained => returned.then_some(Delivery::Gap(None)),
-            // It is on its first way, and nothing is missing.
+            // It begins, and nothing is missing.
             _ if !returned && verdict == Verdict::Resumed => None,
+            _ if quiet && !gap => None,
             _ => Some(delivery(verdict)),
         }
     }
 
     /// Takes what becomes of it on a return to its session.
     pub(super) fn take_verdict(&mut self, verdict: Verdict, shared_loss: bool, told: &mut Told) {
-        if let Verdict::Gap { missed } = verdict {
-            self.queue.account(missed.unwrap_or(0));
-        }
-        if follows(verdict, self.epoch.is_some()) {
-            self.past = Past::Events;
+        match verdict {
+            Verdict::Replayed { .. } => self.past = Past::Events,
+            Verdict::Gap { missed } => {
+                self.queue.account(missed.unwrap_or(0));
+                if self.kept && missed != Some(0) {
+                    self.past = Past::Events;
+                }
+            }
+            Verdict::Resumed | Verdict::Denied(_) => {}
         }
         let delivery = match shared_loss {
             true => Delivery::Gap(None),
             false => delivery(verdict),
         };
         self.tell(delivery, told);
+    }
+
+    /// Whether the hub may have come to the present with it without being heard: then nothing says when the past is over.
+    pub(super) fn is_between(&self, verdict: Option<Verdict>) -> bool {
+        self.past == Past::Events && verdict == Some(Verdict::Resumed)
+    }
+
+    /// Has to be asked for again, under another number.
+    pub(super) fn begin_again(&mut self, number: u32) {
+        self.handle_lost();
+        self.number = number;
+        self.quiet = true;
     }
 
     /// Hears an event that happens.
@@ -211,6 +237,10 @@ impl Entry {
     /// Hears an event of the past, unless it had it before.
     pub(super) fn replay(&mut self, envelope: Envelope, told: &mut Told) {
         self.queue.account(1);
+        if self.past == Past::Over {
+            // More of it follows, and then the word that it is over.
+            self.past = Past::Events;
+        }
         let known = self.place.filter(|place| Some(place.0) == self.epoch);
         if known.is_some_and(|(_, known)| envelope.offset() <= Some(known)) {
             return;
@@ -245,15 +275,6 @@ impl Entry {
             let newest = before.map_or(offset, |(_, before)| before.max(offset));
             self.place = Some((epoch, newest));
         }
-    }
-}
-
-/// Whether the past follows such a verdict, for a subscription whose topics keep a history or do not.
-fn follows(verdict: Verdict, history: bool) -> bool {
-    match verdict {
-        Verdict::Replayed { .. } => true,
-        Verdict::Gap { .. } => history,
-        Verdict::Resumed | Verdict::Denied(_) => false,
     }
 }
 
