@@ -224,6 +224,15 @@ impl Hub {
 
     /// The first counters from now on that are like that; the hub was started with `--stats`.
     pub(crate) fn counters(&mut self, are_wanted: impl Fn(&Value) -> bool) -> Value {
+        self.counters_within(SOON, are_wanted)
+    }
+
+    /// The same for what may take longer.
+    pub(crate) fn counters_within(
+        &mut self,
+        patience: Duration,
+        are_wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
         let begin = Instant::now();
         loop {
             let line = self.program.out.next().expect("the hub runs");
@@ -231,7 +240,7 @@ impl Hub {
             if are_wanted(&counters) {
                 return counters;
             }
-            assert!(begin.elapsed() < SOON, "still {counters}");
+            assert!(begin.elapsed() < patience, "still {counters}");
         }
     }
 }
