@@ -4,7 +4,9 @@ use std::future::poll_fn;
 
 use lapwing::ConnectionId;
 use lapwing::transport::{Incoming, Listener as _, Message, Outgoing, Transport};
-use lapwing::wire::{self, Ack, Encodings, Frame, List, Outcome, Terms, Welcome};
+use lapwing::wire::{
+    self, Ack, Continued, Encodings, Frame, List, Outcome, Terms, Verdict, Welcome,
+};
 use lapwing_memory::Listener;
 
 /// What a scripted hub tells about itself.
@@ -14,6 +16,67 @@ pub(crate) const TERMS: Terms = Terms {
     message_bytes_max: 4_096,
     subscriptions_max: 16,
 };
+
+/// What a client says first, of its return.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) resumable: bool,
+    /// The token, and the frames received.
+    pub(crate) resume: Option<([u8; 16], u64)>,
+    /// Subscriptions, and what they account for.
+    pub(crate) positions: Vec<(u32, u64)>,
+}
+
+/// What a scripted hub says to that.
+#[derive(Clone, Copy)]
+pub(crate) struct Grant<'a> {
+    pub(crate) terms: Terms,
+    pub(crate) token: Option<[u8; 16]>,
+    pub(crate) continued: Option<Continued>,
+    pub(crate) verdicts: &'a [Verdict],
+}
+
+impl Default for Grant<'_> {
+    fn default() -> Self {
+        Self {
+            terms: TERMS,
+            token: None,
+            continued: None,
+            verdicts: &[],
+        }
+    }
+}
+
+impl Grant<'_> {
+    /// A new session that may go on.
+    pub(crate) fn token(token: u8) -> Self {
+        Self {
+            token: Some([token; 16]),
+            ..Self::default()
+        }
+    }
+
+    /// The session goes on, and nothing is missing; the hub has so many frames.
+    pub(crate) fn whole(token: u8, received: u64) -> Self {
+        let whole = true;
+        Self {
+            continued: Some(Continued { whole, received }),
+            ..Self::token(token)
+        }
+    }
+}
+
+impl<'a> Grant<'a> {
+    /// The session goes on with these verdicts; the hub has so many frames.
+    pub(crate) fn partial(token: u8, received: u64, verdicts: &'a [Verdict]) -> Self {
+        let whole = false;
+        Self {
+            continued: Some(Continued { whole, received }),
+            verdicts,
+            ..Grant::token(token)
+        }
+    }
+}
 
 /// One connection of a scripted hub.
 pub(crate) struct Scripted(Box<dyn Transport>);
@@ -43,17 +106,50 @@ impl Scripted {
     }
 
     pub(crate) async fn let_in(&mut self, terms: Terms) {
-        let hello = self.hear().await;
-        assert!(matches!(hello.frame(), Frame::Hello(_)));
+        self.hear_hello().await;
+        let grant = Grant {
+            terms,
+            ..Grant::default()
+        };
+        self.grant(grant).await;
+    }
+
+    /// Takes a hello.
+    pub(crate) async fn hear_hello(&mut self) -> Hello {
+        let heard = self.hear().await;
+        let Frame::Hello(hello) = heard.frame() else {
+            panic!("not a hello: {:?}", heard.frame());
+        };
+        let positions = hello.positions.iter();
+        Hello {
+            resumable: hello.resumable,
+            resume: hello.resume,
+            positions: positions
+                .map(|position| (position.subscription, position.accounted))
+                .collect(),
+        }
+    }
+
+    /// Lets the client in.
+    pub(crate) async fn grant(&mut self, grant: Grant<'_>) {
         let welcome = Welcome {
             version: wire::VERSION,
             connection: ConnectionId::from_bytes([7; 16]),
-            terms,
-            resume_token: None,
-            continued: None,
-            verdicts: List::new(&[]),
+            terms: grant.terms,
+            resume_token: grant.token,
+            continued: grant.continued,
+            verdicts: List::new(grant.verdicts),
         };
         self.say(&Frame::Welcome(welcome)).await;
+    }
+
+    /// The next client, let in with a token for its return.
+    pub(crate) async fn resumable(listener: &mut Listener, token: u8) -> Self {
+        let mut hub = Self::accept(listener).await;
+        let hello = hub.hear_hello().await;
+        assert!(hello.resumable, "it is of no use to it");
+        hub.grant(Grant::token(token)).await;
+        hub
     }
 
     pub(crate) async fn say(&mut self, frame: &Frame<'_>) {

@@ -1,13 +1,12 @@
 //! What a program can rely on from its client while there is a connection.
 
-mod scripted;
-
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use crate::scripted::{Scripted, TERMS};
 use futures_lite::future::zip;
 use lapwing::client::{
     CallError, ClientContext, ClientEnd, PublishError, Published, SubscribeError, SubscribeOptions,
@@ -18,7 +17,6 @@ use lapwing::wire::{
 };
 use lapwing::{CallFailure, Client, Delivery, Limits, Typed};
 use lapwing_memory::{Listener, Network, Path, Virtual};
-use scripted::{Scripted, TERMS};
 
 fn hub(sim: &Virtual, network: &Network) -> Hub {
     let hub = Hub::builder(sim.runtime())

@@ -1,7 +1,5 @@
 //! What a client makes of a hub that says anything, and of a program that does as it likes.
 
-mod scripted;
-
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use crate::scripted::Scripted;
 use futures_lite::future::zip;
 use lapwing::wire::{Event, Frame, Lagged, Payload, Ping};
 use lapwing::{Client, Delivery, Limits};
 use lapwing_memory::{Listener, Network, Virtual};
-use scripted::Scripted;
 
 fn begin(sim: &Virtual) -> (Listener, Client) {
     let network = Network::new(&sim.runtime());

@@ -1,9 +1,8 @@
 //! What outlives a connection of a client, what does not, and when the client returns.
 
-mod scripted;
-
 use std::time::Duration;
 
+use crate::scripted::Scripted;
 use futures_lite::future::zip;
 use lapwing::client::{
     Backoff, CallError, ClientEnd, Outage, PublishError, State, States, SubscribeError,
@@ -14,14 +13,13 @@ use lapwing::wire::{
 };
 use lapwing::{Client, ConnectionId, Delivery, Subscription};
 use lapwing_memory::{Listener, Network, Virtual};
-use scripted::Scripted;
 
-const ONLINE: State = State::Online {
+pub(crate) const ONLINE: State = State::Online {
     connection: ConnectionId::from_bytes([7; 16]),
 };
 
 /// A hub that listens, and a client that connects to it.
-fn begin(sim: &Virtual) -> (Network, Listener, Client) {
+pub(crate) fn begin(sim: &Virtual) -> (Network, Listener, Client) {
     let network = Network::new(&sim.runtime());
     let listener = network.listen("hub").expect("the name is free");
     let connector = network.connector("hub").named("phone");
@@ -29,7 +27,7 @@ fn begin(sim: &Virtual) -> (Network, Listener, Client) {
     (network, listener, client)
 }
 
-fn event(topic: &str) -> Frame<'_> {
+pub(crate) fn event(topic: &str) -> Frame<'_> {
     Frame::Event(Event {
         topic,
         direct: false,
@@ -39,7 +37,7 @@ fn event(topic: &str) -> Frame<'_> {
 }
 
 /// Reads states up to the first that is neither connecting nor online.
-async fn trouble(states: &mut States) -> State {
+pub(crate) async fn trouble(states: &mut States) -> State {
     loop {
         match states.next().await.expect("not the end of the stream") {
             State::Connecting | State::Online { .. } => {}
@@ -347,7 +345,7 @@ fn waits_grow_and_are_random() {
     });
 }
 
-async fn subscribed(client: &Client, filter: &str, hub: &mut Scripted) -> Subscription {
+pub(crate) async fn subscribed(client: &Client, filter: &str, hub: &mut Scripted) -> Subscription {
     let (subscription, _) = zip(client.subscribe(filter), hub.allow()).await;
     subscription.expect("allowed")
 }
