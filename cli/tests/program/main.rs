@@ -9,6 +9,7 @@ mod proxy;
 mod publish_subscribe;
 mod reconnect;
 mod refusals;
+mod restart;
 mod resume;
 mod shutdown;
 mod slow_reader;
