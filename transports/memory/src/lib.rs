@@ -1,10 +1,12 @@
-//! Two ends of a connection in one process, a network that goes wrong on command, and a runtime in which an hour of
-//! it takes a moment and repeats from one seed.
+//! Two ends of a connection in one process, a network that goes wrong on command or as a seed draws it, and a runtime in which an
+//! hour of it takes a moment and repeats.
 //!
 //! ```text
-//!   Connector ──┐  path "phone": delay, stall,  ┌── Listener "hub"
-//!    "phone"    └── partition, cut, half_open ──┘
-//!  ─────────────────────────────────────────────────────────────────
+//!   Process "phone"                                 Process "hub": kill, vanish,
+//!   Connector ──┐ path "phone": delay, trickle, ┌── Listener "hub"  pause, drop_one
+//!    "phone"    └── stall, partition, cut, … ───┘
+//!                     ▲ Weather
+//!  ─────────────────────────────────────────────────────────────────────────────
 //!   Virtual: the clock jumps, the seed picks the next task and rolls the dice
 //! ```
 //!
@@ -30,9 +32,10 @@
 //! });
 //! ```
 //!
-//! [`Network`], its ends and [`pair`] work on every runtime; only a [`Virtual`] one makes them repeat. What it does not do: bandwidth,
-//! loss or reordering of messages within a connection (a transport has none of these), and threads, sockets and clocks outside of it.
-//! No features.
+//! Messages travel between transports ([`Memory`]), or bytes between streams ([`ByteStream`]) on which transports made for sockets run.
+//! [`Network`], its ends, [`Weather`] and [`pair`] work on every runtime; only a [`Virtual`] one makes them repeat. How to test a whole application
+//! with it: `docs/testing.md` in the repository. What it does not do: disks, loss or reordering of messages within a connection (a
+//! transport has none of these), and threads, sockets and clocks outside of it. No features.
 
 mod bytes;
 mod connector;
@@ -55,6 +58,6 @@ pub use self::listener::{ByteListener, Listener};
 pub use self::memory::{Memory, pair};
 pub use self::network::Network;
 pub use self::path::Path;
-pub use self::runtime::{Parked, Process, Stuck, Virtual, labelled, waiting};
+pub use self::runtime::{Parked, Process, Stuck, Virtual, labelled, note, waiting};
 pub use self::toll::Traffic;
 pub use self::weather::{Trouble, Weather, WeatherReport};

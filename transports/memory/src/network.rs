@@ -15,6 +15,7 @@ use crate::flight::Trickle;
 use crate::link::LinkState;
 use crate::listener::{Backlog, ByteListener, Cargo, Listener};
 use crate::path::{Path, PathState};
+use crate::runtime::current::note_with;
 use crate::toll::Traffic;
 
 /// A network within the process, for tests: hubs listen under names, clients connect, and faults come on command.
@@ -115,28 +116,30 @@ impl Network {
     ///
     /// What is on its way already is not delayed any more than it was. A connect takes the delays of both ways.
     pub fn delay<'a>(&self, path: impl Into<Path<'a>>, delay: Duration) {
-        self.set(path.into(), |fault| fault.delay = delay);
+        let path = path.into();
+        note_with(|| format!("delay {path} by {delay:?}"));
+        self.set(path, |fault| fault.delay = delay);
     }
 
     /// Lets nothing move on `path`: nothing arrives, and one message more is taken from each sender, as unsent.
     pub fn stall<'a>(&self, path: impl Into<Path<'a>>) {
-        self.set(path.into(), |fault| {
-            fault.stall = Some(Stall::BetweenMessages)
-        });
+        let path = path.into();
+        note_with(|| format!("stall {path}"));
+        self.set(path, |fault| fault.stall = Some(Stall::BetweenMessages));
     }
 
     /// Lets nothing move on `path`, and stops in the middle of the next message: its receiver has the beginning of it.
     pub fn stall_within_message<'a>(&self, path: impl Into<Path<'a>>) {
-        self.set(path.into(), |fault| {
-            fault.stall = Some(Stall::WithinMessage)
-        });
+        let path = path.into();
+        note_with(|| format!("stall {path} within a message"));
+        self.set(path, |fault| fault.stall = Some(Stall::WithinMessage));
     }
 
     /// Ends a stall or a trickle of `path`; all that waited arrives.
     pub fn resume<'a>(&self, path: impl Into<Path<'a>>) {
-        self.set(path.into(), |fault| {
-            (fault.stall, fault.trickle) = (None, None);
-        });
+        let path = path.into();
+        note_with(|| format!("resume {path}"));
+        self.set(path, |fault| (fault.stall, fault.trickle) = (None, None));
     }
 
     /// Lets `bytes` at a time arrive on `path`, with a `pause` behind each; what is left of a message follows later.
@@ -149,8 +152,9 @@ impl Network {
     /// When `bytes` is 0.
     pub fn trickle<'a>(&self, path: impl Into<Path<'a>>, bytes: usize, pause: Duration) {
         assert!(bytes > 0, "a trickle of nothing is a stall");
-        let trickle = Some(Trickle { bytes, pause });
-        self.set(path.into(), |fault| fault.trickle = trickle);
+        let (path, trickle) = (path.into(), Some(Trickle { bytes, pause }));
+        note_with(|| format!("trickle {path}: {bytes} bytes, then {pause:?}"));
+        self.set(path, |fault| fault.trickle = trickle);
     }
 
     /// Breaks one connection of `path` when so much more was sent in that direction: messages of transports, bytes of
@@ -182,6 +186,7 @@ impl Network {
     /// ```
     pub fn cut_after<'a>(&self, path: impl Into<Path<'a>>, units: u64) {
         let path = path.into();
+        note_with(|| format!("cut {path} after {units}"));
         self.lock().path(path.client).cut_after(path, units);
         self.change(path.client, |_, _| {});
     }
@@ -195,6 +200,7 @@ impl Network {
     /// Breaks the connections of `client`: both ends fail at once with [`io::ErrorKind::ConnectionReset`], what was in
     /// flight is lost.
     pub fn cut(&self, client: &str) {
+        note_with(|| format!("cut {client}"));
         self.change(client, LinkState::cut);
     }
 
@@ -203,22 +209,26 @@ impl Network {
     /// The client's end fails at once with [`io::ErrorKind::ConnectionReset`]. The hub's end swallows what it is
     /// given and never hears anything again.
     pub fn half_open(&self, client: &str) {
+        note_with(|| format!("half open {client}"));
         self.change(client, LinkState::half_open);
     }
 
     /// Separates `client` from its hub: nothing moves on its connections, as in a [`stall`](Self::stall), and new ones
     /// are refused with [`io::ErrorKind::HostUnreachable`].
     pub fn partition(&self, client: &str) {
+        note_with(|| format!("partition {client}"));
         self.set(client.into(), |fault| fault.partitioned = true);
     }
 
     /// Ends a partition: what waited on connections that still exist arrives.
     pub fn heal(&self, client: &str) {
+        note_with(|| format!("heal {client}"));
         self.set(client.into(), |fault| fault.partitioned = false);
     }
 
     /// Ends everything that is wrong with the path of `client`, and what would go wrong later: what waited arrives.
     pub fn calm(&self, client: &str) {
+        note_with(|| format!("calm {client}"));
         self.lock().path(client).spare();
         self.set(client.into(), |fault| *fault = Fault::default());
     }

@@ -1,5 +1,6 @@
 //! A path: the way between a client and its hub, with its faults and its links.
 
+use core::fmt;
 use std::sync::{Arc, Weak};
 
 use lapwing::runtime::Runtime;
@@ -52,6 +53,17 @@ impl<'a> From<&'a str> for Path<'a> {
             client,
             to_hub: true,
             to_client: true,
+        }
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.client)?;
+        match (self.to_hub, self.to_client) {
+            (true, false) => f.write_str(" to hub"),
+            (false, true) => f.write_str(" from hub"),
+            _ => Ok(()),
         }
     }
 }

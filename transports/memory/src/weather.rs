@@ -44,7 +44,7 @@ pub struct Weather {
     /// How long a trouble that lasts does so, on average; at most twice as long.
     pub lasts: Duration,
     /// The median of the delays in each direction. They are log-normal: two thirds of them within half and twice the median, none
-    /// beyond 64 times. Drawn anew whenever a trouble begins or ends.
+    /// beyond 64 times. Drawn anew whenever a trouble begins or ends; zero leaves delays as they are.
     pub delay: Duration,
     /// The troubles to draw from, all as likely as each other; name one several times to have more of it.
     pub troubles: Vec<Trouble>,
@@ -119,8 +119,8 @@ struct Sky {
     client: String,
     /// When it changes.
     next: Instant,
-    /// Something that lasts until then.
-    trouble: bool,
+    /// What lasts until then.
+    trouble: Option<Trouble>,
 }
 
 impl<'a> Front<'a> {
@@ -135,7 +135,7 @@ impl<'a> Front<'a> {
         let mut sky = |client| Sky {
             client,
             next: now + dice.around(weather.pause),
-            trouble: false,
+            trouble: None,
         };
         let skies: Vec<_> = clients.map(&mut sky).collect();
         let mut front = Self {
@@ -166,22 +166,29 @@ impl<'a> Front<'a> {
         }
     }
 
+    /// Ends what lasts, or else lets something begin.
     fn change(&mut self, index: usize, now: Instant) {
         self.delay(index);
-        let lasts = match self.skies[index].trouble {
-            true => {
-                self.relieve(index);
+        let trouble = match self.skies[index].trouble {
+            Some(trouble) => {
+                self.relieve(index, trouble);
                 None
             }
-            false => self.strike(index),
+            None => self.strike(index),
         };
-        let until = lasts.unwrap_or_else(|| self.dice.around(self.weather.pause));
+        let next = match trouble {
+            Some(_) => self.dice.around(self.weather.lasts),
+            None => self.dice.around(self.weather.pause),
+        };
         let sky = &mut self.skies[index];
-        (sky.trouble, sky.next) = (lasts.is_some(), now + until);
+        (sky.trouble, sky.next) = (trouble, now + next);
     }
 
     /// Draws the delays of both directions.
     fn delay(&mut self, index: usize) {
+        if self.weather.delay.is_zero() {
+            return;
+        }
         let client = &self.skies[index].client;
         for path in [Path::to_hub(client), Path::to_client(client)] {
             let delay = self.dice.log_normal(self.weather.delay);
@@ -189,22 +196,22 @@ impl<'a> Front<'a> {
         }
     }
 
-    /// Ends what lasts.
-    fn relieve(&self, index: usize) {
+    fn relieve(&self, index: usize, trouble: Trouble) {
         let client = &self.skies[index].client;
-        self.network.resume(client.as_str());
-        self.network.heal(client);
+        match trouble {
+            Trouble::Partition => self.network.heal(client),
+            _ => self.network.resume(client.as_str()),
+        }
     }
 
-    /// Draws a trouble and lets it begin; how long it is to last, if it does.
-    fn strike(&mut self, index: usize) -> Option<Duration> {
+    /// Draws a trouble and lets it begin; says which, if it lasts.
+    fn strike(&mut self, index: usize) -> Option<Trouble> {
         let trouble = *self.dice.one_of(&self.weather.troubles)?;
         self.report.add(trouble);
-        let lasts = self.dice.around(self.weather.lasts);
         let client = self.skies[index].client.as_str();
         let path = self.dice.path(client);
         match trouble {
-            Trouble::Delay => return None,
+            Trouble::Delay => {}
             Trouble::Cut => self.network.cut(client),
             Trouble::CutWithin => self.network.cut_after(path, self.dice.units()),
             Trouble::HalfOpen => self.network.half_open(client),
@@ -216,7 +223,7 @@ impl<'a> Front<'a> {
                 self.network.trickle(path, bytes, pause);
             }
         }
-        trouble.lasts().then_some(lasts)
+        trouble.lasts().then_some(trouble)
     }
 }
 

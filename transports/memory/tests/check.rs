@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lapwing_memory::Virtual;
+use lapwing_memory::{Network, Virtual, note};
 
 /// Set for the run of a test that is to fail.
 const CHILD: &str = "LAPWING_FAILS";
@@ -32,6 +32,10 @@ fn a_failing_seed_says_how_to_run_it_again() {
     Virtual::check(0..5, async |sim| {
         let seed = checked.fetch_add(1, Ordering::Relaxed);
         sim.sleep(Duration::from_secs(seed)).await;
+        Network::new(&sim).cut("phone");
+        sim.process("hub").kill();
+        note("about to look");
+        sim.settle().await;
         println!("checked {} as number {seed}", sim.seed());
         assert!(env::var(CHILD).is_err() || sim.seed() != 3, "as planned");
     });
@@ -47,6 +51,10 @@ fn a_failing_seed_says_how_to_run_it_again() {
         !failed.status.success() && said.contains(&command),
         "{said}"
     );
+    let (diary, _) = said.split_once("seed 3 fails").unwrap();
+    let notes =
+        ["cut phone", "kill: hub", "about to look"].map(|what| format!("3.000 s  {what}\n"));
+    assert!(notes.iter().all(|note| diary.contains(note)), "{said}");
     let trace = said
         .lines()
         .find(|line| line.starts_with("seed 3 fails: trace"));

@@ -28,7 +28,8 @@ async fn connect(network: &Network) -> (End, End) {
 async fn travel(sim: &Virtual, (phone, peer): &mut (End, End)) -> Option<Duration> {
     let start = sim.elapsed();
     poll_fn(|cx| phone.poll_ready(cx)).await.ok()?;
-    let message = Message::binary("how are you?");
+    // Longer than what any trickle lets through at a time.
+    let message = Message::binary(vec![7; 2_000]);
     phone.start_send(Outgoing::Message(message)).ok()?;
     let heard = poll_fn(|cx| peer.poll_recv(cx)).await.ok()?;
     matches!(heard, Incoming::Message(_)).then(|| sim.elapsed() - start)

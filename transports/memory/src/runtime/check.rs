@@ -97,6 +97,7 @@ impl Drop for Failing<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             let (seed, outcome) = (self.seed, Outcome::of(self.sim));
+            eprint!("{}", self.sim.scheduler.lock().diary);
             eprintln!("seed {seed} fails: {outcome}; again with");
             eprintln!("    {VARIABLE}={seed} {}", command());
         }

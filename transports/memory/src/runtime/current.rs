@@ -69,6 +69,24 @@ pub async fn labelled<F: Future>(what: impl Into<Cow<'static, str>>, future: F) 
     .await
 }
 
+/// Notes something that happens in a test, to be printed when its seed fails, among the faults that the test has brought about.
+///
+/// The newest sixty are kept. Does nothing outside of [`Virtual::run`](crate::Virtual::run).
+///
+/// # Examples
+///
+/// ```
+/// use lapwing_memory::{Virtual, note};
+///
+/// Virtual::check(0..20, async |sim| {
+///     note("the day begins");
+///     sim.settle().await;
+/// });
+/// ```
+pub fn note(what: impl Into<String>) {
+    note_with(|| what.into());
+}
+
 /// What a task waits for.
 #[derive(Clone, Debug)]
 pub(crate) enum Wait {
@@ -96,6 +114,7 @@ impl fmt::Display for Wait {
 pub(crate) struct Turn {
     pub(crate) trace: Trace,
     pub(crate) waits: Vec<Wait>,
+    pub(crate) notes: Vec<String>,
     /// That of the process whose task it is.
     pub(crate) life: Option<Arc<Life>>,
 }
@@ -105,6 +124,15 @@ pub(crate) fn wait_for(wait: impl FnOnce() -> Wait) {
     TURN.with_borrow_mut(|turn| match turn {
         Some(turn) if turn.waits.len() < WAITS_MAX => turn.waits.push(wait()),
         _ => {}
+    });
+}
+
+/// Notes what is done to the run, if a task of a virtual runtime is being polled.
+pub(crate) fn note_with(what: impl FnOnce() -> String) {
+    TURN.with_borrow_mut(|turn| {
+        if let Some(turn) = turn {
+            turn.notes.push(what());
+        }
     });
 }
 

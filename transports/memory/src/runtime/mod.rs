@@ -17,6 +17,7 @@ use self::timer::VirtualTimer;
 
 mod check;
 pub(crate) mod current;
+mod diary;
 mod process;
 mod processes;
 mod ready;
@@ -27,7 +28,7 @@ mod tasks;
 mod timer;
 mod trace;
 
-pub use self::current::{labelled, waiting};
+pub use self::current::{labelled, note, waiting};
 pub use self::process::Process;
 pub use self::stuck::{Parked, Stuck};
 
@@ -150,6 +151,7 @@ impl Virtual {
     ///
     /// For one process alone see [`Process::pause`].
     pub fn jump(&self, duration: Duration) {
+        current::note_with(|| format!("jump by {duration:?}"));
         self.scheduler.jump(duration);
     }
 

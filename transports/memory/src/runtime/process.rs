@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lapwing::Instant;
 use lapwing::runtime::{BoxFuture, Runtime, Timer};
 
+use super::current::note_with;
 use super::scheduler::Scheduler;
 use super::timer::VirtualTimer;
 use crate::crash::Crash;
@@ -97,11 +98,13 @@ impl Process {
     /// What was in flight is lost, in both directions; the names that it listened under are free. A peer behind a stall or a partition hears nothing.
     /// A task that kills its own process is dropped as soon as it waits, with all that it spawns until then.
     pub fn kill(&self) {
+        self.note("kill");
         self.scheduler.crash(self.number, Crash::Reset);
     }
 
     /// Ends the process as a power cut does: as [`kill`](Self::kill), but no peer hears anything, ever.
     pub fn vanish(&self) {
+        self.note("vanish");
         self.scheduler.crash(self.number, Crash::Silent);
     }
 
@@ -112,24 +115,32 @@ impl Process {
     pub fn drop_task(&self, index: usize) -> bool {
         let keys = self.scheduler.lock().tasks_of(self.number);
         let key = keys.get(index);
+        self.note("drop a task");
         key.is_some_and(|key| self.scheduler.drop_task(*key))
     }
 
     /// Drops one unfinished task that the seed picks; whether there was one.
     pub fn drop_one(&self) -> bool {
         let key = self.scheduler.lock().pick_task_of(self.number);
+        self.note("drop a task");
         key.is_some_and(|key| self.scheduler.drop_task(key))
     }
 
     /// Lets no task of this process run until [`go_on`](Self::go_on), as when a laptop sleeps: time passes for all others, its
     /// connections stay, and what is due fires late and at once.
     pub fn pause(&self) {
+        self.note("pause");
         self.scheduler.pause(self.number);
     }
 
     /// Ends a [`pause`](Self::pause). A crash ends one as well.
     pub fn go_on(&self) {
+        self.note("go on");
         self.scheduler.go_on(self.number);
+    }
+
+    fn note(&self, what: &str) {
+        note_with(|| format!("{what}: {}", self.name));
     }
 
     /// Ready after `duration` of virtual time, counted from this call.

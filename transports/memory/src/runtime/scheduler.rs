@@ -12,6 +12,7 @@ use lapwing::Instant;
 use lapwing::runtime::BoxFuture;
 
 use super::current::{Turn, Wait};
+use super::diary::Diary;
 use super::processes::{Membership, Processes};
 use super::ready::{Ready, TaskWake};
 use super::stuck::{Parked, Stuck};
@@ -39,6 +40,7 @@ pub(super) struct Scheduler {
 pub(super) struct State {
     now: Instant,
     pub(super) trace: Trace,
+    pub(super) diary: Diary,
     /// Chance for the program; apart from `order`, so that one more draw does not reorder the tasks.
     pub(super) chance: fastrand::Rng,
     /// Who is to be woken when; the number tells timers of one instant apart. All of them are to come.
@@ -81,6 +83,7 @@ impl Scheduler {
             state: Mutex::new(State {
                 now: Instant::default(),
                 trace: Trace::default(),
+                diary: Diary::default(),
                 chance,
                 timers: BTreeMap::new(),
                 settling: BTreeMap::new(),
@@ -218,6 +221,8 @@ impl Scheduler {
         } = picked;
         let mut state = self.lock();
         state.trace = picked.turn.trace;
+        let now = state.now;
+        state.diary.add(now, picked.turn.notes);
         let Some(task) = state.tasks.get_mut(key) else {
             // It was dropped meanwhile, and its future goes with it.
             drop(state);
@@ -347,6 +352,7 @@ impl State {
             turn: Turn {
                 trace: self.trace,
                 waits: mem::take(&mut task.waits),
+                notes: Vec::new(),
                 life: task.life.take(),
             },
         })
