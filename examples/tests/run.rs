@@ -66,6 +66,11 @@ fn tokio_service() {
 }
 
 #[test]
+fn bad_network() {
+    prints("bad_network", "every ticket was shown, or its absence was");
+}
+
+#[test]
 fn virtual_time() {
     prints("virtual_time", "trace …");
 }
