@@ -437,7 +437,10 @@ fn all_queues_together_stay_within_their_bound_and_go_back_to_nothing() {
             assert_eq!(accounted, 1_000);
         }
         // What has arrived is confirmed after a second; those who are gone are waited for.
-        world.sim.sleep(2 * Limits::default().resume.expect("a time")).await;
+        world
+            .sim
+            .sleep(2 * Limits::default().resume.expect("a time"))
+            .await;
         let counters = hub.counters();
         assert_eq!((counters.waiting_frames, counters.held_bytes), (0, 0));
     });
