@@ -223,7 +223,7 @@ fn who_may_miss_nothing_is_ended_and_may_begin_anew() {
             all.lock().expect("no panic").push(gone.ending);
         });
         let hub = world.serve(hub);
-        let reader = world.online("reader").await;
+        let reader = world.forgetful("reader").await;
         let mut numbers = subscribe(&reader, "numbers", Policy::Disconnect).await;
         let mut states = reader.states();
         world.network.stall(Path::to_client("reader"));
@@ -382,6 +382,8 @@ fn what_a_program_keeps_of_what_it_heard_is_not_the_hubs_to_pay() {
             hub.publish("large", vec![7; 100_000]).expect("a topic");
             kept.push(all.next().await.expect("an event"));
         }
+        // What has arrived is confirmed after a second at the latest.
+        world.sim.sleep(Duration::from_secs(2)).await;
         assert_eq!(hub.counters().held_bytes, 0);
     });
 }
@@ -434,7 +436,11 @@ fn all_queues_together_stay_within_their_bound_and_go_back_to_nothing() {
             }
             assert_eq!(accounted, 1_000);
         }
-        world.sim.settle().await;
+        // What has arrived is confirmed after a second; those who are gone are waited for.
+        world
+            .sim
+            .sleep(2 * Limits::default().resume.expect("a time"))
+            .await;
         let counters = hub.counters();
         assert_eq!((counters.waiting_frames, counters.held_bytes), (0, 0));
     });
@@ -467,7 +473,7 @@ fn a_program_that_reads_late_misses_nothing_without_a_word() {
 fn a_reader_that_takes_nothing_for_too_long_is_ended() {
     World::check(async |world| {
         let hub = world.serve(narrow(world, 16));
-        let reader = world.online("reader").await;
+        let reader = world.forgetful("reader").await;
         let _numbers = subscribe(&reader, "numbers", Policy::DropOldest).await;
         world.network.stall(Path::to_client("reader"));
         let stalled_at = world.sim.elapsed();

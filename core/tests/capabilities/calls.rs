@@ -510,9 +510,12 @@ fn calls_to_a_client_beyond_the_limit_are_refused() {
 fn a_call_is_lost_with_its_connection_and_so_is_its_handler() {
     World::check(async |world| {
         let (hub, running) = waiting_hub(world, Limits::default());
-        let client = world.client("phone").on_call("wait", async |_, (): ()| {
-            pending::<Result<(), CallFailure>>().await
-        });
+        let client = world
+            .client("phone")
+            .resume(false)
+            .on_call("wait", async |_, (): ()| {
+                pending::<Result<(), CallFailure>>().await
+            });
         let client = online(client).await;
         let remote = hub.connection(id(&client));
         let cut = async {

@@ -141,7 +141,7 @@ fn a_peer_that_vanishes_is_gone_when_its_promise_and_the_grace_are_over() {
     World::check(async |world| {
         let (hub, log) = logged(world, world.hub());
         let hub = world.serve(hub);
-        let client = world.online("phone").await;
+        let client = world.forgetful("phone").await;
         let news = client.subscribe("news").await.expect("allowed");
         let connection = client.connection().expect("online");
         hub.connection(connection).join("room").expect("it is here");
@@ -175,7 +175,7 @@ fn a_connection_that_is_half_open_is_gone_in_time_though_its_client_is_back() {
     World::check(async |world| {
         let (hub, log) = logged(world, world.hub());
         let hub = world.serve(hub);
-        let client = world.online("phone").await;
+        let client = world.forgetful("phone").await;
         let mut news = client.subscribe("news").await.expect("allowed");
         world.network.half_open("phone");
         world.sim.sleep(Duration::from_secs(1)).await;
@@ -265,7 +265,7 @@ fn a_client_finds_out_that_its_hub_is_gone_and_returns_when_it_is_back() {
 fn a_path_on_which_nothing_moves_is_found_out_sooner_when_something_waits() {
     World::check(async |world| {
         let hub = world.serve(world.hub());
-        let client = world.online("phone").await;
+        let client = world.forgetful("phone").await;
         let _news = client.subscribe("news").await.expect("allowed");
         world.network.partition("phone");
         for _ in 0..2 {

@@ -192,7 +192,7 @@ fn who_leaves_is_not_waited_for() {
         let within = hub.publish_within(5 * SECOND, "numbers", Typed(0));
         let (took, (done, ())) = world.timed(zip(within, leave)).await;
         assert_eq!(took, SECOND);
-        assert_eq!(done.expect("a topic").dropped, 0);
+        assert_eq!(done.expect("a topic").dropped, 1, "it may return, to a gap");
         drop((reader, numbers));
     });
 }

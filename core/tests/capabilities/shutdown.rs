@@ -344,7 +344,7 @@ fn dropping_attach_ends_its_connection() {
 fn dropping_the_driver_of_a_client_ends_all_who_wait_for_it() {
     World::check(async |world| {
         let hub = world.serve(world.hub());
-        let (client, driver) = world.client("phone").build();
+        let (client, driver) = world.client("phone").resume(false).build();
         let driven = async {
             client.online().await.expect("the hub lets it in");
             client.subscribe("news").await.expect("allowed")

@@ -56,6 +56,11 @@ impl World {
         ground::online(self.client(name)).await
     }
 
+    /// The same for a client that begins anew after each loss, so that the hub does not wait for it.
+    pub(crate) async fn forgetful(&self, name: &str) -> Client {
+        ground::online(self.client(name).resume(false)).await
+    }
+
     /// The time that `work` takes, with what comes of it.
     pub(crate) async fn timed<T>(&self, work: impl Future<Output = T>) -> (Duration, T) {
         let before = self.sim.elapsed();

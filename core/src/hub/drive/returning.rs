@@ -109,6 +109,8 @@ impl Drive {
         });
         self.connection.set_away(true);
         shared.detached.fetch_add(1, Ordering::AcqRel);
+        // Nobody waits for room in its lane.
+        shared.room_freed();
         log::detached(&self.connection, ending);
         Some(now + resume)
     }
