@@ -11,6 +11,7 @@ mod world;
 
 mod backpressure;
 mod calls;
+mod cuts;
 mod groups;
 mod liveness;
 mod publish_subscribe;
