@@ -10,6 +10,7 @@ mod carrier;
 mod closes;
 mod door;
 mod frames;
+mod history;
 mod lanes;
 mod misbehaviour;
 mod no_hub;
