@@ -19,6 +19,7 @@ mod race;
 mod raw;
 mod requests;
 mod resume;
+mod resume_bad_input;
 mod storms;
 mod time;
 mod upgrades;
