@@ -42,7 +42,12 @@ impl Connect {
     /// A client that is online. It connects again by itself later on, but not before it was online once: a wrong URL is
     /// better told than tried for ever.
     pub(crate) async fn client(self, smol: &Smol) -> Result<Client, Failure> {
-        let client = self.builder(smol).spawned();
+        self.online(self.builder(smol)).await
+    }
+
+    /// The same for a client that is described already.
+    pub(crate) async fn online(&self, builder: ClientBuilder) -> Result<Client, Failure> {
+        let client = builder.spawned();
         let mut states = client.states();
         loop {
             let why = match states.next().await {
@@ -59,7 +64,8 @@ impl Connect {
         }
     }
 
-    fn builder(&self, smol: &Smol) -> ClientBuilder {
+    /// Describes a client.
+    pub(crate) fn builder(&self, smol: &Smol) -> ClientBuilder {
         let limits = Limits {
             promise: self.promise,
             // Nobody waits long for a program to end.
@@ -121,6 +127,7 @@ fn describe_refusal(refusal: Refusal) -> String {
         Refusal::MessageTooLarge { size, max } => {
             format!("first message of {size} bytes, it takes at most {max}")
         }
+        Refusal::Count => "both sides count differently".into(),
         _ => "for a reason that this program does not know".into(),
     }
 }

@@ -24,6 +24,8 @@ struct Event<'a> {
     topic: &'a str,
     encoding: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     json: Option<&'a RawValue>,
@@ -54,6 +56,7 @@ impl Style {
         let object = Event {
             topic: event.topic(),
             encoding: name(event.encoding()),
+            offset: event.offset(),
             text,
             json: json.as_deref(),
             hex: (!is_shown).then(|| hex::encode(event.bytes())),

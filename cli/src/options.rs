@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use lapwing::Policy;
+use lapwing::client::Start;
 use lexopt::ValueExt;
 
 use crate::connect::Language;
@@ -48,6 +49,26 @@ pub(crate) fn policy(value: &OsString) -> Result<Policy, lexopt::Error> {
     }
 }
 
+/// Where a subscription begins.
+pub(crate) fn start(value: &OsString) -> Result<Start, lexopt::Error> {
+    let text = value.to_string_lossy();
+    let position = || {
+        let (epoch, offset) = text.split_once(':')?;
+        Some(Start::Offset {
+            epoch: epoch.parse().ok()?,
+            offset: offset.parse().ok()?,
+        })
+    };
+    match &*text {
+        "now" => Ok(Start::Now),
+        "retained" => Ok(Start::Retained),
+        "beginning" => Ok(Start::Beginning),
+        other => position().ok_or_else(|| {
+            format!("{other:?} is none of now, retained, beginning, EPOCH:OFFSET").into()
+        }),
+    }
+}
+
 /// Where a page comes from, `*` being anywhere, as browsers say it ([RFC 6454, section 6.2](https://www.rfc-editor.org/rfc/rfc6454#section-6.2)).
 pub(crate) fn origin(value: OsString) -> Result<String, lexopt::Error> {
     let text = value.string()?;
@@ -85,5 +106,28 @@ pub(crate) fn rate(value: &OsString) -> Result<f64, lexopt::Error> {
             "{rate} is no number of events a second from one a day to {RATE_MAX}"
         )
         .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_a_word_or_a_position() {
+        let read = |text: &str| start(&text.into()).ok();
+        let (epoch, offset) = (7, 42);
+        for (text, expected) in [
+            ("now", Some(Start::Now)),
+            ("retained", Some(Start::Retained)),
+            ("beginning", Some(Start::Beginning)),
+            ("7:42", Some(Start::Offset { epoch, offset })),
+            ("7", None),
+            ("7:", None),
+            ("-7:42", None),
+            ("yesterday", None),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::pin::pin;
 
-use lapwing::client::{Client, Delivery, State, SubscribeOptions, Subscription};
+use lapwing::client::{Client, Delivery, Start, State, SubscribeOptions, Subscription};
 use lapwing::runtime::Smol;
 use lapwing::{Policy, TopicFilter};
 use lexopt::prelude::*;
@@ -18,16 +18,21 @@ use crate::tell;
 use crate::url::Url;
 
 pub(crate) const USAGE: &str = "\
-lapwing sub URL FILTER [--count N] [--policy POLICY] [--json] [--hex] [--promise SECS] [--protocol NAME]
+lapwing sub URL FILTER [--count N] [--from WHERE] [--policy POLICY] [--json] [--hex] [--no-resume] [--promise SECS] [--protocol NAME]
   Prints a line for each event whose topic matches: the topic, a blank, the payload. In a filter, * is one segment, ** any
   tail. Control characters and what is no UTF-8 are escaped as in Rust (\\n, \\u{1b}, \\xff); for exact bytes use --hex or --json.
   --count N        end after N events
+  --from WHERE     where to begin, on topics that keep something: now (default), retained (the newest event of each), beginning,
+                   or EPOCH:OFFSET, which is what `position` said at the end of an earlier run
   --policy POLICY  what the hub does while this program is slow: disconnect, drop-oldest (default), drop-newest, keep-latest
   --json           a line is an object: {\"topic\":…,\"encoding\":…,\"text\":…}; the payload is \"text\", \"json\" (the value itself), or
-                   \"hex\" for all other encodings
+                   \"hex\" for all other encodings; with an \"offset\" where topics keep a history
   --hex            payloads as hexadecimal digits
+  --no-resume      begin anew when the connection was lost, instead of going on where it was
   On standard error: `subscribed FILTER` when it has begun; `lagged N`: N events are missing here, this program was too
-  slow; `gap N`, `gap unknown`: missing for another reason; `closed: REASON`, then `reconnected`.
+  slow; `closed: REASON`, then `reconnected`, and what that cost: `resumed`: nothing; `replayed FROM TO`: nothing, the hub sends again what
+  it keeps; `gap N`, `gap unknown`: so many events are missing. `live`: the past is over. At the end `total N: …` when something was missing, and
+  `position EPOCH:OFFSET` where topics keep a history.
 ";
 
 /// Gathers lines of a fast stream, to be written at once.
@@ -36,8 +41,10 @@ const OUT_BYTES: usize = 64 * 1024;
 /// What to print, and how.
 struct Options {
     connect: Connect,
+    resume: bool,
     filter: String,
     count: Option<u64>,
+    start: Start,
     policy: Policy,
     style: Style,
 }
@@ -47,12 +54,15 @@ impl Options {
         let (mut url, mut promise) = (None, connect::PROMISE);
         let mut language = Language::default();
         let (mut filter, mut count) = (None, None);
+        let (mut start, mut resume) = (Start::Now, true);
         let (mut policy, mut style) = (Policy::DropOldest, Style::default());
         while let Some(argument) = parser.next()? {
             match argument {
                 Value(text) if url.is_none() => url = Some(Url::parse(&text.string()?)?),
                 Value(text) if filter.is_none() => filter = Some(text.string()?),
                 Long("count") => count = Some(parser.value()?.parse()?),
+                Long("from") => start = options::start(&parser.value()?)?,
+                Long("no-resume") => resume = false,
                 Long("policy") => policy = options::policy(&parser.value()?)?,
                 Long("promise") => promise = options::seconds(&parser.value()?)?,
                 Long("protocol") => language = options::language(&parser.value()?)?,
@@ -70,8 +80,10 @@ impl Options {
                 promise,
                 language,
             },
+            resume,
             filter,
             count,
+            start,
             policy,
             style,
         })
@@ -88,8 +100,9 @@ pub(crate) fn run(parser: lexopt::Parser) -> Result<(), Failure> {
 async fn print(smol: &Smol, options: Options) -> Result<(), Failure> {
     let mut stops = Stops::new()?;
     let begun = async {
-        let client = options.connect.client(smol).await?;
-        let subscription = subscribe(&client, &options.filter, options.policy).await?;
+        let builder = options.connect.builder(smol).resume(options.resume);
+        let client = options.connect.online(builder).await?;
+        let subscription = subscribe(&client, &options).await?;
         Ok::<_, Failure>(Some((client, subscription)))
     };
     let Some((client, mut subscription)) = stops.or(begun, Ok(None)).await? else {
@@ -100,21 +113,55 @@ async fn print(smol: &Smol, options: Options) -> Result<(), Failure> {
         out: BufWriter::with_capacity(OUT_BYTES, io::stdout()),
         style: options.style,
         left: options.count,
+        total: Total::default(),
     };
     let seen_enough = stops.or(tell_states(&client), ());
-    printer.print(&mut subscription, seen_enough).await?;
+    let total = printer.print(&mut subscription, seen_enough).await?;
+    total.tell();
+    if let Some((epoch, offset)) = subscription.position() {
+        tell(format_args!("position {epoch}:{offset}"));
+    }
     drop(subscription);
     stops.or(async { drop(client.close().await) }, ()).await;
     Ok(())
 }
 
-async fn subscribe(client: &Client, filter: &str, policy: Policy) -> Result<Subscription, Failure> {
-    let options = SubscribeOptions {
-        policy: Some(policy),
+async fn subscribe(client: &Client, options: &Options) -> Result<Subscription, Failure> {
+    let how = SubscribeOptions {
+        start: options.start,
+        policy: Some(options.policy),
         ..SubscribeOptions::default()
     };
-    let subscription = client.subscribe_with(filter, options).await;
+    let subscription = client.subscribe_with(&*options.filter, how).await;
     subscription.map_err(|error| Failure::failed(chain(&error)))
+}
+
+/// What came of all events since the beginning.
+#[derive(Clone, Copy, Debug, Default)]
+struct Total {
+    received: u64,
+    lagged: u64,
+    gap: u64,
+    /// Some gaps are of unknown size.
+    unknown: bool,
+}
+
+impl Total {
+    /// Says how many events there were, unless all of them were printed.
+    fn tell(self) {
+        let Self {
+            received,
+            lagged,
+            gap,
+            unknown,
+        } = self;
+        let (sum, more) = (received + lagged + gap, if unknown { "+" } else { "" });
+        if unknown || sum > received {
+            tell(format_args!(
+                "total {sum}{more}: received {received}, lagged {lagged}, gap {gap}{more}"
+            ));
+        }
+    }
 }
 
 struct Printer<W: Write> {
@@ -122,6 +169,7 @@ struct Printer<W: Write> {
     style: Style,
     /// Events still to be printed, if there is an end.
     left: Option<u64>,
+    total: Total,
 }
 
 impl<W: Write> Printer<W> {
@@ -130,7 +178,7 @@ impl<W: Write> Printer<W> {
         mut self,
         subscription: &mut Subscription,
         seen_enough: impl Future<Output = ()>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Total, Failure> {
         let mut seen_enough = pin!(seen_enough);
         while self.left != Some(0) {
             let delivery = match future::poll_once(subscription.next()).await {
@@ -145,7 +193,7 @@ impl<W: Write> Printer<W> {
                     };
                     match future::or(next, enough).await {
                         Some(delivery) => delivery,
-                        None => return Ok(()),
+                        None => return Ok(self.total),
                     }
                 }
             };
@@ -154,18 +202,32 @@ impl<W: Write> Printer<W> {
                 None => return Err(self.ended(subscription)),
             }
         }
-        Ok(self.out.flush()?)
+        self.out.flush()?;
+        Ok(self.total)
     }
 
     fn take(&mut self, delivery: &Delivery) -> io::Result<()> {
         match delivery {
             Delivery::Event(event) => {
                 self.left = self.left.map(|left| left - 1);
+                self.total.received += 1;
                 return self.style.write_event(&mut self.out, event);
             }
-            Delivery::Lagged(missed) => tell(format_args!("lagged {missed}")),
-            Delivery::Gap(Some(missed)) => tell(format_args!("gap {missed}")),
-            Delivery::Gap(None) => tell("gap unknown"),
+            Delivery::Lagged(missed) => {
+                self.total.lagged += missed;
+                tell(format_args!("lagged {missed}"));
+            }
+            Delivery::Gap(Some(missed)) => {
+                self.total.gap += missed;
+                tell(format_args!("gap {missed}"));
+            }
+            Delivery::Gap(None) => {
+                self.total.unknown = true;
+                tell("gap unknown");
+            }
+            Delivery::Resumed => tell("resumed"),
+            Delivery::Replayed { from, to } => tell(format_args!("replayed {from} {to}")),
+            Delivery::Live => tell("live"),
             _ => {}
         }
         Ok(())
@@ -184,14 +246,16 @@ impl<W: Write> Printer<W> {
 async fn tell_states(client: &Client) {
     let mut states = client.states();
     let mut known = client.connection();
+    let mut away = false;
     while let Some(state) = states.next().await {
         match state {
             State::Waiting { outage, .. } => {
-                tell(format_args!("closed: {}", connect::describe(&outage)))
+                away = true;
+                tell(format_args!("closed: {}", connect::describe(&outage)));
             }
             State::Ended(end) => tell(format_args!("closed: {}", connect::describe_end(&end))),
-            State::Online { connection } if known != Some(connection) => {
-                known = Some(connection);
+            State::Online { connection } if away || known != Some(connection) => {
+                (known, away) = (Some(connection), false);
                 tell("reconnected");
             }
             _ => {}

@@ -21,7 +21,7 @@ pub fn websocket_client(script: &[u8]) {
     let [cut, is_answer, bytes @ ..] = script else {
         return;
     };
-    let good = is_answer % 2 == 0;
+    let good = is_answer.is_multiple_of(2);
     let whole = hear(Hub::new(bytes, usize::MAX, good));
     let cut = hear(Hub::new(bytes, usize::from(*cut) + 1, good));
     assert_eq!(cut, whole);

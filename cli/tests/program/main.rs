@@ -4,6 +4,7 @@
 mod calls;
 mod demo;
 mod liveness;
+mod past;
 mod process;
 mod proxy;
 mod publish_subscribe;

@@ -45,11 +45,21 @@ fn follow(mut program: Program) -> (u64, u64) {
         received += 1;
     }
     program.signal(Signal::TERM);
-    let lagged = program.ended().err.into_iter().map(|line| {
+    let mut told = program.ended().err;
+    let total = told.pop_if(|line| line.starts_with("total "));
+    let lagged = told.into_iter().map(|line| {
         let number = line.strip_prefix("lagged ").expect(&line);
         number.parse::<u64>().expect(&line)
     });
-    (received, lagged.sum())
+    let lagged = lagged.sum();
+    if lagged > 0 {
+        // The last event is beside those that are counted here.
+        let sum = received + 1 + lagged;
+        let (received, gap) = (received + 1, 0);
+        let expected = format!("total {sum}: received {received}, lagged {lagged}, gap {gap}");
+        assert_eq!(total, Some(expected));
+    }
+    (received, lagged)
 }
 
 fn lines(count: u64) -> impl Iterator<Item = String> + Send {

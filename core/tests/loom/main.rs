@@ -7,6 +7,8 @@
 
 extern crate alloc;
 
+#[path = "../../src/hub/audiences.rs"]
+mod audiences;
 #[allow(dead_code, reason = "the models call what threads race for")]
 #[path = "../../src/hub/segment.rs"]
 mod segment;
@@ -19,8 +21,10 @@ mod sync;
 mod clock;
 mod connection;
 mod deadlines;
+mod dispatch;
 mod pump;
 mod segments;
+mod snapshots;
 
 use lapwing::{Instant, runtime};
 use loom::thread;
@@ -28,6 +32,30 @@ use loom::thread;
 /// What files of `src` know as `crate::time`.
 mod time {
     pub(crate) use super::Instant;
+}
+
+/// What they know as `crate::topic`.
+mod topic {
+    pub(crate) use lapwing::Topic;
+}
+
+/// What they know as `crate::registry`: how they hash.
+mod registry {
+    use core::hash::{BuildHasher, Hasher};
+    use std::hash::DefaultHasher;
+
+    #[derive(Clone)]
+    pub(crate) struct Seed(pub(crate) [u8; 16]);
+
+    impl BuildHasher for Seed {
+        type Hasher = DefaultHasher;
+
+        fn build_hasher(&self) -> DefaultHasher {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&self.0);
+            hasher
+        }
+    }
 }
 
 /// Switches of thread in the midst of an operation that are tried in one run; `LOOM_MAX_PREEMPTIONS` says another number.

@@ -91,7 +91,7 @@ impl<'s> Play<'s> {
             11 => self.publish_from(slot, choice),
             12 => self.join(slot, choice),
             13 => self.send(slot, choice),
-            14 => self.slots[slot].deaf = choice % 2 == 0,
+            14 => self.slots[slot].deaf = choice.is_multiple_of(2),
             _ => self.sleep(NAP).await,
         }
         self.sim.settle().await;
@@ -103,7 +103,7 @@ impl<'s> Play<'s> {
     async fn connect(&mut self, slot: usize, choice: u8) {
         if self.slots[slot].connection.is_none() {
             let user = [None, Some("ann"), Some("bob")][usize::from(choice / 2) % 3];
-            self.enter(slot, user.map(String::from), choice % 2 == 0)
+            self.enter(slot, user.map(String::from), choice.is_multiple_of(2))
                 .await;
         }
     }

@@ -27,10 +27,25 @@ pub(crate) struct Reader<C = Arc<Connection>> {
 /// What a reader reads.
 #[derive(Clone, Debug)]
 pub(crate) enum Mode {
-    /// All events behind this offset; then it hears the present.
-    Past { cursor: u64 },
+    /// All events behind an offset; then it hears the present.
+    Past {
+        /// How far it has come.
+        cursor: u64,
+        /// Where it began.
+        began: u64,
+    },
     /// The newest event of each topic behind this one, if it was published up to an offset. It hears the present meanwhile.
     Values { after: Option<Arc<str>>, upto: u64 },
+}
+
+impl Mode {
+    /// From behind this offset to the present.
+    pub(crate) fn behind(offset: u64) -> Self {
+        Self::Past {
+            cursor: offset,
+            began: offset,
+        }
+    }
 }
 
 impl<C> Reader<C> {
@@ -41,7 +56,7 @@ impl<C> Reader<C> {
     /// Moves behind an event of a topic.
     pub(crate) fn pass(&mut self, offset: u64, topic: &Arc<str>) {
         match &mut self.mode {
-            Mode::Past { cursor } => *cursor = offset,
+            Mode::Past { cursor, .. } => *cursor = offset,
             Mode::Values { after, .. } => *after = Some(topic.clone()),
         }
     }
@@ -49,7 +64,7 @@ impl<C> Reader<C> {
     /// How far it has come, if that says what it may miss.
     fn cursor(&self) -> Option<u64> {
         match self.mode {
-            Mode::Past { cursor } => Some(cursor),
+            Mode::Past { cursor, .. } => Some(cursor),
             Mode::Values { .. } => None,
         }
     }

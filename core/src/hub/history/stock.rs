@@ -146,7 +146,7 @@ impl<C> Histories<C> {
     pub(crate) fn next<'h>(&'h self, reader: &mut Reader<C>, share: &mut Share) -> Next<'h> {
         let filter = TopicFilter::checked(&reader.filter);
         match &mut reader.mode {
-            Mode::Past { cursor } => self.next_event(filter, cursor, share),
+            Mode::Past { cursor, .. } => self.next_event(filter, cursor, share),
             Mode::Values { after, upto } => self.next_value(filter, after, *upto, share),
         }
     }

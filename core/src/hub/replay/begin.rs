@@ -157,7 +157,7 @@ impl Histories {
             Some((from, to)) => Verdict::Replayed { from, to },
         };
         Beginning {
-            mode: Some(Mode::Past { cursor }),
+            mode: Some(Mode::behind(cursor)),
             verdict,
         }
     }

@@ -25,12 +25,12 @@ struct Loser {
 }
 
 impl Shared {
-    /// Lets a subscription catch up whose client has accounted for less than it was offered, and lost the rest; the client
-    /// has to be told the verdict.
+    /// Lets a subscription go on behind all that its client has accounted for, when not everything that was on its way follows;
+    /// the client has to be told the verdict.
     ///
-    /// Where each topic of its filter has a history, it does so whatever the verdict is: the client hears `Live` when it is over.
-    /// Otherwise, and where nothing is lost, `None`: it goes on with the present. What will be replayed is taken back from what it was
-    /// offered, as it counts when it is put into the lane.
+    /// Where each topic of its filter has a history, it reads that first, whatever the verdict is: nothing is offered to it from
+    /// here on, and the client hears `Live` when it has come to the present. Otherwise `None`: it hears the present, and what is
+    /// missing is a gap. What will be replayed is taken back from what it was offered, as it counts when it is put into the lane.
     ///
     /// Takes the lock of the histories, then those of the registry and of the connection, one after the other; nothing is put into the lane.
     pub(crate) fn replay_lost(
@@ -42,37 +42,32 @@ impl Shared {
     ) -> Option<Verdict> {
         let loser = self.loser(key, subscription)?;
         let mut histories = lock(&self.histories);
+        histories.expire(self.runtime.now());
         // Nothing that it hears is offered under that lock.
         let offered = connection.live().as_ref()?.accounts.offered(subscription)?;
         let lost = offered.saturating_sub(accounted);
-        if lost == 0 {
-            return None;
-        }
-        histories.expire(self.runtime.now());
         let id = (connection.number, subscription);
         let mut reader = histories.readers.remove(id);
         if let Some(reader) = reader.take_if(|reader| matches!(reader.mode, Mode::Values { .. })) {
-            // What it lost is of the past and of the present.
+            // What it has lost is of the past and of the present.
             histories.readers.insert(id, reader);
             return None;
         }
-        let missed = reader.as_ref().map_or(0, |reader| reader.missed);
         let found = histories.found(id, &loser, reader.as_ref(), lost);
         self.lull(
             connection,
             key,
             subscription,
-            (found.events, reader.is_none()),
+            found.events,
+            reader.is_none(),
         );
         let reader = Reader {
             connection: connection.clone(),
             key,
             filter: loser.filter.into(),
             policy: loser.policy,
-            mode: Mode::Past {
-                cursor: found.cursor,
-            },
-            missed,
+            mode: Mode::behind(found.cursor),
+            missed: reader.map_or(0, |reader| reader.missed),
         };
         histories.readers.insert(id, reader);
         Some(found.verdict(lost))
@@ -80,6 +75,9 @@ impl Shared {
 
     /// The subscription, if the past covers all that it hears.
     fn loser(&self, key: Key, subscription: u32) -> Option<Loser> {
+        if !self.rules.keep_anything() {
+            return None;
+        }
         let registry = read(&self.registry);
         let mut all = registry.subscriptions_of(key);
         let (_, filter, policy) = all.find(|(number, ..)| *number == subscription)?;
@@ -98,13 +96,7 @@ impl Shared {
     }
 
     /// Lets a subscription hear nothing of the present, and takes back what it will hear of the past.
-    fn lull(
-        &self,
-        connection: &Connection,
-        key: Key,
-        subscription: u32,
-        (again, new): (u64, bool),
-    ) {
+    fn lull(&self, connection: &Connection, key: Key, subscription: u32, again: u64, new: bool) {
         let mut registry = write(&self.registry);
         registry.sleep(key, subscription);
         self.changed(&registry);
@@ -164,6 +156,7 @@ struct Found {
 impl Found {
     fn verdict(&self, lost: u64) -> Verdict {
         match lost - self.events {
+            0 if lost == 0 => Verdict::Resumed,
             0 => Verdict::Replayed {
                 from: self.cursor + 1,
                 to: self.last,
@@ -180,17 +173,17 @@ impl Histories {
     fn found(&self, id: ReaderId, loser: &Loser, reader: Option<&Reader>, lost: u64) -> Found {
         let filter = TopicFilter::checked(&loser.filter);
         let stock = self.stock([filter], 0);
-        let (ceiling, ordered) = match reader.map(|reader| &reader.mode) {
-            Some(Mode::Past { cursor }) => (*cursor, true),
+        let (floor, ceiling, ordered) = match reader.map(|reader| &reader.mode) {
+            Some(Mode::Past { cursor, began }) => (*began, *cursor, true),
             _ => {
+                let unsettled = self.unsettled.get(&id.0).copied().unwrap_or(0);
                 // Of several values of a topic the newest takes the place of an older one, so the last ones are any.
                 let ordered = loser.alone && loser.policy != Policy::KeepLatest;
-                (self.newest(), ordered)
+                (unsettled, self.newest(), ordered)
             }
         };
         // What is gone may be among the lost ones, and so may be all that is older.
-        let settled = self.unsettled.get(&id.0).copied().unwrap_or(0);
-        let floor = stock.gone.max(settled);
+        let floor = stock.gone.max(floor);
         let tail = self.tail(filter, floor, ceiling, if ordered { lost } else { 0 });
         let last = stock.span.map_or(ceiling, |(_, last)| last);
         Found {
