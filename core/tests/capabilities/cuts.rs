@@ -248,8 +248,8 @@ fn every_cut(wire: Wire, spoken: Spoken) {
     assert!(up > 10 && down > 10, "it says something: {up} {down}");
     let cuts = (0..up).map(Cut::ToHub).chain((0..down).map(Cut::ToClient));
     let resumed: u64 = cuts.map(|cut| conversation(wire, spoken, cut).2).sum();
-    // Before its first words there is no session, so some begin anew.
-    assert!(resumed * 2 > up + down, "{resumed} of {}", up + down);
+    // Before its first words, and in the upgrade of a WebSocket, there is no session: then it begins anew.
+    assert!(resumed * 3 > up + down, "{resumed} of {}", up + down);
 }
 
 #[test]
