@@ -20,6 +20,7 @@ mod fixed;
 mod memory;
 mod policies;
 mod random;
+mod returns;
 mod writing;
 
 /// The length in front of a message.

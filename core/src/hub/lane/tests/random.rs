@@ -40,7 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..120)
 }
 
-fn framings() -> impl Strategy<Value = Framing> {
+pub(super) fn framings() -> impl Strategy<Value = Framing> {
     proptest::sample::select(&[Framing::None, Framing::LengthPrefix, Framing::WebSocket][..])
 }
 
