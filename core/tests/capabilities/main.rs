@@ -12,6 +12,7 @@ mod world;
 mod backpressure;
 mod calls;
 mod cuts;
+mod endings;
 mod groups;
 mod liveness;
 mod publish_subscribe;
