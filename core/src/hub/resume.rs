@@ -115,12 +115,7 @@ impl Live {
     /// Whether its transport is lost and its client may return.
     pub(crate) fn goes_on(&self) -> bool {
         let lost = self.link.session.ending().is_some_and(is_loss);
-        let met = self.heard
-            || self
-                .claim
-                .as_ref()
-                .is_some_and(|claim| claim.before.is_some());
-        self.claim.is_some() && met && lost && !self.left && self.dismissed.is_none()
+        self.claim.is_some() && lost && !self.left && self.dismissed.is_none()
     }
 
     /// Takes in a client that has returned, for the task of the connection to go on with.

@@ -384,13 +384,21 @@ fn wrong_counts_end_the_session() {
 }
 
 #[test]
-fn who_has_never_said_anything_is_not_waited_for() {
+fn it_may_return_from_its_welcome_on() {
     check(Limits::default(), async |world| {
         let mut peer = world.connect("phone").await;
-        peer.enter(&resumable()).await;
+        let entered = peer.enter(&resumable()).await;
         world.network.cut("phone");
         world.sim.settle().await;
-        assert_eq!(world.hub.counters().connections, 0);
+        let remote = world.hub.connection(entered.connection);
+        remote.send("note", "hi").expect("it is known");
+        let mut back = world.connect("phone").await;
+        let token = entered.token.expect("it may resume");
+        let positions = at(&[(0, 0)]);
+        let again = back.enter(&returning(token, 0, &positions)).await;
+        assert_eq!(again.connection, entered.connection);
+        assert_eq!(again.verdicts, [Verdict::Resumed]);
+        assert_eq!(back.account(1).await, [Got::Event("hi".into())]);
     });
 }
 

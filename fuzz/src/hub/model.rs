@@ -21,8 +21,6 @@ pub(super) struct Connection {
     pub(super) received: u64,
     /// Data frames that it has said through its transport.
     pub(super) said: u64,
-    /// Its client has said something since its first welcome: who never did is not waited for.
-    pub(super) met: bool,
     /// When it was lost, in seconds.
     pub(super) away: Option<u64>,
 }
@@ -68,7 +66,6 @@ impl Connection {
             token,
             received: 0,
             said: 0,
-            met: false,
             away: None,
         }
     }
@@ -81,7 +78,7 @@ impl Connection {
     pub(super) fn resume(&mut self, token: Option<[u8; 16]>) {
         self.token = token;
         (self.received, self.said) = (0, 0);
-        (self.met, self.away) = (true, None);
+        self.away = None;
     }
 
     pub(super) fn subscribe(&mut self, receipt: u32, first: u32, filters: &[&'static str]) {

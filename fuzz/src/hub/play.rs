@@ -181,7 +181,7 @@ impl<'s> Play<'s> {
         let slot = &mut self.slots[slot];
         slot.peer = None;
         match &mut slot.connection {
-            Some(lost) if lost.token.is_some() && lost.met => {
+            Some(lost) if lost.token.is_some() => {
                 lost.away.get_or_insert(now);
             }
             _ => slot.over(),
@@ -237,7 +237,6 @@ impl<'s> Play<'s> {
         peer.as_mut()?.say(frame);
         let connection = connection.as_mut()?;
         connection.said += 1;
-        connection.met = true;
         Some(connection)
     }
 

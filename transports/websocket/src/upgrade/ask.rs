@@ -9,6 +9,7 @@ use async_tungstenite::client_async_with_config;
 use async_tungstenite::tungstenite::error::{Error, ProtocolError};
 use async_tungstenite::tungstenite::handshake::client::Response;
 use async_tungstenite::tungstenite::http::StatusCode;
+use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use bytes::{Bytes, BytesMut};
 use futures_io::{AsyncRead, AsyncWrite};
 use lapwing_sockets::{Socket, Stream};
@@ -35,7 +36,7 @@ pub(crate) async fn ask<S: Socket>(
     request: &Request,
 ) -> io::Result<(Stream<S>, Option<String>, Bytes)> {
     let mut asking = Asking::new(stream);
-    let answered = client_async_with_config(request.to_http()?, &mut asking, None).await;
+    let answered = client_async_with_config(request.to_http()?, &mut asking, Some(small())).await;
     // What it makes beside the handshake is dropped at once: frames are read elsewhere.
     let response = match answered.map(|(_, response)| response) {
         Ok(response) => response,
@@ -49,6 +50,13 @@ pub(crate) async fn ask<S: Socket>(
     }
     let agreed = request.protocol.map(String::from);
     Ok((asking.stream, agreed, asking.behind.freeze()))
+}
+
+/// Buffers for the frames that tungstenite never reads here.
+fn small() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(1)
+        .write_buffer_size(0)
 }
 
 /// A stream during the handshake. It lends tungstenite the response whole and no byte more: tungstenite takes many small
