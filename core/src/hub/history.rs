@@ -4,12 +4,16 @@ mod publish;
 mod readers;
 mod stock;
 mod store;
+#[cfg(test)]
+mod tests;
 mod variants;
 
 use core::time::Duration;
 
 pub(crate) use self::readers::{Mode, Reader, ReaderId};
 pub(crate) use self::stock::{Next, Share};
+#[cfg(test)]
+use self::store::Totals;
 pub(crate) use self::store::{Histories, Kept};
 pub(crate) use self::variants::Variants;
 

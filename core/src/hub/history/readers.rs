@@ -119,6 +119,11 @@ impl<C> Readers<C> {
     }
 
     #[cfg(test)]
+    pub(super) fn get(&self, id: ReaderId) -> Option<&Reader<C>> {
+        self.by_id.get(&id)
+    }
+
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
