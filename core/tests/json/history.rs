@@ -1,7 +1,7 @@
 //! The past, for pages.
 
-use lapwing::hub::{History, HubBuilder, Rule};
 use lapwing::Typed;
+use lapwing::hub::{History, HubBuilder, Rule};
 
 use crate::world::{World, check_with};
 
@@ -11,7 +11,10 @@ type Reading = (u32, String);
 fn keeping(builder: HubBuilder) -> HubBuilder {
     let history = History::default();
     builder
-        .topic("typed/*", Rule::open().history(history).carries::<Reading>())
+        .topic(
+            "typed/*",
+            Rule::open().history(history).carries::<Reading>(),
+        )
         .topic("news/*", Rule::open().history(history))
         .topic("state/*", Rule::open().retain())
 }
@@ -33,12 +36,17 @@ async fn hears(world: &World, subscribe: &str, frames: &[&str]) {
 #[test]
 fn a_page_hears_the_past_in_json_whoever_published_it() {
     check_with(keeping, async |world| {
-        world.hub.publish("typed/a", reading(1)).expect("it is written");
+        world
+            .hub
+            .publish("typed/a", reading(1))
+            .expect("it is written");
         let device = world.postcard().await;
-        let published = device.publish("typed/a", reading(2)).await;
-        published.expect("the hub takes it");
+        let published = device.publish("typed/a", reading(2));
+        published.expect("there is room");
+        world.sim.settle().await;
         let mut page = world.page().await;
-        page.say(r#"{"event":"typed/a","data":[3,"C"],"receipt":9}"#).await;
+        page.say(r#"{"event":"typed/a","data":[3,"C"],"receipt":9}"#)
+            .await;
         page.next().await.expect("an answer");
         world.sim.settle().await;
         hears(
@@ -59,9 +67,15 @@ fn a_page_hears_the_past_in_json_whoever_published_it() {
 #[test]
 fn a_typed_value_needs_no_type_in_the_rule() {
     check_with(keeping, async |world| {
-        world.hub.publish("news/a", reading(1)).expect("it is written");
+        world
+            .hub
+            .publish("news/a", reading(1))
+            .expect("it is written");
         world.hub.publish("news/a", "hot").expect("it is written");
-        world.hub.publish("news/a", vec![0_u8, 1]).expect("it is written");
+        world
+            .hub
+            .publish("news/a", vec![0_u8, 1])
+            .expect("it is written");
         hears(
             world,
             r#"{"subscribe":"news/*","id":1,"receipt":1,"from":"beginning"}"#,
@@ -80,14 +94,18 @@ fn a_typed_value_needs_no_type_in_the_rule() {
 fn what_a_page_has_published_is_replayed_to_postcard_as_a_value() {
     check_with(keeping, async |world| {
         let mut page = world.page().await;
-        page.say(r#"{"event":"typed/a","data":[7,"C"],"receipt":9}"#).await;
+        page.say(r#"{"event":"typed/a","data":[7,"C"],"receipt":9}"#)
+            .await;
         page.next().await.expect("an answer");
         let device = world.postcard().await;
         let options = lapwing::client::SubscribeOptions {
             start: lapwing::client::Start::Beginning,
             ..Default::default()
         };
-        let mut readings = device.subscribe_with("typed/*", options).await.expect("it may");
+        let mut readings = device
+            .subscribe_with("typed/*", options)
+            .await
+            .expect("it may");
         loop {
             match readings.next().await.expect("it goes on") {
                 lapwing::Delivery::Event(event) => {
@@ -104,7 +122,11 @@ fn what_a_page_has_published_is_replayed_to_postcard_as_a_value() {
 #[test]
 fn a_page_hears_the_values_that_are_retained() {
     check_with(keeping, async |world| {
-        for (topic, state) in [("state/a", "shut"), ("state/b", "open"), ("state/a", "open")] {
+        for (topic, state) in [
+            ("state/a", "shut"),
+            ("state/b", "open"),
+            ("state/a", "open"),
+        ] {
             world.hub.publish(topic, state).expect("it is written");
         }
         hears(

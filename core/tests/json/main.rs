@@ -3,6 +3,7 @@
 mod bad_input;
 mod conversation;
 mod door;
+mod history;
 mod page;
 mod resume;
 mod values;
