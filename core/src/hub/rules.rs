@@ -232,6 +232,7 @@ impl Rules {
         allowed.then_some(PublishRule {
             payload_bytes_max: rule.payload_bytes_max,
             carries: rule.carries,
+            keeps: !rule.keep.is_nothing(),
         })
     }
 
@@ -293,6 +294,8 @@ impl Rules {
 pub(crate) struct PublishRule {
     pub(crate) payload_bytes_max: Option<usize>,
     pub(crate) carries: Option<Carries>,
+    /// What is published may be read again.
+    pub(crate) keeps: bool,
 }
 
 #[cfg(test)]

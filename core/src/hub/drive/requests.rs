@@ -17,7 +17,8 @@ use crate::registry::Key;
 use crate::sync::write;
 use crate::topic::{Topic, TopicFilter};
 use crate::wire::{
-    self, Ack, Denied, Event, Frame, Name, Outcome, Payload, Publish, Subscribe, Unsubscribe,
+    self, Ack, Denied, Event, Frame, Name, Outcome, Payload, Publish, Replay, Subscribe,
+    Unsubscribe,
 };
 
 /// More than an event needs around its topic and its payload.
@@ -86,7 +87,7 @@ impl Drive {
             .ok_or(Denied::Forbidden)?;
         let size = payload.bytes.len() as u64;
         let rule_max = rule.payload_bytes_max.map_or(u64::MAX, |max| max as u64);
-        let event_max = payload_bytes_max(hub.limits.message_bytes_max, topic, size);
+        let event_max = payload_bytes_max(hub.limits.message_bytes_max, topic, size, rule.keeps);
         let max = rule_max.min(hub.event_bytes_max()).min(event_max);
         if size > max {
             return Err(Denied::TooLarge { size, max });
@@ -259,20 +260,30 @@ impl Drive {
 /// the hub takes itself.
 ///
 /// A topic's number is shorter than the topic: without this a peer could end all who take as much as it may say, and no more.
-fn payload_bytes_max(message_bytes_max: u32, topic: Topic<'_>, size: u64) -> u64 {
+fn payload_bytes_max(message_bytes_max: u32, topic: Topic<'_>, size: u64, kept: bool) -> u64 {
     let max = u64::from(message_bytes_max);
     let far = size + (topic.as_str().len() + EVENT_BYTES_MAX) as u64;
     if far <= max {
         return max;
     }
-    let event = Event {
-        topic: topic.as_str(),
-        direct: false,
-        offset: None,
-        payload: Payload::bytes(&[]),
+    let (topic, payload) = (topic.as_str(), Payload::bytes(&[]));
+    let frame = match kept {
+        // What is heard again has more around it than what is heard at once.
+        true => Frame::Replay(Replay {
+            subscription: u32::MAX,
+            offset: u64::MAX,
+            topic,
+            payload,
+        }),
+        false => Frame::Event(Event {
+            topic,
+            direct: false,
+            offset: None,
+            payload,
+        }),
     };
     let mut bytes = BytesMut::new();
-    wire::append_to(&Frame::Event(event), &mut bytes);
+    wire::append_to(&frame, &mut bytes);
     // The length of no payload is one byte; seven bits of any other are one more each.
     let length = u64::from((u64::BITS - size.leading_zeros()).div_ceil(7).max(1));
     max.saturating_sub(bytes.len() as u64 - 1 + length)

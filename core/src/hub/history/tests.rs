@@ -366,7 +366,7 @@ proptest! {
             bench.take(step);
             bench.compare();
             if number % 16 == 0 {
-                FILTERS.map(|filter| bench.compare_filter(filter));
+                FILTERS.iter().for_each(|filter| bench.compare_filter(filter));
             }
         }
         bench.finish();

@@ -194,3 +194,33 @@ fn an_event_larger_than_the_lane_is_replayed_when_nothing_waits() {
         assert_eq!(peer.catches_up(1).await.len(), 5);
     });
 }
+
+/// As large as a peer may publish it, and read again by those who take no larger messages than the hub itself.
+#[test]
+fn what_a_peer_may_publish_can_be_heard_at_once_and_again() {
+    let limits = Limits {
+        message_bytes_max: 1_000,
+        ..Limits::default()
+    };
+    check_limited(ENDLESS, limits, async |world| {
+        let mut peer = world.connect("peer").await;
+        let message_bytes_max = limits.message_bytes_max;
+        peer.welcome(lapwing::wire::Terms {
+            message_bytes_max,
+            ..TERMS
+        })
+        .await;
+        peer.take(1, Start::Now, &["news/a"]).await;
+        let text = "x".repeat(2_000);
+        peer.publish("news/a", &text[..985]).await;
+        let Denied::TooLarge { size: 985, max } = peer.denied().await else {
+            panic!("it is too large");
+        };
+        assert!(max > 950, "{max}");
+        peer.publish("news/a", &text[..max as usize]).await;
+        assert_eq!(offset_of(&peer.hears(1).await[0]), 1);
+        peer.take(u32::MAX - 1, Start::Beginning, &["news/a"]).await;
+        let heard = peer.catches_up(u32::MAX - 1).await;
+        assert!(matches!(heard[..], [H::Replay(_, 1, _)]), "{heard:?}");
+    });
+}
