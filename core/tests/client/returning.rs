@@ -142,5 +142,5 @@ fn what_is_heard_and_told_missing_is_what_was_published() {
         });
     }
     let sums = [&whole, &partial, &replayed].map(Cell::get);
-    assert!(sums[0] > 100 && sums[1] > 20 && sums[2] > 20, "{sums:?}");
+    assert!(sums[0] > 100 && sums[1] > 10 && sums[2] > 10, "{sums:?}");
 }
