@@ -311,6 +311,7 @@ impl Live {
         let missed = offered.map(|offered| offered.saturating_sub(position.accounted));
         match missed {
             Some(missed) if continued.whole || missed == 0 => Verdict::Resumed,
+            None => Verdict::Denied(Denied::Forbidden),
             missed => Verdict::Gap { missed },
         }
     }
