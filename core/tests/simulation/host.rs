@@ -136,7 +136,10 @@ fn told_to_return(world: &World, here: &[Arc<Life>]) {
     }
     if at_once > here.len() / 2 {
         let all = here.len();
-        world.find("farewell", format!("{at_once} of {all} may come back at once"));
+        world.find(
+            "farewell",
+            format!("{at_once} of {all} may come back at once"),
+        );
     }
 }
 
