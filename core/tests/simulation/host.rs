@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lapwing::hub::{Admission, Caller, Gone, HubBuilder, Refuse, Rule, Shutdown};
@@ -15,6 +14,7 @@ use lapwing_memory::Process;
 use crate::book::{Id, Loss, Present};
 use crate::carrier::{self, Carrier};
 use crate::hub_side::HubSide;
+use crate::life::Life;
 use crate::quiet;
 use crate::report::add;
 use crate::tap::{Listens, Tapped};
@@ -109,11 +109,11 @@ pub(crate) async fn shut_down(world: &Arc<World>, hub: &Hub) {
         return_over: Duration::from_millis(200)..Duration::from_secs(2),
     };
     let due = world.now() + how.within + Duration::from_millis(100);
-    let here: Vec<_> = quiet::lives(world)
-        .into_iter()
-        .filter(|life| life.is_online() && world.phase() != Phase::Storm)
-        .map(|life| (life.farewells.load(Ordering::Relaxed), life))
-        .collect();
+    let mut here = quiet::lives(world);
+    here.retain(|life| life.is_online() && world.phase() != Phase::Storm);
+    for life in &here {
+        lock(&life.farewell).take();
+    }
     world.book().excuse_everybody();
     let report = hub.shutdown(how).await;
     world.note(|| format!("{report:?}"));
@@ -122,10 +122,24 @@ pub(crate) async fn shut_down(world: &Arc<World>, hub: &Hub) {
     }
     world.sim.settle().await;
     quiet::nothing_is_left(world, hub);
-    for (before, life) in here {
-        if life.farewells.load(Ordering::Relaxed) == before {
-            world.find("farewell", format!("c{} was not told", life.number));
+    told_to_return(world, &here);
+}
+
+/// Everybody was told, and when to come back; who was called late may come back at once.
+fn told_to_return(world: &World, here: &[Arc<Life>]) {
+    let mut at_once = 0;
+    for life in here {
+        match *lock(&life.farewell) {
+            None => world.find("farewell", format!("c{} was not told", life.number)),
+            Some(after) => at_once += usize::from(after < Duration::from_millis(100)),
         }
+    }
+    if at_once > here.len() / 2 {
+        let all = here.len();
+        world.find(
+            "farewell",
+            format!("{at_once} of {all} may come back at once"),
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! One life of a client: from the program that makes it to its end.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ pub(crate) struct Life {
     /// Events that the client has taken, each with the session it was in.
     pub(crate) sent: Mutex<HashMap<Id, u64>>,
     online: AtomicBool,
-    /// How often the hub has said that it shuts down.
-    pub(crate) farewells: AtomicU64,
+    /// The hub has said that it shuts down, and when to come back.
+    pub(crate) farewell: Mutex<Option<Duration>>,
     over: AtomicBool,
 }
 
@@ -76,7 +76,7 @@ impl Life {
             direct: Arc::default(),
             sent: Mutex::default(),
             online: AtomicBool::new(false),
-            farewells: AtomicU64::new(0),
+            farewell: Mutex::default(),
             over: AtomicBool::new(false),
         });
         life.hear_direct(world);
@@ -175,14 +175,12 @@ async fn watch(world: Arc<World>, life: Arc<Life>, name: String) {
             State::Ended(ClientEnd::Refused { .. } | ClientEnd::Incompatible) => false,
             _ => true,
         };
-        if matches!(
-            state,
-            State::Waiting {
-                outage: Outage::Closed(CloseReason::Shutdown),
-                ..
-            }
-        ) {
-            add(&life.farewells, 1);
+        if let State::Waiting {
+            until,
+            outage: Outage::Closed(CloseReason::Shutdown),
+        } = state
+        {
+            *lock(&life.farewell) = Some(until.since(world.now()));
         }
         if !fair {
             world.find("ending", format!("{name} is {state:?}"));

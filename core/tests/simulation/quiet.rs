@@ -58,8 +58,8 @@ async fn bound(world: &World, hub: &Hub) {
         return;
     };
     let client = format!("c{}", life.number);
-    let streams = life.streams();
-    let wanted = streams.iter().map(|stream| selected(stream.taste.filter));
+    let heard = life.streams();
+    let wanted = heard.iter().map(|stream| selected(stream.taste.filter));
     let topics: Vec<_> = members(wanted.fold(0, |all, topics| all | topics)).collect();
     let counters = hub.counters();
     let alone = counters.detached == 0 && counters.connections == lives.len() as u64;
@@ -80,6 +80,11 @@ async fn bound(world: &World, hub: &Hub) {
         }
     }
     world.network.calm(&client);
+    // Nobody publishes any more: what waits has to leave by itself.
+    world.sim.settle().await;
+    if is_here(world, life) {
+        streams(world, life);
+    }
 }
 
 /// The clients that live now.
