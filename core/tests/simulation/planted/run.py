@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Plants each bug beside this script in a copy of lapwing, and lets the simulation look for it.
 
-Usage: planted/run.py [--seeds 2000] [--threads 1] [name ...]
+Usage: run.py [--seeds 2000] [--check] [name ...]
 
-A bug is a patch; names select some of them by any part of their names. The copy is of the last commit, in a temporary
-folder; what is built goes to CARGO_TARGET_DIR/planted, so that each bug costs one incremental build. Prints a row for
-each bug, and fails when one is not found.
+A bug is a patch; names select some of them by any part of their names. The copy is of the last commit, in the target folder,
+and all bugs are built there one after the other, so that each costs one incremental build. Prints a row for each bug: the
+seed that finds it, what the check says, and the seconds that building and looking took. Fails when one is not found or does
+not apply. With --check nothing is built: it says whether all of them apply.
 """
 
 import argparse
@@ -14,65 +15,88 @@ import pathlib
 import re
 import subprocess
 import sys
-import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
-TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "planted"
-FOUND = re.compile(r"seed (\d+) finds ([\w-]+): (.*)")
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+COPY = TARGET / "planted"
+FOUND = re.compile(r"seed (\d+) finds (.*)")
+ROW = "| {:<34} | {:>5} | {:>5} | {:>5} | {}"
 
 
-def git(copy, *arguments):
-    subprocess.run(["git", *arguments], cwd=copy, check=True, stdout=subprocess.DEVNULL)
+def run(command, folder, **environment):
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), **environment}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def build(copy):
-    """The program of the simulation; none when the bug does not build."""
-    command = ["cargo", "test", "--quiet", "--release", "-p", "lapwing", "--all-features", "--test", "simulation"]
-    environment = {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "CARGO_INCREMENTAL": "1"}
-    built = subprocess.run([*command, "--no-run", "--message-format", "json"], cwd=copy, env=environment, capture_output=True, text=True)
-    programs = re.findall(r'"executable":"([^"]*simulation[^"]*)"', built.stdout)
-    return (programs or [None])[-1], built.stderr
+def git(folder, *arguments):
+    done = run(["git", *arguments], folder)
+    if done.returncode:
+        sys.exit(f"git {' '.join(arguments)}: {done.stderr}")
 
 
-def look(program, seeds, threads):
-    """The seed and the check that found something; none when nothing did."""
-    environment = {**os.environ, "SEEDS": str(seeds), "THREADS": str(threads)}
-    command = [program, "nothing_is_lost_in_silence"]
-    try:
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3600)
-    except subprocess.TimeoutExpired:
-        return None
-    found = FOUND.search(run.stdout + run.stderr)
+def applies(patch, folder):
+    return run(["git", "apply", "--check", str(patch)], folder).returncode == 0
+
+
+def refresh():
+    """The copy, as of the last commit: only what has changed is new."""
+    if not COPY.exists():
+        git(ROOT, "clone", "--quiet", "--local", str(ROOT), str(COPY))
+    git(COPY, "fetch", "--quiet", str(ROOT), "HEAD")
+    git(COPY, "reset", "--quiet", "--hard", "FETCH_HEAD")
+
+
+def build():
+    """The program of the simulation; none, and why, when the bug does not build."""
+    command = "cargo test --release -p lapwing --all-features --test simulation --no-run --message-format short"
+    built = run(command.split(), COPY, CARGO_INCREMENTAL="1")
+    program = re.search(r"\((\S*/simulation-\w+)\)", built.stderr)
+    return (program and program[1]), built.stderr
+
+
+def look(program, seeds):
+    """The seed that finds something, and what it says; none when nothing is found."""
+    # Where its path is looked for, the test looks at its own folder.
+    looked = run([program, "nothing_is_lost_in_silence"], COPY / "core", SEEDS=str(seeds), THREADS="1")
+    found = FOUND.search(looked.stdout + looked.stderr)
     return found and found.groups()
 
 
-def row(*cells):
-    print("| {:<36} | {:>6} | {:<10} | {}".format(*cells), flush=True)
+def plant(patch, seeds):
+    """Prints the row of one bug; whether it was found."""
+    git(COPY, "reset", "--quiet", "--hard")
+    if not applies(patch, COPY):
+        print(ROW.format(patch.stem, "-", "-", "-", "does not apply"), flush=True)
+        return False
+    git(COPY, "apply", str(patch))
+    began = time.monotonic()
+    program, errors = build()
+    built = time.monotonic()
+    found = program and look(program, seeds)
+    seed, what = found or ("-", "nothing" if program else errors[-400:])
+    print(ROW.format(patch.stem, seed, round(built - began), round(time.monotonic() - built), what), flush=True)
+    return bool(found)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=2000)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("names", nargs="*")
     asked = parser.parse_args()
-    patches = [one for one in sorted(HERE.glob("*.patch")) if not asked.names or any(name in one.name for name in asked.names)]
-    row("bug", "seed", "check", "what it says")
-    missed = []
-    with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / "lapwing"
-        git(ROOT, "clone", "--quiet", "--local", str(ROOT), str(copy))
-        for patch in patches:
-            git(copy, "reset", "--quiet", "--hard")
-            git(copy, "apply", "-C1", "--recount", str(patch))
-            program, errors = build(copy)
-            found = look(program, asked.seeds, asked.threads) if program else ("-", "build", errors[-200:])
-            if not program or not found:
-                missed.append(patch.stem)
-            row(patch.stem, *(found or ("-", "-", f"not found in {asked.seeds} seeds")))
-    print(f"{len(patches) - len(missed)} of {len(patches)} found")
-    sys.exit(1 if missed else 0)
+    wanted = lambda patch: not asked.names or any(name in patch.name for name in asked.names)
+    patches = [patch for patch in sorted(HERE.glob("*.patch")) if wanted(patch)]
+    if asked.check:
+        stale = [patch.name for patch in patches if not applies(patch, ROOT)]
+        sys.exit(f"do not apply any more: {', '.join(stale)}" if stale else 0)
+    refresh()
+    print(ROW.format("bug", "seed", "build", "look", "what the check says"))
+    print(ROW.format("---", "---:", "---:", "---:", "---"), flush=True)
+    found = [plant(patch, asked.seeds) for patch in patches]
+    print(f"{sum(found)} of {len(patches)} found")
+    sys.exit(0 if all(found) else 1)
 
 
 if __name__ == "__main__":
