@@ -25,8 +25,8 @@ pub(super) struct Counting {
     received: u64,
     /// How many of the sent ones the peer has, as it said last.
     acknowledged: u64,
-    /// How many of the received ones the peer knows of.
-    told: u64,
+    /// How many of the received ones the peer does not know of.
+    untold: u32,
     /// Bytes of messages since the peer was told.
     bytes: u32,
     /// After how many frames the peer is told, if it wants to know.
@@ -51,8 +51,9 @@ impl Counting {
 
     pub(super) fn arrived(&mut self, now: Instant) {
         self.received += 1;
+        self.untold = self.untold.saturating_add(1);
         if let Some(every) = self.every {
-            self.owed |= self.received - self.told >= every.into();
+            self.owed |= self.untold >= every.into();
             self.owed |= self.bytes >= RECEIVED_EVERY_BYTES;
             self.due.get_or_insert(now + RECEIVED_AFTER);
         }
@@ -100,8 +101,7 @@ impl Counting {
             return None;
         }
         self.due = None;
-        self.told = self.received;
-        self.bytes = 0;
+        (self.untold, self.bytes) = (0, 0);
         Some(Frame::Received(Received {
             count: self.received,
         }))
