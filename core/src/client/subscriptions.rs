@@ -127,17 +127,16 @@ impl Subscriptions {
         self.entries
             .sort_by_key(|entry| entry.policy.map(|policy| policy as u8));
         let mut requests = Vec::<Request>::new();
-        let mut bytes = 0;
+        let (mut bytes, mut plain) = (0, false);
         for (number, entry) in (1..).zip(&mut self.entries) {
             entry.number = number;
             let (policy, start, filter) = (entry.policy, entry.ask(), entry.filter_text());
+            // What the hub says about the past is about one subscription.
+            let is_plain = start == Start::Now && !entry.is_kept();
+            let joins = core::mem::replace(&mut plain, is_plain) && is_plain;
             bytes += filter.len() + FILTER_BYTES;
             match requests.last_mut() {
-                // The answer to another start is about one subscription.
-                Some(last)
-                    if (last.policy, last.start, start) == (policy, Start::Now, Start::Now)
-                        && bytes <= frame_bytes_max =>
-                {
+                Some(last) if joins && last.policy == policy && bytes <= frame_bytes_max => {
                     last.filters.push(filter);
                 }
                 _ => {

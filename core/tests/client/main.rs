@@ -6,4 +6,5 @@ mod partial;
 mod past;
 mod reconnect;
 mod resume;
+mod returning;
 mod scripted;

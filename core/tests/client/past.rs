@@ -280,7 +280,8 @@ fn a_return_that_history_makes_good_is_replayed_and_counted_as_it_comes() {
         let now = (Start::Now, None);
         let ack = positioned(9, 4, RESUMED);
         let mut all = subscribed(&client, "*", now, &mut hub, ack).await;
-        let mut some = subscribed(&client, "a", now, &mut hub, ack).await;
+        let plain = Outcome::Subscribed;
+        let mut some = subscribed(&client, "a", now, &mut hub, plain).await;
         hub.say(&happens("a", 5)).await;
         sim.settle().await;
         let (mut hub, hello) = broken(&network, &mut listener).await;
@@ -314,41 +315,51 @@ fn a_return_that_history_makes_good_is_replayed_and_counted_as_it_comes() {
 }
 
 #[test]
-fn one_that_may_have_come_to_the_present_unheard_is_asked_for_again() {
+fn one_that_comes_to_the_present_again_hears_nothing_else_on_its_way() {
     Virtual::check(0..20, async |sim| {
         let (network, mut listener, client, mut hub) = online(&sim).await;
         let replayed = Verdict::Replayed { from: 3, to: 4 };
-        let start = (at(9, 2), None);
         let ack = positioned(9, 4, replayed);
-        let mut news = subscribed(&client, "a", start, &mut hub, ack).await;
-        hub.say(&replay(1, "a", 3)).await;
+        let mut old = subscribed(&client, "*", (at(9, 2), None), &mut hub, ack).await;
+        let ack = positioned(9, 4, RESUMED);
+        let mut new = subscribed(&client, "a", (Start::Now, None), &mut hub, ack).await;
+        let plain = Outcome::Subscribed;
+        let mut other = subscribed(&client, "**", (Start::Now, None), &mut hub, plain).await;
         sim.settle().await;
         let (mut hub, _) = broken(&network, &mut listener).await;
-        let verdicts = [RESUMED, RESUMED];
-        hub.grant(Grant::partial(2, 1, &verdicts)).await;
-        hub.say(&replay(1, "a", 4)).await;
-        let heard_first = hub.hear().await;
-        let Frame::Unsubscribe(unsubscribe) = heard_first.frame() else {
-            panic!("not an unsubscribe: {:?}", heard_first.frame());
-        };
-        assert_eq!(unsubscribe.first, 1);
-        let (number, start, receipt) = asked(&mut hub).await;
-        assert_eq!((number, start), (2, at(9, 3)));
-        hub.ack(unsubscribe.receipt, Outcome::Unsubscribed).await;
-        let replayed = Verdict::Replayed { from: 4, to: 4 };
-        hub.ack(receipt, positioned(9, 4, replayed)).await;
-        hub.say(&replay(2, "a", 4)).await;
-        hub.say(&live(2, 4)).await;
-        client.online().await.expect("online");
+        hub.grant(Grant::partial(2, 3, &[RESUMED; 4])).await;
+        for frame in [
+            happens("a", 5),
+            replay(1, "a", 4),
+            replay(1, "a", 5),
+            live(2, 5),
+            happens("a", 6),
+            live(1, 6),
+            happens("a", 7),
+        ] {
+            hub.say(&frame).await;
+        }
         assert_eq!(
-            news.next().await,
+            old.next().await,
             Some(Delivery::Replayed { from: 3, to: 4 })
         );
-        assert_eq!(heard(&mut news).await, (Some(3), true));
-        assert_eq!(news.next().await, Some(Delivery::Resumed));
-        assert_eq!(heard(&mut news).await, (Some(4), true));
-        assert_eq!(news.next().await, Some(Delivery::Live));
-        assert!(poll_once(news.next()).await.is_none());
+        for subscription in [&mut old, &mut new, &mut other] {
+            assert_eq!(subscription.next().await, Some(Delivery::Resumed));
+        }
+        for offset in [4, 5] {
+            assert_eq!(heard(&mut old).await, (Some(offset), true));
+        }
+        assert_eq!(old.next().await, Some(Delivery::Live));
+        assert_eq!(heard(&mut old).await, (Some(7), false));
+        // To this one nothing of the past came, and no word about it.
+        for offset in [6, 7] {
+            assert_eq!(heard(&mut new).await, (Some(offset), false));
+        }
+        for offset in [5, 6, 7] {
+            assert_eq!(heard(&mut other).await, (Some(offset), false));
+        }
+        let accounted = [&old, &new, &other].map(Subscription::accounted);
+        assert_eq!(accounted, [3, 1, 1]);
     });
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Entry {
     pub(super) leaving: bool,
     /// The hub had it under another number, so there is a gap.
     renewed: bool,
-    /// It has heard that nothing is missing, and is asked for again only to find out where it is.
+    /// It has heard that nothing is missing, so that the end of the past is no news.
     quiet: bool,
     pub(super) answered: Option<Answered>,
 }
@@ -92,6 +92,11 @@ impl Entry {
 
     pub(super) fn filter(&self) -> TopicFilter<'_> {
         TopicFilter::checked(&self.filter)
+    }
+
+    /// Whether all its topics keep a history, as far as is known.
+    pub(super) fn is_kept(&self) -> bool {
+        self.kept
     }
 
     pub(super) fn filter_text(&self) -> Box<str> {
@@ -172,7 +177,7 @@ impl Entry {
         returned: bool,
     ) -> Option<Delivery> {
         let gap = matches!(verdict, Verdict::Gap { .. });
-        let quiet = core::mem::take(&mut self.quiet);
+        self.quiet = false;
         self.kept = asked != Start::Retained;
         self.epoch = (self.policy != Some(Policy::KeepLatest)).then_some(newest.0);
         self.past = match asked {
@@ -190,40 +195,26 @@ impl Entry {
             Start::Now | Start::Retained => returned.then_some(Delivery::Gap(None)),
             // It begins, and nothing is missing.
             _ if !returned && verdict == Verdict::Resumed => None,
-            _ if quiet && !gap => None,
             _ => Some(delivery(verdict)),
         }
     }
 
-    /// Takes what becomes of it on a return to its session.
+    /// Takes what becomes of it on a return to its session, when not everything follows that was on its way.
+    ///
+    /// Where all its topics keep a history, the hub lets it come to the present from there, whatever the verdict is.
     pub(super) fn take_verdict(&mut self, verdict: Verdict, shared_loss: bool, told: &mut Told) {
-        match verdict {
-            Verdict::Replayed { .. } => self.past = Past::Events,
-            Verdict::Gap { missed } => {
-                self.queue.account(missed.unwrap_or(0));
-                if self.kept && missed != Some(0) {
-                    self.past = Past::Events;
-                }
-            }
-            Verdict::Resumed | Verdict::Denied(_) => {}
+        if self.kept || matches!(verdict, Verdict::Replayed { .. }) {
+            self.quiet = self.past == Past::Over && verdict == Verdict::Resumed;
+            self.past = Past::Events;
+        }
+        if let Verdict::Gap { missed } = verdict {
+            self.queue.account(missed.unwrap_or(0));
         }
         let delivery = match shared_loss {
             true => Delivery::Gap(None),
             false => delivery(verdict),
         };
         self.tell(delivery, told);
-    }
-
-    /// Whether the hub may have come to the present with it without being heard: then nothing says when the past is over.
-    pub(super) fn is_between(&self, verdict: Option<Verdict>) -> bool {
-        self.past == Past::Events && verdict == Some(Verdict::Resumed)
-    }
-
-    /// Has to be asked for again, under another number.
-    pub(super) fn begin_again(&mut self, number: u32) {
-        self.handle_lost();
-        self.number = number;
-        self.quiet = true;
     }
 
     /// Hears an event that happens.
@@ -241,6 +232,7 @@ impl Entry {
             // More of it follows, and then the word that it is over.
             self.past = Past::Events;
         }
+        self.quiet = false;
         let known = self.place.filter(|place| Some(place.0) == self.epoch);
         if known.is_some_and(|(_, known)| envelope.offset() <= Some(known)) {
             return;
@@ -253,8 +245,11 @@ impl Entry {
 
     /// The past is over.
     pub(super) fn come_live(&mut self, offset: u64, told: &mut Told) {
-        if core::mem::replace(&mut self.past, Past::Over) != Past::Over {
-            self.come_to(Some(offset));
+        if core::mem::replace(&mut self.past, Past::Over) == Past::Over {
+            return;
+        }
+        self.come_to(Some(offset));
+        if !core::mem::take(&mut self.quiet) {
             self.tell(Delivery::Live, told);
         }
     }

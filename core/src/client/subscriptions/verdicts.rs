@@ -27,8 +27,8 @@ impl Subscriptions {
     /// The session goes on without what was on its way: a verdict for each position of the hello.
     ///
     /// What was not confirmed before the hub does not know any more. What a subscription missed, the younger ones that share some of its
-    /// topics may have missed too, as the hub sends an event once, for its oldest subscription. Returns numbers that the hub
-    /// still knows and the client does not want any more.
+    /// topics may have missed too, as the hub sends an event once, for its oldest subscription. Returns the numbers of those that the
+    /// hub still has and nobody reads.
     pub(in crate::client) fn take_verdicts(
         &mut self,
         verdicts: impl Iterator<Item = (Position, Verdict)>,
@@ -68,24 +68,7 @@ impl Subscriptions {
             None => !entry.leaving,
         });
         let unread = self.entries.iter().filter(|entry| entry.leaving);
-        let unread = unread.map(|entry| entry.number).collect();
-        [unread, self.begin_again(verdict_on)].concat()
-    }
-
-    /// Gives those another number of which nobody knows whether they are in the past; returns the numbers that they had.
-    fn begin_again(&mut self, verdict_on: impl Fn(&Entry) -> Option<Verdict>) -> Vec<u32> {
-        let entries = core::mem::take(&mut self.entries);
-        let is_between = |entry: &Entry| entry.is_heard() && entry.is_between(verdict_on(entry));
-        let (between, others): (Vec<_>, _) = entries.into_iter().partition(is_between);
-        self.entries = others;
-        let mut before = Vec::new();
-        for mut entry in between {
-            before.push(entry.number);
-            self.next_number += 1;
-            entry.begin_again(self.next_number);
-            self.entries.push(entry);
-        }
-        before
+        unread.map(|entry| entry.number).collect()
     }
 }
 

@@ -219,8 +219,8 @@ fn what_a_peer_may_publish_can_be_heard_at_once_and_again() {
         assert!(max > 950, "{max}");
         peer.publish("news/a", &text[..max as usize]).await;
         assert_eq!(offset_of(&peer.hears(1).await[0]), 1);
-        peer.take(u32::MAX - 1, Start::Beginning, &["news/a"]).await;
-        let heard = peer.catches_up(u32::MAX - 1).await;
+        peer.take(1 << 30, Start::Beginning, &["news/a"]).await;
+        let heard = peer.catches_up(1 << 30).await;
         assert!(matches!(heard[..], [H::Replay(_, 1, _)]), "{heard:?}");
     });
 }
