@@ -211,6 +211,7 @@ impl Link {
             self.wrong_kind = true;
             return self.session.violate(CloseReason::Malformed, now);
         }
+        self.session.handle_bytes(message.bytes.len());
         match self.protocol().decode(message, self.peer, scratch) {
             Ok(Some(frame)) => self.session.handle_frame(frame, store, now),
             Ok(None) | Err(DecodeError::Empty) => {

@@ -145,7 +145,7 @@ impl Live {
     }
 
     /// There was no room for something that may not be dropped.
-    fn overflow(&mut self, reason: CloseReason, now: Instant) {
+    pub(crate) fn overflow(&mut self, reason: CloseReason, now: Instant) {
         if self.link.session.is_ready() {
             let verdict = Return::Now;
             let close = Close { reason, verdict };

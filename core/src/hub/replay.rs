@@ -13,7 +13,7 @@ use super::lane::Rejected;
 use crate::policy::Policy;
 use crate::sync::{lock, write};
 use crate::time::Instant;
-use crate::wire::{Close, CloseReason, Encoding, Frame, Lagged, Live as IsLive, Replay, Return};
+use crate::wire::{CloseReason, Encoding, Frame, Lagged, Live as IsLive, Replay};
 
 /// What one connection is given in one turn, before others have theirs.
 const FRAMES_PER_TURN: usize = 256;
@@ -217,23 +217,11 @@ impl Into<'_> {
         self.live.accounts.replay(self.subscription, missed);
         match policy {
             Policy::Disconnect => {
-                self.end(now);
+                // As one that has no room for the present.
+                self.live.overflow(CloseReason::TooSlow, now);
                 false
             }
             _ => self.lag(missed),
-        }
-    }
-
-    /// Ends the connection, as one that has no room for the present.
-    fn end(&mut self, now: Instant) {
-        let close = Close {
-            reason: CloseReason::TooSlow,
-            verdict: Return::Now,
-        };
-        self.live.link.session.close(close, false, now);
-        match self.live.claim {
-            Some(_) => self.live.store.lane.tear(),
-            None => self.live.store.lane.clear(),
         }
     }
 

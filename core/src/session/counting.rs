@@ -12,6 +12,9 @@ const RECEIVED_EVERY: u16 = 64;
 /// The same of a client. A hub forgets what it has no room for, and each `Received` costs it a turn of a task.
 const RECEIVED_EVERY_BY_CLIENT: u16 = 256;
 
+/// Bytes of messages between two [`Received`]: less than a side keeps of what is not confirmed.
+const RECEIVED_EVERY_BYTES: u32 = 32 * 1024;
+
 /// How long a [`Received`] may be late when fewer frames arrive.
 const RECEIVED_AFTER: Duration = Duration::from_secs(1);
 
@@ -22,8 +25,10 @@ pub(super) struct Counting {
     received: u64,
     /// How many of the sent ones the peer has, as it said last.
     acknowledged: u64,
-    /// How many of the received ones the peer knows of.
-    told: u64,
+    /// How many of the received ones the peer does not know of.
+    untold: u32,
+    /// Bytes of messages since the peer was told.
+    bytes: u32,
     /// After how many frames the peer is told, if it wants to know.
     every: Option<u16>,
     /// When it has to be told at the latest.
@@ -46,10 +51,18 @@ impl Counting {
 
     pub(super) fn arrived(&mut self, now: Instant) {
         self.received += 1;
+        self.untold = self.untold.saturating_add(1);
         if let Some(every) = self.every {
-            self.owed |= self.received - self.told >= every.into();
+            self.owed |= self.untold >= every.into();
+            self.owed |= self.bytes >= RECEIVED_EVERY_BYTES;
             self.due.get_or_insert(now + RECEIVED_AFTER);
         }
+    }
+
+    /// A message of this size is here, and will be handled next.
+    pub(super) fn weigh(&mut self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Takes the peer's count; false when it goes back, or beyond what was sent.
@@ -88,7 +101,7 @@ impl Counting {
             return None;
         }
         self.due = None;
-        self.told = self.received;
+        (self.untold, self.bytes) = (0, 0);
         Some(Frame::Received(Received {
             count: self.received,
         }))

@@ -319,6 +319,11 @@ impl Session {
         }
     }
 
+    /// Takes note of the size of the message whose frame comes next: a peer that may resume is told sooner of large ones.
+    pub fn handle_bytes(&mut self, bytes: usize) {
+        self.counting.weigh(bytes);
+    }
+
     /// Takes a sign of life from below the protocol.
     pub fn handle_alive(&mut self, now: Instant) {
         self.live.heard(now);

@@ -1,7 +1,9 @@
 //! Who returns with what it should not have, or counts as nobody can, is refused or begins anew, and nobody else notices.
 
 use lapwing::hub::Presence;
-use lapwing::wire::{CloseReason, Frame, Hello, List, Position, Received, Refusal, Verdict};
+use lapwing::wire::{
+    CloseReason, Denied, Frame, Hello, List, Position, Received, Refusal, Verdict,
+};
 use lapwing::{ConnectionId, Limits, Policy};
 
 use crate::peer::{Entered, Got, Peer, TERMS, got, hello, ping};
@@ -186,7 +188,7 @@ fn positions_of_nothing_and_twice_the_same_are_answered_each() {
                 true => Verdict::Resumed,
                 false => Verdict::Gap { missed: Some(2) },
             };
-            let nothing = Verdict::Gap { missed: None };
+            let nothing = Verdict::Denied(Denied::Forbidden);
             assert_eq!(entered.verdicts, [missed, nothing, missed]);
         });
     }

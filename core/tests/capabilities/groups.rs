@@ -351,7 +351,7 @@ fn a_connection_that_breaks_is_lost_and_its_memberships_end_with_it() {
     World::check(async |world| {
         let (hub, told) = telling(world.hub());
         let hub: Hub = world.serve(hub);
-        let client = world.online("phone").await;
+        let client = world.forgetful("phone").await;
         let connection = id(&client);
         hub.connection(connection)
             .join("room")

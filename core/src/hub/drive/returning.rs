@@ -308,8 +308,9 @@ impl Live {
     /// What the client misses of one of its subscriptions.
     fn missed(&self, position: &Position, continued: Continued) -> Verdict {
         let offered = self.accounts.offered(position.subscription);
-        let missed = offered.map(|offered| offered.saturating_sub(position.accounted));
-        match missed {
+        match offered.map(|offered| offered.saturating_sub(position.accounted)) {
+            // It was told so before, in a welcome that it did not hear; or it never asked.
+            None => Verdict::Denied(Denied::Forbidden),
             Some(missed) if continued.whole || missed == 0 => Verdict::Resumed,
             None => Verdict::Denied(Denied::Forbidden),
             missed => Verdict::Gap { missed },

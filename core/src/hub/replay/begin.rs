@@ -28,6 +28,13 @@ impl<'a> Wanted<'a> {
     fn filters(&self) -> impl Iterator<Item = TopicFilter<'a>> {
         self.filters.iter().map(|(filter, _)| *filter)
     }
+
+    /// Whether offsets come in order, so that the newest one tells how far a subscription has come. Of several values of a topic
+    /// the newest takes the place of an older one.
+    fn has_one_order(&self) -> bool {
+        let keeps_latest = |(_, policy): &(_, Policy)| *policy == Policy::KeepLatest;
+        !self.filters.iter().any(keeps_latest)
+    }
 }
 
 /// How subscriptions begin.
@@ -46,7 +53,9 @@ impl Shared {
                 .all(|filter| self.rules.history_covers(filter))
         };
         let kept = match wanted.start {
-            Start::Now => return Ok(!wanted.filters.is_empty() && covered()),
+            Start::Now => {
+                return Ok(!wanted.filters.is_empty() && wanted.has_one_order() && covered());
+            }
             Start::Retained => wanted.filters().all(|filter| self.rules.may_keep(filter)),
             Start::Offset { .. } | Start::Beginning => covered(),
         };

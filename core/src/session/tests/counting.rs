@@ -45,6 +45,19 @@ fn a_client_tells_every_256_frames() {
 }
 
 #[test]
+fn large_frames_are_told_sooner() {
+    let mut client = counting_client();
+    client.session.handle_bytes(32 * 1024 - 1);
+    client.hears(EVENT);
+    assert_says(&mut client, &[]);
+    client.session.handle_bytes(1);
+    client.hears(EVENT);
+    assert_says(&mut client, &[received(2)]);
+    client.hears(EVENT);
+    assert_says(&mut client, &[]);
+}
+
+#[test]
 fn a_hub_tells_every_64_frames() {
     let mut hub = Side::hub();
     hub.hears(Frame::Hello(some_hello()));

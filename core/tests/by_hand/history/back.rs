@@ -185,6 +185,75 @@ fn what_is_gone_of_what_was_lost_is_a_gap_of_as_many_and_the_rest_follows() {
     });
 }
 
+/// Of one topic some events are gone, and older ones of another are not: those were heard before.
+#[test]
+fn what_was_heard_is_not_replayed_in_the_place_of_what_is_gone() {
+    let history = History {
+        events_max: 3,
+        ..ENDLESS
+    };
+    check_limited(history, forgetful(), async |world| {
+        let mut client = Client::new(world, "client").await;
+        client
+            .subscribe(1, Policy::Disconnect, Start::Now, "news/*")
+            .await;
+        publish(world, "news/b", 1..=3);
+        assert_eq!(client.hears(3).await, present(1..=3));
+        client.lose(world).await;
+        publish(world, "news/a", 4..=9);
+        assert_eq!(client.back(world).await, Some(vec![gap(3)]));
+        assert_eq!(client.hears(3).await, past(7..=9));
+        assert_eq!(client.hears(1).await, [H::Live(1, 9)]);
+    });
+}
+
+#[test]
+fn who_has_lost_nothing_hears_so_and_then_the_present() {
+    check_limited(ENDLESS, forgetful(), async |world| {
+        let mut client = Client::new(world, "client").await;
+        client
+            .subscribe(1, Policy::Disconnect, Start::Now, "chat")
+            .await;
+        client
+            .subscribe(2, Policy::Disconnect, Start::Now, "news/*")
+            .await;
+        client.lose(world).await;
+        publish(world, "chat", 0..=5);
+        let verdicts = client.back(world).await;
+        assert_eq!(verdicts, Some(vec![gap(6), Verdict::Resumed]));
+        assert_eq!(client.hears(1).await, [H::Live(2, 0)]);
+        publish(world, "news/a", [1]);
+        assert_eq!(client.hears(1).await, present([1]));
+    });
+}
+
+#[test]
+fn values_that_were_to_come_come_after_a_return() {
+    let limits = Limits {
+        lane_frames_max: 16,
+        ..forgetful()
+    };
+    check_limited(ENDLESS, limits, async |world| {
+        for topic in 1..=50 {
+            publish(world, &format!("state/{topic:02}"), [topic]);
+        }
+        let mut client = Client::new(world, "client").await;
+        let start = Start::Retained;
+        client
+            .subscribe(1, Policy::Disconnect, start, "state/*")
+            .await;
+        assert_eq!(client.hears(3).await, past(1..=3));
+        world.network.cut("client");
+        world.sim.settle().await;
+        client.back(world).await;
+        let accounted = client.accounted[1].1;
+        let rest = 51 - accounted as usize;
+        let heard = client.hears(rest).await;
+        assert_eq!(heard[..rest - 1], past(accounted + 1..=50));
+        assert_eq!(heard[rest - 1], H::Live(1, 50));
+    });
+}
+
 #[test]
 fn where_history_cannot_tell_what_was_lost_it_is_a_gap_of_as_many() {
     for policy in [Policy::KeepLatest, Policy::Disconnect] {
