@@ -114,6 +114,7 @@ impl Actor {
             }
             0..4 if filter.starts_with("log/") => (Start::Beginning, None),
             0..5 if filter.starts_with("kept/") => (Start::Retained, None),
+            5 if filter.starts_with("log/") => (Start::Retained, None),
             0 => (Start::Beginning, None),
             _ => (Start::Now, None),
         }

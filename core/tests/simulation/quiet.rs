@@ -44,10 +44,28 @@ pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
     }
     registry(world, &hub);
     queues(world, &hub);
+    clears(world, &hub).await;
     bound(world, &hub).await;
     for life in lives(world) {
         thief::steal(world, &life).await;
     }
+}
+
+/// What waits for a client leaves as soon as the way to it is clear, though nobody says anything more.
+async fn clears(world: &World, hub: &Hub) {
+    let lives = lives(world);
+    let Some(life) = lives.get(world.dice().usize(..lives.len().max(1))) else {
+        return;
+    };
+    let client = format!("c{}", life.number);
+    world.network.stall(Path::to_client(&client));
+    for topic in members(DIRECT).cycle().take(4) {
+        send_to_all(world, hub, topic);
+        world.sim.settle().await;
+    }
+    world.network.calm(&client);
+    world.sim.settle().await;
+    queues(world, hub);
 }
 
 /// Fills the lane of one client, which may not hold more than it may.
