@@ -65,7 +65,10 @@ async fn clears(world: &World, hub: &Hub) {
     }
     world.network.calm(&client);
     world.sim.settle().await;
-    queues(world, hub);
+    let done = lock(&life.direct).is_done(life.side.connection());
+    if let Err(what) = done {
+        world.find("wakes", format!("{client} has a clear way: {what}"));
+    }
 }
 
 /// Fills the lane of one client, which may not hold more than it may.

@@ -88,7 +88,7 @@ def plant(patch, seeds):
     built = time.monotonic()
     found = program and look_for_bug(program, seeds)
     seed, what = found or ("-", "nothing" if program else errors[-400:])
-    print(ROW.format(patch.stem, seed, round(built - began), round(time.monotonic() - built), what), flush=True)
+    print(ROW.format(patch.stem, seed, round(built - began), round(time.monotonic() - built), what[:120]), flush=True)
     return bool(found)
 
 
