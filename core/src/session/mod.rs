@@ -450,7 +450,7 @@ impl Session {
         now: Instant,
     ) -> Input<'a> {
         let closing = self.phase != Phase::Ready;
-        if frame.is_data() {
+        if frame.is_data() && !closing {
             self.counting.arrived(now);
         }
         match frame {

@@ -270,6 +270,12 @@ impl Drive {
 
     /// When this task wants a turn although nothing has happened.
     fn deadline(&self, now: Instant) -> Option<Instant> {
+        if let Stage::Goodbye {
+            until, away: None, ..
+        } = self.stage
+        {
+            return Some(until);
+        }
         if let Stage::Goodbye { until, .. } | Stage::Away { until, .. } = self.stage {
             let calls = self.live(|live| live.link.session.calls_timeout());
             let others = [calls.flatten(), self.answers.deadline()];
