@@ -312,7 +312,6 @@ impl Live {
             // It was told so before, in a welcome that it did not hear; or it never asked.
             None => Verdict::Denied(Denied::Forbidden),
             Some(missed) if continued.whole || missed == 0 => Verdict::Resumed,
-            None => Verdict::Denied(Denied::Forbidden),
             missed => Verdict::Gap { missed },
         }
     }
