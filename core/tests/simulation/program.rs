@@ -100,7 +100,7 @@ impl Program {
             _ => To::All,
         };
         let topic = self.one_of(DIRECT);
-        send(&self.world, hub, topic, &to);
+        send(&self.world, hub, topic, &to, 16);
     }
 
     fn group(&mut self) -> String {
@@ -189,9 +189,9 @@ pub(crate) fn publish(world: &World, hub: &Hub, topic: u8, bytes: usize) {
     }
 }
 
-fn send(world: &World, hub: &Hub, topic: u8, to: &To) {
+fn send(world: &World, hub: &Hub, topic: u8, to: &To, bytes: usize) {
     let id = next(world, topic);
-    let payload = id.payload(16);
+    let payload = id.payload(bytes);
     note(world, id, &audience(world, to));
     let topic = TOPICS[usize::from(topic)];
     let sent = match to {
@@ -207,7 +207,13 @@ fn send(world: &World, hub: &Hub, topic: u8, to: &To) {
 
 /// Sends to everybody who is here.
 pub(crate) fn send_to_all(world: &World, hub: &Hub, topic: u8) {
-    send(world, hub, topic, &To::All);
+    send(world, hub, topic, &To::All, 16);
+}
+
+/// Sends a thousand bytes to one who is here.
+pub(crate) fn send_to(world: &World, hub: &Hub, connection: ConnectionId) {
+    let topic = members(DIRECT).next().unwrap_or_default();
+    send(world, hub, topic, &To::One(connection), 1_000);
 }
 
 /// Who is to get it, as plain sets say.

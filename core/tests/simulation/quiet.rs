@@ -10,7 +10,7 @@ use lapwing_memory::Path;
 use crate::book::Present;
 use crate::host::USERS;
 use crate::life::Life;
-use crate::program::{publish, send_to_all};
+use crate::program::{publish, send_to, send_to_all};
 use crate::report::add;
 use crate::stream::Standing;
 use crate::thief;
@@ -20,6 +20,9 @@ use crate::world::{Phase, World, lock};
 
 /// The time in which all that is on slow paths has arrived, and slow readers have read what waits for them.
 const READ_UP: Duration = Duration::from_millis(1_600);
+
+/// Events of a thousand bytes: a few more than a way holds, and not as many as a lane holds beside it.
+const ON_THE_WAY: usize = 69;
 
 /// Lets the storm pass and compares everything with the book.
 pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
@@ -51,24 +54,32 @@ pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
     }
 }
 
-/// What waits for a client leaves as soon as the way to it is clear, though nobody says anything more.
+/// What waits for a client leaves as soon as there is room on the way to it, though nobody says anything more.
 async fn clears(world: &World, hub: &Hub) {
     let lives = lives(world);
     let Some(life) = lives.get(world.dice().usize(..lives.len().max(1))) else {
         return;
     };
-    let client = format!("c{}", life.number);
-    world.network.stall(Path::to_client(&client));
-    for topic in members(DIRECT).chain(members(DIRECT)) {
-        send_to_all(world, hub, topic);
+    let Some(connection) = life.client.connection() else {
+        return;
+    };
+    let (client, delay) = (format!("c{}", life.number), Duration::from_millis(50));
+    world.network.delay(Path::to_client(&client), delay);
+    // A word of the client would have the hub look again.
+    world.network.stall(Path::to_hub(&client));
+    for _ in 0..ON_THE_WAY {
+        send_to(world, hub, connection);
         world.sim.settle().await;
+    }
+    world.sim.sleep(delay * 2).await;
+    world.sim.settle().await;
+    let done = lock(&life.direct).is_done(Some(connection));
+    let is_here = hub.connection(connection).is_connected();
+    if let Some(what) = done.err().filter(|_| is_here) {
+        world.find("wakes", format!("{client} has a clear way: {what}"));
     }
     world.network.calm(&client);
     world.sim.settle().await;
-    let done = lock(&life.direct).is_done(life.side.connection());
-    if let Err(what) = done {
-        world.find("wakes", format!("{client} has a clear way: {what}"));
-    }
 }
 
 /// Fills the lane of one client, which may not hold more than it may.
