@@ -122,6 +122,15 @@ tests() {
 }
 
 # 200,000 events past a subscriber that stands still for five seconds.
+# Whole worlds, each from a seed; without optimisation there are few.
+simulation() {
+    cargo test --quiet --release -p lapwing --all-features --test simulation -- --nocapture
+    local patch
+    for patch in core/tests/simulation/planted/*.patch; do
+        git apply --check "$patch"
+    done
+}
+
 slow_reader() {
     SLOW_READER=full cargo test --release -p lapwing-cli --test program slow_reader -- --test-threads 1
 }
@@ -199,6 +208,7 @@ block "docs" docs
 block "features in pairs" features
 block "tests" tests
 block "loom" loom
+block "simulation" simulation
 block "a slow reader" slow_reader
 block "many connections" connections
 block "fuzz corpora" fuzz_corpora
