@@ -121,7 +121,6 @@ tests() {
     cargo test --workspace --all-features
 }
 
-# 200,000 events past a subscriber that stands still for five seconds.
 # Whole worlds, each from a seed; without optimisation there are few.
 simulation() {
     cargo test --quiet --release -p lapwing --all-features --test simulation -- --nocapture
@@ -131,6 +130,7 @@ simulation() {
     done
 }
 
+# 200,000 events past a subscriber that stands still for five seconds.
 slow_reader() {
     SLOW_READER=full cargo test --release -p lapwing-cli --test program slow_reader -- --test-threads 1
 }

@@ -47,8 +47,11 @@ struct State {
     /// Data frames heard on this transport.
     heard: u64,
     /// Answers heard on it, each behind so many: a client may throw away what comes when it has given up a transport.
-    answers: Vec<(u64, u32, Request, Vec<(u32, Asked)>)>,
+    answers: Vec<Answered>,
 }
+
+/// Where an answer was heard, its receipt, what was asked for, and what had been asked for before.
+type Answered = (u64, u32, Request, Vec<(u32, Asked)>);
 
 #[derive(Clone, Copy)]
 struct Asked {

@@ -80,7 +80,10 @@ fn nothing_is_lost_in_silence() {
 fn one(seed: u64, sums: &Sums) -> Option<String> {
     let outcome = play(seed, false);
     sums.add(&outcome.sums);
-    if outcome.finding.is_none() && seed % TWICE == 0 && play(seed, false).trace != outcome.trace {
+    if outcome.finding.is_none()
+        && seed.is_multiple_of(TWICE)
+        && play(seed, false).trace != outcome.trace
+    {
         return Some("trace: the same seed went another way".into());
     }
     outcome.finding

@@ -97,11 +97,7 @@ impl Weather {
             800..830 if self.jumps => self.jump(),
             830..845 if self.crashes => host::restart(&self.world),
             845..860 if self.renews => self.renew(),
-            860..895 => {
-                if self.world.drop_task_of_hub() {
-                    add(&sums.drops, 1);
-                }
-            }
+            860..895 if self.world.drop_task_of_hub() => add(&sums.drops, 1),
             _ => {}
         }
     }
