@@ -240,10 +240,11 @@ impl Drive {
         drop(waiters);
         self.strike(key, &numbers);
         self.live(|live| live.accounts.retain(|number| !over(number)));
+        let hub = self.shared();
+        let mut survey = hub.survey(key);
         let replay = |position: &Position| {
-            let number = position.subscription;
-            let hub = self.shared();
-            let verdict = hub.replay_lost(&self.connection, key, number, position.accounted);
+            let (number, accounted) = (position.subscription, position.accounted);
+            let verdict = hub.replay_lost(&self.connection, key, number, accounted, &mut survey);
             Some((number, verdict?))
         };
         resume.positions.iter().filter_map(replay).collect()
