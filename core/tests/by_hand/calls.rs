@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use lapwing::hub::{Caller, HubBuilder, RemoteCallError};
-use lapwing::wire::{Call, Cancel, FailureCode, Frame, Payload, Reply, Terms};
+use lapwing::wire::{
+    Call, Cancel, Close, CloseReason, FailureCode, Frame, Payload, Reply, Return, Terms,
+};
 use lapwing::{Limits, Typed};
 use lapwing_memory::{Path, Virtual};
 
@@ -66,6 +68,26 @@ fn so_many_bytes_of_calls_wait_and_the_next_is_busy() {
         for id in 1..=2 {
             is_answered(&mut peer, id, Ok(large.as_bytes())).await;
         }
+    });
+}
+
+#[test]
+fn a_call_whose_time_ends_after_a_goodbye_keeps_nobody_busy() {
+    check(Limits::default(), async |world| {
+        let (mut peer, id) = world.known_peer("phone").await;
+        let remote = world.hub.connection(id);
+        world.sim.spawn_named("caller", async move {
+            let call = remote
+                .call::<String>("name", ())
+                .within(Duration::from_secs(1));
+            assert!(call.await.is_err());
+        });
+        world.sim.settle().await;
+        let (reason, verdict) = (CloseReason::Done, Return::Now);
+        peer.say(&Frame::Close(Close { reason, verdict })).await;
+        // It never ends its side.
+        world.pass(Duration::from_secs(4)).await;
+        assert_eq!(world.hub.counters().connections, 0);
     });
 }
 

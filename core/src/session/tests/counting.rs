@@ -23,6 +23,20 @@ fn data_frames_count_when_they_arrive_and_control_never() {
 }
 
 #[test]
+fn what_nobody_acts_on_does_not_count() {
+    let mut hub = ready_hub();
+    hub.hears(PUBLISH);
+    let now = hub.now;
+    hub.session.close(because(CloseReason::TooSlow), false, now);
+    assert_eq!(hub.hears(PUBLISH), Input::Nothing);
+    assert_eq!(
+        hub.session.received(),
+        1,
+        "the client says it again when it returns"
+    );
+}
+
+#[test]
 fn what_has_arrived_is_told_after_a_second() {
     let mut client = counting_client();
     client.hears(EVENT);
