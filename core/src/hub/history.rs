@@ -11,7 +11,7 @@ mod variants;
 use core::time::Duration;
 
 pub(crate) use self::readers::{Mode, Reader, ReaderId};
-pub(crate) use self::stock::{Next, Share};
+pub(crate) use self::stock::{Looks, Next, Share};
 #[cfg(test)]
 use self::store::Totals;
 pub(crate) use self::store::{Histories, Kept};

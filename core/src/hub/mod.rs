@@ -390,9 +390,9 @@ impl Shared {
         lock(&self.tasks).len() >= max
     }
 
-    /// Why no further connection is let in, if none is.
-    fn has_no_place(&self) -> Option<Refuse> {
-        let full = self.is_full(&read(&self.registry));
+    /// Why a client is not let in, if so. One that takes the place of a connection that is here needs no other.
+    fn has_no_place(&self, has_place: bool) -> Option<Refuse> {
+        let full = !has_place && self.is_full(&read(&self.registry));
         let reason = match self.is_stopping() {
             true => Some(Refusal::Shutdown),
             false => full.then_some(Refusal::Full),

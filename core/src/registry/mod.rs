@@ -304,6 +304,12 @@ impl<C> Registry<C> {
         })
     }
 
+    /// The filter and the policy of the subscription with this number.
+    pub fn subscription(&self, key: Key, number: u32) -> Option<(&str, Policy)> {
+        let place = self.members.get(key)?.subscriptions.get(&number)?;
+        self.subscriptions.get(key, number, *place)
+    }
+
     /// How many subscriptions all connections have together.
     pub fn subscriptions_len(&self) -> usize {
         self.subscriptions.len()

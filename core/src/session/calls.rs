@@ -88,6 +88,16 @@ impl Calls {
         }
     }
 
+    /// Forgets all calls, of which the peer knows nothing any more. No later one gets the id of an earlier one.
+    #[cfg(feature = "std")]
+    pub(super) fn forget(&mut self, slots: &mut [CallSlot]) {
+        slots.fill(CallSlot::FREE);
+        *self = Self {
+            next: self.next,
+            ..Self::default()
+        };
+    }
+
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }

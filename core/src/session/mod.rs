@@ -443,6 +443,12 @@ impl Session {
         self.calls.abandon(id, store.parts().1);
     }
 
+    /// Forgets all calls of ours: the peer has forgotten them too.
+    #[cfg(feature = "std")]
+    pub(crate) fn forget_calls(&mut self, store: &mut impl Store) {
+        self.calls.forget(store.parts().1);
+    }
+
     fn handle_ready<'a>(
         &mut self,
         frame: Frame<'a>,
@@ -450,6 +456,7 @@ impl Session {
         now: Instant,
     ) -> Input<'a> {
         let closing = self.phase != Phase::Ready;
+        // What nobody acts on was not received: whoever returns says it again.
         if frame.is_data() && !closing {
             self.counting.arrived(now);
         }

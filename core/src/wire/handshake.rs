@@ -171,7 +171,7 @@ pub enum Verdict {
         /// How many.
         missed: Option<u64>,
     },
-    /// The subscription is over: it is not allowed any more.
+    /// The subscription is over: it is not allowed any more, or the session has none of this number.
     Denied(Denied),
 }
 

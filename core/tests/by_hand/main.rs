@@ -13,6 +13,7 @@ mod frames;
 mod history;
 mod lanes;
 mod misbehaviour;
+mod moments;
 mod no_hub;
 mod peer;
 mod race;

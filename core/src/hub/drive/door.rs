@@ -1,6 +1,7 @@
 //! Letting a client in, or not.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
+use crate::hub::connection::Connection;
 use crate::hub::log;
 use crate::hub::resume::{Claim, Resume};
 use crate::registry::Key;
@@ -44,18 +46,17 @@ impl Drive {
             let class = self.shared().classes.find(protocol, framing).clone();
             self.connection.set_class(&class, live);
         });
-        // Before the application is asked: it may take its time, and it may keep books.
-        if let Some(refuse) = self.shared().has_no_place() {
-            return self.refuse(&refuse);
-        }
         if let Err(refuse) = self.remember(&hello) {
             return self.refuse(&refuse);
         }
+        let resumes = self.resumes();
+        // Before the application is asked: it may take its time, and it may keep books.
+        let has_place = resumes.as_ref().is_some_and(|before| !before.is_away());
+        if let Some(refuse) = self.shared().has_no_place(has_place) {
+            return self.refuse(&refuse);
+        }
         let upgrade = self.upgrade.take();
-        let resumes = self.resume.as_ref().and_then(|resume| {
-            let key = self.shared().tokens.find(&resume.token)?;
-            read(&self.shared().registry).id(key)
-        });
+        let resumes = resumes.map(|before| before.id);
         let token = hello.token.map(Bytes::copy_from_slice);
         let ask = Ask {
             connection: self.connection.id,
@@ -69,6 +70,13 @@ impl Drive {
             Some(hook) => self.admission = Some(hook(ask)),
             None => self.admit(Ok(Admission::anonymous()), now),
         }
+    }
+
+    /// The connection that the client wants to resume.
+    fn resumes(&self) -> Option<Arc<Connection>> {
+        let resume = self.resume.as_ref()?;
+        let key = self.shared().tokens.find(&resume.token)?;
+        read(&self.shared().registry).get(key).cloned()
     }
 
     /// Lets the application decide, if it has not yet.

@@ -270,16 +270,17 @@ impl Drive {
 
     /// When this task wants a turn although nothing has happened.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        if let Stage::Goodbye {
-            until, away: None, ..
-        } = self.stage
-        {
-            return Some(until);
-        }
-        if let Stage::Goodbye { until, .. } | Stage::Away { until, .. } = self.stage {
-            let calls = self.live(|live| live.link.session.calls_timeout());
-            let others = [calls.flatten(), self.answers.deadline()];
-            return others.into_iter().flatten().chain([until]).min();
+        match self.stage {
+            // Nobody waits for answers any more, in either direction.
+            Stage::Goodbye {
+                until, away: None, ..
+            } => return Some(until),
+            Stage::Goodbye { until, .. } | Stage::Away { until, .. } => {
+                let calls = self.live(|live| live.link.session.calls_timeout());
+                let others = [calls.flatten(), self.answers.deadline()];
+                return others.into_iter().flatten().chain([until]).min();
+            }
+            Stage::Running | Stage::Done => {}
         }
         let session = |live: &mut Live| {
             [

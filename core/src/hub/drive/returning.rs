@@ -152,8 +152,11 @@ impl Drive {
 impl Drive {
     /// Goes on with a client that has returned.
     pub(super) fn take_arrival(&mut self, now: Instant) {
-        let arrival = self.live(|live| live.arrival.take()).flatten();
-        let (Some(arrival), Some(key)) = (arrival, self.key) else {
+        let take = |live: &mut Live| Some((live.arrival.take()?, live.stop_writing()));
+        let Some((arrival, true)) = self.live(take).flatten() else {
+            return;
+        };
+        let Some(key) = self.key.filter(|_| !self.shared().is_cutting()) else {
             return;
         };
         let Arrival { live, resume } = *arrival;
@@ -229,6 +232,7 @@ impl Drive {
         };
         let torn = self.live(|live| {
             live.store.lane.tear();
+            live.link.session.forget_calls(&mut live.store);
             let over: Vec<u32> = live.accounts.numbers().filter(|n| over(*n)).collect();
             (over, live.take_waiters())
         });
@@ -236,10 +240,11 @@ impl Drive {
         drop(waiters);
         self.strike(key, &numbers);
         self.live(|live| live.accounts.retain(|number| !over(number)));
+        let hub = self.shared();
+        let mut survey = hub.survey(key);
         let replay = |position: &Position| {
-            let number = position.subscription;
-            let hub = self.shared();
-            let verdict = hub.replay_lost(&self.connection, key, number, position.accounted);
+            let (number, accounted) = (position.subscription, position.accounted);
+            let verdict = hub.replay_lost(&self.connection, key, number, accounted, &mut survey);
             Some((number, verdict?))
         };
         resume.positions.iter().filter_map(replay).collect()
@@ -270,6 +275,7 @@ impl Drive {
             if let Some(welcome) = live.link.session.welcome(self.connection.id, grant, now) {
                 live.link.send_first(&Frame::Welcome(welcome));
             }
+            live.close_if_dismissed(now);
             let before = Box::new(Before::new(resume, continued));
             let claim = Claim {
                 token,
@@ -292,6 +298,24 @@ impl Drive {
 }
 
 impl Live {
+    /// Lets nothing leave by the transport that its client has left: the pump may be about to write. False when the client is not
+    /// welcome any more.
+    fn stop_writing(&mut self) -> bool {
+        let welcome = self.is_resumable();
+        if welcome {
+            self.link.session.handed_over(&mut self.store);
+            self.link.session.handle_end();
+        }
+        welcome
+    }
+
+    /// Says goodbye to a client that has returned in the moment in which the program ended its connection.
+    fn close_if_dismissed(&mut self, now: Instant) {
+        if let Some(Ending::ByUs(close)) = self.dismissed.take().as_deref() {
+            self.link.session.close(*close, true, now);
+        }
+    }
+
     /// Goes on with a new transport; the link that it had until now.
     fn go_on(&mut self, link: Link, whole: bool) -> Link {
         let mut old = core::mem::replace(&mut self.link, link);

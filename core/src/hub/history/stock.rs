@@ -7,11 +7,40 @@ use super::readers::{Mode, Reader};
 use super::store::{Histories, Kept, Log};
 use crate::topic::{Topic, TopicFilter};
 
-/// Topics that one request looks at. What it cannot see then counts as gone where any event is.
-const TOPICS_LOOKED_AT: usize = 4_096;
+/// What one request may look at: what it asks for may be much more.
+pub(crate) struct Looks {
+    /// What it cannot see then counts as gone where any event is.
+    topics: usize,
+    /// What is behind them counts as gone.
+    events: usize,
+}
 
-/// Events that one look back passes. What is behind them counts as gone.
-const EVENTS_LOOKED_AT: usize = 16_384;
+impl Default for Looks {
+    fn default() -> Self {
+        Self {
+            topics: 4_096,
+            events: 16_384,
+        }
+    }
+}
+
+impl Looks {
+    /// What the subscriptions of a client that returns may look at, all together.
+    pub(crate) fn of_a_return() -> Self {
+        let Self { topics, events } = Self::default();
+        Self {
+            topics: 4 * topics,
+            events: 4 * events,
+        }
+    }
+
+    /// One more event; false when it has to stop.
+    fn event(&mut self) -> bool {
+        let left = self.events > 0;
+        self.events = self.events.saturating_sub(1);
+        left
+    }
+}
 
 /// What a reader may still do in a turn, so that others have theirs.
 pub(crate) struct Share {
@@ -68,24 +97,24 @@ impl<C> Histories<C> {
         &self,
         filters: impl IntoIterator<Item = TopicFilter<'f>>,
         behind: u64,
+        looks: &mut Looks,
     ) -> Stock {
-        let mut looks = TOPICS_LOOKED_AT;
         let stocks = filters
             .into_iter()
-            .map(|filter| self.stock_of(filter, behind, &mut looks));
+            .map(|filter| self.stock_of(filter, behind, looks));
         stocks.fold(Stock::default(), Stock::and)
     }
 
-    fn stock_of(&self, filter: TopicFilter<'_>, behind: u64, looks: &mut usize) -> Stock {
+    fn stock_of(&self, filter: TopicFilter<'_>, behind: u64, looks: &mut Looks) -> Stock {
         let mut stock = Stock {
             span: None,
             gone: self.forgotten,
         };
         for (topic, log) in self.logs_from(filter, None) {
-            let Some(left) = looks.checked_sub(1) else {
+            let Some(left) = looks.topics.checked_sub(1) else {
                 return self.stock_of_any(behind);
             };
-            *looks = left;
+            looks.topics = left;
             if filter.matches(Topic::checked(topic)) {
                 stock = stock.and(log.stock(behind));
             }
@@ -108,6 +137,7 @@ impl<C> Histories<C> {
         floor: u64,
         ceiling: u64,
         at_most: u64,
+        looks: &mut Looks,
     ) -> Tail {
         let none = Tail {
             events: 0,
@@ -131,12 +161,12 @@ impl<C> Histories<C> {
                 .copied()
                 .rev()
                 .skip_while(|offset| *offset > ceiling)
-                .take_while(|offset| *offset > floor);
+                .take_while(|offset| *offset > floor && looks.event());
             return between.take(at_most).fold(none, add);
         }
         let events = self.events.range(floor + 1..=ceiling).rev();
         let of_filter = events
-            .take(EVENTS_LOOKED_AT)
+            .take_while(|_| looks.event())
             .filter(|(_, kept)| filter.matches(Topic::checked(&kept.topic)));
         let offsets = of_filter.map(|(offset, _)| *offset);
         offsets.take(at_most).fold(none, add)

@@ -321,13 +321,17 @@ impl Bench {
         for behind in (0..=self.model.newest).step_by(7) {
             let offsets = self.model.behind(text, behind);
             let span = offsets.first().copied().zip(offsets.last().copied());
-            let stock = self.histories.stock([filter], behind);
+            let stock = self
+                .histories
+                .stock([filter], behind, &mut Looks::default());
             assert_eq!((stock.span, stock.gone), (span, gone), "{text} {behind}");
             for count in [0, 1, 3, u64::MAX] {
                 let ceiling = self.model.newest - self.model.newest / 5;
                 let mut last: Vec<_> = offsets.iter().filter(|at| **at <= ceiling).collect();
                 last.drain(..last.len().saturating_sub(count as usize));
-                let tail = self.histories.tail(filter, behind, ceiling, count);
+                let tail =
+                    self.histories
+                        .tail(filter, behind, ceiling, count, &mut Looks::default());
                 let first = last.first().map_or(ceiling + 1, |first| **first);
                 assert_eq!(
                     (tail.events, tail.first),
@@ -393,7 +397,7 @@ fn topics_of_which_nothing_is_left_are_remembered_for_a_while() {
     assert_eq!(histories.logs.len(), 1_024);
     let gone = |text: String| {
         let filter = TopicFilter::new(&text).expect("a good filter");
-        histories.stock([filter], 0).gone
+        histories.stock([filter], 0, &mut Looks::default()).gone
     };
     assert_eq!(gone("t/2999".into()), 3_000);
     assert_eq!(
@@ -419,10 +423,19 @@ fn a_request_looks_at_so_many_topics() {
         histories.keep(topic, keep, variants, Instant::default());
     }
     let filter = |text| TopicFilter::new(text).expect("a good filter");
-    let few = histories.stock([filter("t/4999"), filter("t/499/**")], 0);
+    let few = histories.stock(
+        [filter("t/4999"), filter("t/499/**")],
+        0,
+        &mut Looks::default(),
+    );
     assert_eq!((few.span, few.gone), (Some((499, 4_999)), 0));
-    let many = histories.stock([filter("*/none")], 10);
+    let many = histories.stock([filter("*/none")], 10, &mut Looks::default());
     assert_eq!((many.span, many.gone), (Some((11, 5_000)), 0));
     histories.forget("t/77");
-    assert_eq!(histories.stock([filter("*/none")], 10).gone, 77);
+    assert_eq!(
+        histories
+            .stock([filter("*/none")], 10, &mut Looks::default())
+            .gone,
+        77
+    );
 }

@@ -1,12 +1,13 @@
 //! What history still has of what a client lost with its connection.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::hub::Shared;
 use crate::hub::connection::Connection;
-use crate::hub::history::{Histories, Mode, Reader, ReaderId};
+use crate::hub::history::{Histories, Looks, Mode, Reader, ReaderId};
 use crate::policy::Policy;
 use crate::registry::{Key, Registry};
 use crate::sync::{lock, read, write};
@@ -15,6 +16,16 @@ use crate::wire::Verdict;
 
 /// Pairs of subscriptions of which it is found out whether they share topics; more than that might.
 const PAIRS_LOOKED_AT: usize = 4_096;
+
+/// The same on a return, for subscriptions with wildcards: each is compared with all that are older.
+const PAIRS_PER_RETURN: usize = 65_536;
+
+/// What one return may look at, whatever it asks for, and what is known of its subscriptions.
+pub(crate) struct Survey {
+    /// Those that share no topic with an older one, by number.
+    alone: BTreeSet<u32>,
+    looks: Looks,
+}
 
 /// A subscription that has lost something.
 struct Loser {
@@ -39,8 +50,9 @@ impl Shared {
         key: Key,
         subscription: u32,
         accounted: u64,
+        survey: &mut Survey,
     ) -> Option<Verdict> {
-        let loser = self.loser(key, subscription)?;
+        let loser = self.loser(key, subscription, survey)?;
         let mut histories = lock(&self.histories);
         histories.expire(self.runtime.now());
         // Nothing that it hears is offered under that lock.
@@ -53,7 +65,8 @@ impl Shared {
             histories.readers.insert(id, reader);
             return None;
         }
-        let found = histories.found(id, &loser, reader.as_ref(), lost);
+        let looks = &mut survey.looks;
+        let found = histories.found(id, &loser, reader.as_ref(), lost, looks);
         self.lull(
             connection,
             key,
@@ -74,25 +87,32 @@ impl Shared {
     }
 
     /// The subscription, if the past covers all that it hears.
-    fn loser(&self, key: Key, subscription: u32) -> Option<Loser> {
+    fn loser(&self, key: Key, subscription: u32, survey: &Survey) -> Option<Loser> {
         if !self.rules.keep_anything() {
             return None;
         }
         let registry = read(&self.registry);
-        let mut all = registry.subscriptions_of(key);
-        let (_, filter, policy) = all.find(|(number, ..)| *number == subscription)?;
-        let mine = TopicFilter::checked(filter);
-        // Events that it shares with one of a lower number are offered to that one.
-        let shared = registry
-            .subscriptions_of(key)
-            .take_while(|(number, ..)| *number < subscription)
-            .any(|(_, other, _)| TopicFilter::checked(other).overlaps(mine));
+        let (filter, policy) = registry.subscription(key, subscription)?;
         let loser = Loser {
             filter: filter.into(),
             policy,
-            alone: !shared,
+            // Events that it shares with one of a lower number are offered to that one.
+            alone: survey.alone.contains(&subscription),
         };
+        let mine = TopicFilter::checked(filter);
         self.rules.history_covers(mine).then_some(loser)
+    }
+
+    /// Looks at the subscriptions of a connection whose client returns.
+    pub(crate) fn survey(&self, key: Key) -> Survey {
+        let alone = match self.rules.keep_anything() {
+            true => alone(read(&self.registry).subscriptions_of(key)),
+            false => BTreeSet::new(),
+        };
+        Survey {
+            alone,
+            looks: Looks::of_a_return(),
+        }
     }
 
     /// Lets a subscription hear nothing of the present, and takes back what it will hear of the past.
@@ -143,6 +163,36 @@ fn hands_down(registry: &Registry<Arc<Connection>>, key: Key, numbers: &[u32]) -
     })
 }
 
+/// The numbers of those that share no topic with an older one, as far as that is found out.
+fn alone<'r>(all: impl Iterator<Item = (u32, &'r str, Policy)>) -> BTreeSet<u32> {
+    let mut pairs = PAIRS_PER_RETURN;
+    let (mut texts, mut wildcards) = (BTreeSet::new(), Vec::new());
+    let mut alone = BTreeSet::new();
+    for (number, text, _) in all {
+        let mine = TopicFilter::checked(text);
+        let is_wild = text.contains('*');
+        let others = wildcards.len() + if is_wild { texts.len() } else { 1 };
+        let Some(left) = pairs.checked_sub(others) else {
+            return alone;
+        };
+        pairs = left;
+        let overlaps = |other: &TopicFilter<'_>| other.overlaps(mine);
+        let shared = match is_wild {
+            false => !texts.insert(text),
+            true => texts
+                .iter()
+                .any(|other| overlaps(&TopicFilter::checked(other))),
+        };
+        if !shared && !wildcards.iter().any(overlaps) {
+            alone.insert(number);
+        }
+        if is_wild {
+            wildcards.push(mine);
+        }
+    }
+    alone
+}
+
 /// What there is of what was lost.
 struct Found {
     /// How many events are replayed that were offered before.
@@ -170,9 +220,16 @@ impl Found {
 
 impl Histories {
     /// Looks for the last `lost` events of a subscription, from its place in the past, or from the present.
-    fn found(&self, id: ReaderId, loser: &Loser, reader: Option<&Reader>, lost: u64) -> Found {
+    fn found(
+        &self,
+        id: ReaderId,
+        loser: &Loser,
+        reader: Option<&Reader>,
+        lost: u64,
+        looks: &mut Looks,
+    ) -> Found {
         let filter = TopicFilter::checked(&loser.filter);
-        let stock = self.stock([filter], 0);
+        let stock = self.stock([filter], 0, looks);
         let (floor, ceiling, ordered) = match reader.map(|reader| &reader.mode) {
             Some(Mode::Past { cursor, began }) => (*began, *cursor, true),
             _ => {
@@ -184,7 +241,8 @@ impl Histories {
         };
         // What is gone may be among the lost ones, and so may be all that is older.
         let floor = stock.gone.max(floor);
-        let tail = self.tail(filter, floor, ceiling, if ordered { lost } else { 0 });
+        let at_most = if ordered { lost } else { 0 };
+        let tail = self.tail(filter, floor, ceiling, at_most, looks);
         let last = stock.span.map_or(ceiling, |(_, last)| last);
         Found {
             events: tail.events,
