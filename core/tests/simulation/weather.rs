@@ -98,9 +98,8 @@ impl Weather {
             830..845 if self.crashes => host::restart(&self.world),
             845..860 if self.renews => self.renew(),
             860..895 => {
-                if self.world.drop_task_of_hub() {
-                    add(&sums.drops, 1);
-                }
+                let dropped = self.world.drop_task_of_hub();
+                add(&sums.drops, dropped.into());
             }
             _ => {}
         }
