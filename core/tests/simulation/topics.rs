@@ -8,7 +8,7 @@ use lapwing::{Policy, TopicFilter};
 /// Every topic, so that a set of topics is a number: one bit for each.
 pub(crate) const TOPICS: [&str; 22] = [
     "news/0",
-    "kept/0",
+    "news/1",
     "news/2",
     "room/0",
     "room/1",
