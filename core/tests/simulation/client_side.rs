@@ -263,7 +263,7 @@ impl Listens for ClientSide {
         let mut state = lock(&self.state);
         let silence = now.since(state.said);
         state.said = now;
-        state.spoken = true;
+        state.spoken |= !matches!(frame, Frame::Close(_));
         match frame {
             Frame::Hello(hello) => {
                 state.resumes = hello.resume.is_some();

@@ -46,6 +46,9 @@ pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
     queues(world, &hub);
     bound(world, &hub).await;
     for life in lives(world) {
+        if !is_here(world, &life) {
+            continue;
+        }
         thief::steal(world, &life).await;
     }
 }
