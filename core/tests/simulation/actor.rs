@@ -40,7 +40,7 @@ pub(crate) struct Actor {
 impl Actor {
     pub(crate) fn new(world: &Arc<World>, number: usize) -> Self {
         let mut dice = world.dice();
-        let pause = Duration::from_millis(dice.u64(250..1_300));
+        let pause = Duration::from_millis(dice.u64(300..1_400));
         let slow = dice.u8(..4) == 0;
         Self {
             world: world.clone(),
@@ -113,8 +113,8 @@ impl Actor {
                 (Start::Offset { epoch, offset }, Some(place))
             }
             0..4 if filter.starts_with("log/") => (Start::Beginning, None),
-            0..5 if filter.starts_with("kept/") => (Start::Retained, None),
-            5 if filter.starts_with("log/") => (Start::Retained, None),
+            0..9 if filter.starts_with("kept/") => (Start::Retained, None),
+            4..6 if filter.starts_with("log/") => (Start::Retained, None),
             0 => (Start::Beginning, None),
             _ => (Start::Now, None),
         }

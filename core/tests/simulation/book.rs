@@ -205,13 +205,10 @@ impl Book {
         }
     }
 
-    /// Another connection of a client that the hub has no reason to forget.
-    pub(crate) fn other(&self, client: usize, life: u64, id: ConnectionId) -> Option<ConnectionId> {
-        let is_other = |(other, present): &(&ConnectionId, &Present)| {
-            let same = (present.client, present.life) == (client, life);
-            same && **other != id && present.entered && !present.excused
-        };
-        self.present.iter().find(is_other).map(|(id, _)| *id)
+    /// Whether the hub has no reason to forget this connection.
+    pub(crate) fn is_kept(&self, id: ConnectionId) -> bool {
+        let present = self.present.get(&id);
+        present.is_some_and(|present| present.entered && !present.excused)
     }
 
     pub(crate) fn entered(&mut self, id: ConnectionId) {

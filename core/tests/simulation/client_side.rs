@@ -47,16 +47,39 @@ struct State {
     /// Data frames heard on this transport.
     heard: u64,
     /// Answers heard on it, each behind so many: a client may throw away what comes when it has given up a transport.
-    answers: Vec<Answered>,
+    answers: Vec<Answer>,
 }
-
-/// Where an answer was heard, its receipt, what was asked for, and what had been asked for before.
-type Answered = (u64, u32, Request, Vec<(u32, Asked)>);
 
 #[derive(Clone, Copy)]
 struct Asked {
     topics: u64,
     confirmed: bool,
+}
+
+impl State {
+    /// Whether a subscription of this topic is there that the hub was not asked to end: of others it may still send what it has
+    /// sent before, without asking anybody.
+    fn stays(&self, topic: u8) -> bool {
+        let leaves = |number: u32| {
+            self.requests.values().any(|request| match request {
+                Request::Unsubscribe { first, count } => (*first..first + count).contains(&number),
+                Request::Subscribe { .. } => false,
+            })
+        };
+        let hears = |(number, asked): (&u32, &Asked)| {
+            asked.confirmed && asked.topics >> topic & 1 == 1 && !leaves(*number)
+        };
+        self.asked.iter().any(hears)
+    }
+}
+
+/// An answer, and what was before it.
+struct Answer {
+    /// Behind so many data frames.
+    place: u64,
+    receipt: u32,
+    request: Request,
+    before: Vec<(u32, Asked)>,
 }
 
 #[derive(Clone, Copy)]
@@ -111,12 +134,12 @@ impl ClientSide {
             );
         }
         state.welcomes = times;
-        state.connection = Some(id);
-        let book = self.world.book();
-        let other = book.other(self.client, self.life, id);
-        drop(book);
-        if let Some(other) = other.filter(|_| is_new && state.resumes) {
-            self.find("kept", format!("{other} is known, and was not resumed"));
+        let before = state
+            .connection
+            .replace(id)
+            .filter(|_| is_new && state.resumes);
+        if let Some(before) = before.filter(|before| self.world.book().is_kept(*before)) {
+            self.find("kept", format!("{before} is known, and was not resumed"));
         }
         if is_new {
             add(&self.world.sums.new_sessions, u64::from(state.sessions > 0));
@@ -149,15 +172,21 @@ impl ClientSide {
                 .asked
                 .retain(|number, _| !(first..first + count).contains(number));
         }
-        state.answers.push((state.heard, receipt, request, before));
+        let place = state.heard;
+        state.answers.push(Answer {
+            place,
+            receipt,
+            request,
+            before,
+        });
     }
 
     /// The client has so many frames of its last transport: what it heard behind them it has not heard.
     fn forget(&self, state: &mut State, received: u64) {
-        for (place, receipt, request, before) in std::mem::take(&mut state.answers) {
-            if place > received {
-                state.requests.insert(receipt, request);
-                state.asked.extend(before);
+        for answer in std::mem::take(&mut state.answers) {
+            if answer.place > received {
+                state.requests.insert(answer.receipt, answer.request);
+                state.asked.extend(answer.before);
             }
         }
     }
@@ -200,7 +229,7 @@ impl ClientSide {
             false => state.asked.values().any(hears),
         };
         let granted = self.world.book().door(self.client, self.life).granted;
-        if GATED & !granted >> topic & 1 == 1 {
+        if (GATED & !granted) >> topic & 1 == 1 && state.stays(topic) {
             self.find(
                 "admission",
                 format!("an event on topic {topic}, granted to another connection"),
@@ -234,7 +263,7 @@ impl Listens for ClientSide {
         let mut state = lock(&self.state);
         let silence = now.since(state.said);
         state.said = now;
-        state.spoken = true;
+        state.spoken |= !matches!(frame, Frame::Close(_));
         match frame {
             Frame::Hello(hello) => {
                 state.resumes = hello.resume.is_some();

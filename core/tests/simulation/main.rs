@@ -34,7 +34,7 @@ use self::report::{Report, Sums};
 use self::world::lock;
 
 /// Without optimisation a seed takes ten times as long.
-const SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 500 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 10 } else { 500 };
 
 /// Every so many, a seed is played twice: the same must happen.
 const TWICE: u64 = 25;

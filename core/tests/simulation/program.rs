@@ -38,7 +38,7 @@ impl Program {
     /// Acts until the world is over.
     pub(crate) async fn run(mut self) {
         while self.world.phase() != Phase::Over {
-            let pause = Duration::from_millis(self.dice.u64(20..310));
+            let pause = Duration::from_millis(self.dice.u64(20..330));
             self.world.sim.sleep(pause).await;
             if self.world.phase() == Phase::Storm
                 && let Some(hub) = self.world.hub()

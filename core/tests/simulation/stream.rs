@@ -75,6 +75,8 @@ impl Taste {
 pub(crate) enum Standing {
     Asked,
     Active,
+    /// Nobody reads it any more, and the hub may not know.
+    Leaving,
     Over,
 }
 
@@ -231,7 +233,7 @@ impl Stream {
         match future::or(stop, next).await {
             Next::Delivery(Some(delivery)) => self.hear(world, delivery),
             Next::Delivery(None) | Next::Stop => {
-                lock(&self.state).standing = Standing::Over;
+                lock(&self.state).standing = Standing::Leaving;
                 return true;
             }
         }

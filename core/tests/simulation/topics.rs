@@ -47,7 +47,7 @@ pub(crate) const GATED: u64 = set(14, 16);
 pub(crate) const MINE: u64 = set(16, 19);
 
 /// What clients ask for, more often when it stands here more often.
-pub(crate) const FILTERS: [&str; 24] = [
+pub(crate) const FILTERS: [&str; 26] = [
     "news/*",
     "news/0",
     "news/1",
@@ -69,7 +69,9 @@ pub(crate) const FILTERS: [&str; 24] = [
     "gate/0",
     "gate/1",
     "gate/0",
-    "gate/1",
+    "kept/*",
+    "mine/1",
+    "mine/*",
     "secret/0",
     "**",
 ];

@@ -28,7 +28,7 @@ impl Weather {
         Self {
             world: world.clone(),
             crashes: dice.u8(..4) == 0,
-            renews: dice.u8(..6) == 0,
+            renews: dice.u8(..4) == 0,
             jumps: dice.u8(..4) == 0,
             dice,
             clients,
@@ -96,8 +96,11 @@ impl Weather {
             }
             800..830 if self.jumps => self.jump(),
             830..845 if self.crashes => host::restart(&self.world),
-            845..860 if self.renews => self.renew(),
-            860..895 if self.world.drop_task_of_hub() => add(&sums.drops, 1),
+            845..870 if self.renews => self.renew(),
+            870..900 => {
+                let dropped = self.world.drop_task_of_hub();
+                add(&sums.drops, dropped.into());
+            }
             _ => {}
         }
     }

@@ -152,7 +152,10 @@ impl Histories {
             Start::Offset { epoch, .. } if epoch != self.epoch => self.from(wanted, 0, true),
             Start::Offset { offset, .. } if offset > newest => return Err(Denied::Offset),
             Start::Offset { offset, .. } => {
-                let gap = self.stock(wanted.filters(), offset, &mut Looks::default()).gone > offset;
+                let gap = self
+                    .stock(wanted.filters(), offset, &mut Looks::default())
+                    .gone
+                    > offset;
                 self.from(wanted, offset, gap)
             }
         })
@@ -160,7 +163,10 @@ impl Histories {
 
     /// Begins behind an offset; with `gap` something is missing there.
     fn from(&self, wanted: &Wanted<'_>, cursor: u64, gap: bool) -> Beginning {
-        let verdict = match self.stock(wanted.filters(), cursor, &mut Looks::default()).span {
+        let verdict = match self
+            .stock(wanted.filters(), cursor, &mut Looks::default())
+            .span
+        {
             _ if gap => Verdict::Gap { missed: None },
             None => Verdict::Resumed,
             Some((from, to)) => Verdict::Replayed { from, to },
