@@ -122,16 +122,7 @@ impl Life {
         let mut streams = lock(&self.streams);
         let client = self.client.clone();
         let stream = Stream::begin(world, &self.side, self.user, client, taste);
-        world.note(|| {
-            format!(
-                "c{} begins {taste:?} beside {:?}",
-                self.number,
-                streams
-                    .iter()
-                    .map(|one| (one.taste.filter, one.standing()))
-                    .collect::<Vec<_>>()
-            )
-        });
+        world.note(|| format!("c{} begins {taste:?}", self.number));
         let sharing = |other: &&Arc<Stream>| selected(other.taste.filter) & topics != 0;
         for other in streams.iter().filter(sharing) {
             let latest = taste.keeps_latest() || other.taste.keeps_latest();

@@ -13,6 +13,7 @@ mod host;
 mod hub_side;
 mod life;
 mod play;
+mod probes;
 mod program;
 mod quiet;
 mod report;

@@ -5,24 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lapwing::{ConnectionId, Hub};
-use lapwing_memory::Path;
 
 use crate::book::Present;
 use crate::host::USERS;
 use crate::life::Life;
-use crate::program::{publish, send_to, send_to_all};
+use crate::probes;
+use crate::program::{publish, send_to_all};
 use crate::report::add;
 use crate::stream::Standing;
 use crate::thief;
-use crate::topics::{DIRECT, MINE, PUBLIC, members, selected};
+use crate::topics::{DIRECT, MINE, PUBLIC, members};
 use crate::weather;
 use crate::world::{Phase, World, lock};
 
 /// The time in which all that is on slow paths has arrived, and slow readers have read what waits for them.
 const READ_UP: Duration = Duration::from_millis(1_600);
-
-/// Events of a thousand bytes: a few more than a way holds, and not as many as a lane holds beside it.
-const ON_THE_WAY: usize = 66;
 
 /// Lets the storm pass and compares everything with the book.
 pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
@@ -47,84 +44,13 @@ pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
     }
     registry(world, &hub);
     queues(world, &hub);
-    clears(world, &hub).await;
-    bound(world, &hub).await;
+    probes::clears(world, &hub).await;
+    probes::bound(world, &hub).await;
     for life in lives(world) {
         if !is_here(world, &life) {
             continue;
         }
         thief::steal(world, &life).await;
-    }
-}
-
-/// What waits for a client leaves as soon as there is room on the way to it, though nobody says anything more.
-async fn clears(world: &World, hub: &Hub) {
-    let lives = lives(world);
-    let Some(life) = lives.get(world.dice().usize(..lives.len().max(1))) else {
-        return;
-    };
-    let Some(connection) = life.client.connection() else {
-        return;
-    };
-    let (client, delay) = (format!("c{}", life.number), Duration::from_millis(50));
-    world.network.delay(Path::to_client(&client), delay);
-    // A word of the client would have the hub look again.
-    world.network.stall(Path::to_hub(&client));
-    for _ in 0..ON_THE_WAY {
-        send_to(world, hub, connection);
-        world.sim.settle().await;
-    }
-    world.sim.sleep(delay * 2).await;
-    world.sim.settle().await;
-    let done = lock(&life.direct).is_done(Some(connection));
-    let is_here = is_here(world, life) && life.client.connection() == Some(connection);
-    if let Some(what) = done.err().filter(|_| is_here) {
-        world.find("wakes", format!("{client} has a clear way: {what}"));
-    }
-    world.network.calm(&client);
-    world.sim.settle().await;
-}
-
-/// Fills the lane of one client, which may not hold more than it may.
-async fn bound(world: &World, hub: &Hub) {
-    let max = u64::from(world.limits.lane_frames_max);
-    let lives = lives(world);
-    let Some(life) = lives.get(world.dice().usize(..lives.len().max(1))) else {
-        return;
-    };
-    let client = format!("c{}", life.number);
-    let heard = life.streams();
-    let wanted = heard.iter().map(|stream| selected(stream.taste.filter));
-    let topics: Vec<_> = members(wanted.fold(0, |all, topics| all | topics)).collect();
-    let counters = hub.counters();
-    let alone = counters.detached == 0 && counters.connections == lives.len() as u64;
-    if topics.is_empty() || max > 64 || !alone {
-        return;
-    }
-    world.network.stall(Path::to_client(&client));
-    // With fewer it stays, and has to hear of all without anybody's help.
-    let count = if world.dice().bool() {
-        max / 4
-    } else {
-        max + 8
-    };
-    for number in 0..count as usize {
-        publish(world, hub, topics[number % topics.len()], 16);
-        world.sim.settle().await;
-        let waiting = hub.counters().waiting_frames;
-        if waiting > max {
-            world.find(
-                "bounds",
-                format!("{waiting} frames wait for {client}, {max} may"),
-            );
-            break;
-        }
-    }
-    world.network.calm(&client);
-    // Nobody publishes any more: what waits has to leave by itself.
-    world.sim.settle().await;
-    if is_here(world, life) {
-        streams(world, life);
     }
 }
 
@@ -163,7 +89,7 @@ async fn everybody_is_back(world: &World) {
 }
 
 /// Whether a client is online, and its hub knows.
-fn is_here(world: &World, life: &Life) -> bool {
+pub(crate) fn is_here(world: &World, life: &Life) -> bool {
     let connection = life.client.connection().filter(|_| life.is_online());
     let known = |id| {
         world
@@ -173,7 +99,8 @@ fn is_here(world: &World, life: &Life) -> bool {
     connection.is_some_and(known)
 }
 
-fn streams(world: &World, life: &Life) {
+/// All that was sent to a client, straight or on account of a subscription, has come or is counted.
+pub(crate) fn streams(world: &World, life: &Life) {
     let connection = life.side.connection();
     if let Err(what) = lock(&life.direct).is_done(connection) {
         world.find("direct", format!("c{} at rest: {what}", life.number));
