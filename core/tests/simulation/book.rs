@@ -92,6 +92,8 @@ pub(crate) struct Loss {
 pub(crate) struct Door {
     pub(crate) times: u64,
     pub(crate) granted: u64,
+    /// What had been offered when it was let in last.
+    place: usize,
 }
 
 /// All that has happened.
@@ -172,7 +174,7 @@ impl Book {
     pub(crate) fn let_in(&mut self, client: usize, life: u64) {
         let door = self.doors.entry((client, life)).or_default();
         door.times += 1;
-        door.granted = 0;
+        (door.granted, door.place) = (0, self.events.len());
     }
 
     /// The hub asks whether a client may have these topics now, and hears that it may.
@@ -189,6 +191,13 @@ impl Book {
     /// How often a client was let in, and which gates it was granted since.
     pub(crate) fn door(&self, client: usize, life: u64) -> Door {
         self.doors.get(&(client, life)).copied().unwrap_or_default()
+    }
+
+    /// Whether an event was offered after a client was let in last, and the client was not granted its topic since.
+    pub(crate) fn is_beyond_gate(&self, client: usize, life: u64, id: Id) -> bool {
+        let door = self.door(client, life);
+        let granted = door.granted >> id.topic & 1 == 1;
+        !granted && self.place(id).is_some_and(|place| place >= door.place)
     }
 
     // ── who is here ──

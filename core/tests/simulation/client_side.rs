@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use lapwing::wire::{Continued, Frame, Outcome, Verdict};
+use lapwing::wire::{Continued, Event, Frame, Outcome, Verdict};
 use lapwing::{ConnectionId, Instant};
 
+use crate::book::Id;
 use crate::host::USERS;
 use crate::report::add;
 use crate::tap::Listens;
@@ -219,8 +220,9 @@ impl ClientSide {
         state.used.clone().filter(|_| state.spoken)
     }
 
-    fn event(&self, state: &State, topic: &str, direct: bool) {
-        let Some(topic) = bit(topic) else {
+    fn event(&self, state: &State, event: &Event<'_>) {
+        let (topic, direct, id) = (event.topic, event.direct, Id::read(event.payload.bytes));
+        let (Some(topic), Some(id)) = (bit(topic), id) else {
             return self.find("stranger", format!("an event on {topic}"));
         };
         let hears = |asked: &Asked| asked.confirmed && asked.topics >> topic & 1 == 1;
@@ -228,8 +230,8 @@ impl ClientSide {
             true => DIRECT >> topic & 1 == 1,
             false => state.asked.values().any(hears),
         };
-        let granted = self.world.book().door(self.client, self.life).granted;
-        if (GATED & !granted) >> topic & 1 == 1 && state.stays(topic) {
+        let beyond = self.world.book().is_beyond_gate(self.client, self.life, id);
+        if GATED >> topic & 1 == 1 && beyond && state.stays(topic) {
             self.find(
                 "admission",
                 format!("an event on topic {topic}, granted to another connection"),
@@ -316,7 +318,7 @@ impl Listens for ClientSide {
                 state.used = (!is_new).then(|| state.hello.clone());
             }
             Frame::Ack(ack) => self.answered(&mut state, ack.receipt, ack.outcome),
-            Frame::Event(event) => self.event(&state, event.topic, event.direct),
+            Frame::Event(event) => self.event(&state, event),
             Frame::Lagged(lagged) => self.of_known(&state, lagged.subscription, "a loss"),
             Frame::Replay(replay) => self.of_known(&state, replay.subscription, "the past"),
             Frame::Live(live) => self.of_known(&state, live.subscription, "the present"),
