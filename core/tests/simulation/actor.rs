@@ -9,7 +9,7 @@ use lapwing::client::{CallError, PublishError};
 use lapwing::wire::Start;
 use lapwing::{Client, Policy};
 
-use crate::book::Id;
+use crate::book::{Id, LIFE};
 use crate::carrier::Carrier;
 use crate::life::Life;
 use crate::report::add;
@@ -165,7 +165,7 @@ impl Actor {
         self.published += 1;
         let id = Id {
             topic: topics[self.dice.usize(..topics.len())],
-            publisher: self.number as u16,
+            publisher: self.number as u16 + self.lives as u16 * LIFE,
             number: self.published,
         };
         let bytes = if self.dice.u8(..20) == 0 {

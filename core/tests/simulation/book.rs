@@ -10,6 +10,9 @@ use crate::topics::{GATED, TOPICS};
 /// The hub's own program, among the publishers.
 pub(crate) const PROGRAM: u16 = u16::MAX;
 
+/// Between the numbers of two lives of a client, among the publishers: what one has said last may come after what the next says first.
+pub(crate) const LIFE: u16 = 100;
+
 /// What tells one event from all others: it stands in the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Id {
@@ -24,7 +27,7 @@ impl fmt::Display for Id {
         let topic = TOPICS.get(usize::from(self.topic)).unwrap_or(&"?");
         match self.publisher {
             PROGRAM => write!(f, "{topic}#{}", self.number),
-            client => write!(f, "{topic}#{} of c{client}", self.number),
+            life => write!(f, "{topic}#{} of c{}", self.number, life % LIFE),
         }
     }
 }
