@@ -89,6 +89,10 @@ impl Classes {
         self.0.iter().filter(move |class| set.contains(class.index))
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Class>> {
+        self.0.iter()
+    }
+
     pub(crate) fn get(&self, index: u8) -> &Arc<Class> {
         &self.0[usize::from(index)]
     }
@@ -103,7 +107,7 @@ impl ClassSet {
         Self(self.0 | 1 << index)
     }
 
-    fn contains(self, index: u8) -> bool {
+    pub(crate) fn contains(self, index: u8) -> bool {
         self.0 & 1 << index != 0
     }
 }

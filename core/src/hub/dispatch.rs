@@ -336,7 +336,34 @@ impl Shared {
             self.counters.dropped(listener.policy, taken.dropped);
         }
         self.counters.delivered(published.queued);
+        self.sweep();
         published
+    }
+
+    /// When memory runs short, lets all lanes go of segments of which they need little: those that are offered nothing would not do so by themselves.
+    fn sweep(&self) {
+        if !self.budget.is_nearly_over() {
+            return;
+        }
+        let classes = self.classes.iter();
+        let due: ClassSet = classes
+            .filter(|class| class.segments.is_worth_a_sweep())
+            .map(|class| class.index)
+            .collect();
+        if due == ClassSet::default() {
+            return;
+        }
+        let keeps = |connection: &Connection| due.contains(connection.class());
+        let keepers: Vec<_> = read(&self.registry)
+            .iter()
+            .filter(|(_, connection)| keeps(connection))
+            .map(|(_, connection)| connection.clone())
+            .collect();
+        for connection in keepers {
+            if let Some(live) = connection.live().as_mut() {
+                live.store.lane.let_go();
+            }
+        }
     }
 
     /// Offers to a listener that has ended its subscription since it was looked up: it may have another one that selects

@@ -132,6 +132,8 @@ pub(crate) struct Segments {
     open: Mutex<Open>,
     /// The generation of the newest segment.
     newest: AtomicU64,
+    /// The same when all lanes were last asked to let go of old ones.
+    swept: AtomicU64,
     budget: Arc<Budget>,
 }
 
@@ -146,8 +148,19 @@ impl Segments {
         Self {
             open: Mutex::default(),
             newest: AtomicU64::new(0),
+            swept: AtomicU64::new(0),
             budget,
         }
+    }
+
+    /// Whether so many segments came since the last time that lanes may be asked to let go of old ones; then this is the next time.
+    pub(crate) fn is_worth_a_sweep(&self) -> bool {
+        let (newest, swept) = (self.newest(), self.swept.load(Ordering::Relaxed));
+        let is_worth = newest.saturating_sub(swept) >= GENERATIONS_KEPT;
+        if is_worth {
+            self.swept.store(newest, Ordering::Relaxed);
+        }
+        is_worth
     }
 
     /// Appends framed messages and says where they are.

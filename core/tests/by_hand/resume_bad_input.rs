@@ -240,3 +240,31 @@ fn who_never_confirms_costs_as_much_as_is_kept_for_it() {
         assert_eq!(entered.verdicts, [Verdict::Gap { missed }]);
     });
 }
+
+/// A few bytes that nobody confirms stand beside many others, and nothing more is ever sent there.
+#[test]
+fn who_never_confirms_keeps_nothing_of_what_others_had() {
+    let limits = Limits {
+        hub_bytes_max: 1_000_000,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let mut reader = world.peer("reader").await;
+        reader.subscribe(1, Policy::Disconnect, &["busy"]).await;
+        let mut owners = Vec::new();
+        for number in 0..60 {
+            let mut owner = world.connect(&format!("owner {number}")).await;
+            owner.enter(&returning(None, 0, &[])).await;
+            let own = format!("own/{number}");
+            owner.subscribe(1, Policy::Disconnect, &[&own]).await;
+            world.hub.publish(&own, "x").expect("a good topic");
+            let busy = "y".repeat(50_000);
+            world.hub.publish("busy", &*busy).expect("a good topic");
+            assert_eq!(owner.until(got).await, Got::Event("x".into()));
+            assert_eq!(reader.until(got).await, Got::Event(busy));
+            owners.push(owner);
+        }
+        let held = world.hub.counters().held_bytes;
+        assert!(held < 1_000_000, "{held}");
+    });
+}

@@ -291,7 +291,7 @@ impl HubLane {
     }
 
     /// Copies what waits in old segments, so that it does not keep all of them. Looks at everything that waits, so not too often.
-    fn let_go(&mut self) {
+    pub(crate) fn let_go(&mut self) {
         let newest = self.class.segments.newest();
         if newest - self.looked_at < GENERATIONS_KEPT {
             return;
