@@ -17,6 +17,8 @@ struct Account {
     number: u32,
     /// It gets events of the past, and none of the present.
     dormant: bool,
+    /// It began with values.
+    values: bool,
     offered: u64,
 }
 
@@ -33,6 +35,7 @@ impl Accounts {
                 let account = Account {
                     number,
                     dormant,
+                    values: false,
                     offered: 0,
                 };
                 self.entries.insert(index, account);
@@ -74,6 +77,21 @@ impl Accounts {
         if let Some(account) = self.get(number) {
             account.offered = account.offered.saturating_sub(events);
         }
+    }
+
+    /// Takes note that subscriptions begin with values.
+    pub(crate) fn begin_with_values(&mut self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            if let Some(account) = self.get(number) {
+                account.values = true;
+            }
+        }
+    }
+
+    /// The numbers of those that began with values, lowest first.
+    pub(crate) fn of_values(&self) -> impl Iterator<Item = u32> {
+        let began = self.entries.iter().filter(|account| account.values);
+        began.map(|account| account.number)
     }
 
     /// Lets a subscription hear the present, or the past alone.

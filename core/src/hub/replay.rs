@@ -112,6 +112,25 @@ impl Shared {
         }
     }
 
+    /// Says once more to subscriptions that have heard all values that they have: the word may be among what was lost.
+    pub(crate) fn repeat_live(&self, connection: &Connection) {
+        if !self.rules.keep_anything() {
+            return;
+        }
+        let histories = lock(&self.histories);
+        let reading = histories.readers.of(connection.number);
+        if let Some(live) = connection.live().as_mut() {
+            for subscription in live.accounts.of_values() {
+                if !reading.contains(&subscription) {
+                    live.store.lane.push_answer(&Frame::Live(IsLive {
+                        subscription,
+                        offset: histories.newest(),
+                    }));
+                }
+            }
+        }
+    }
+
     /// Ends reading for subscriptions of a connection, which are over.
     pub(crate) fn end_readers(&self, connection: &Connection, numbers: &[u32]) {
         if !self.rules.keep_anything() {

@@ -181,6 +181,9 @@ impl Drive {
             }
         };
         self.install(live.link, &resume, continued, told, now);
+        if !whole {
+            self.shared().repeat_live(&self.connection);
+        }
         self.come_back();
         self.connection.write_anew();
         self.stage = Stage::Running;

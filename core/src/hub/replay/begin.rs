@@ -114,6 +114,9 @@ impl Shared {
             if beginning.mode.is_some() {
                 live.replaying += wanted.filters.len() as u32;
             }
+            if matches!(beginning.mode, Some(Mode::Values { .. })) {
+                live.accounts.begin_with_values(wanted.numbers.clone());
+            }
         }
         if let Some(mode) = beginning.mode {
             for (number, (filter, policy)) in wanted.numbers.clone().zip(&wanted.filters) {

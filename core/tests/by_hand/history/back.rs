@@ -255,6 +255,26 @@ fn values_that_were_to_come_come_after_a_return() {
 }
 
 #[test]
+fn the_end_of_the_values_is_told_again_when_it_was_lost() {
+    check_limited(ENDLESS, forgetful(), async |world| {
+        publish(world, "state/a", [1]);
+        let mut client = Client::new(world, "client").await;
+        let start = Start::Retained;
+        client
+            .subscribe(1, Policy::Disconnect, start, "state/*")
+            .await;
+        assert_eq!(client.hears(1).await, past([1]));
+        // The word that these were all is sent, and not received.
+        world.sim.settle().await;
+        client.lose(world).await;
+        assert_eq!(client.back(world).await, Some(vec![Verdict::Resumed]));
+        assert_eq!(client.hears(1).await, [H::Live(1, 1)]);
+        publish(world, "state/a", [2]);
+        assert_eq!(client.hears(1).await, present([2]));
+    });
+}
+
+#[test]
 fn where_history_cannot_tell_what_was_lost_it_is_a_gap_of_as_many() {
     for policy in [Policy::KeepLatest, Policy::Disconnect] {
         check_limited(ENDLESS, forgetful(), async |world| {
