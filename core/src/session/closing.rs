@@ -78,7 +78,8 @@ impl Session {
 
     pub(super) fn handle_close<'a>(&mut self, close: Close) -> Input<'a> {
         self.parted = true;
-        if self.phase == Phase::Closing {
+        if self.is_closing() {
+            // Ours was the first reason there was.
             self.end_alone();
         } else {
             // The peer wants nothing more: what waits for it is void.

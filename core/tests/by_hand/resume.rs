@@ -10,6 +10,7 @@ use lapwing::wire::{
     Refusal, Reply, Verdict,
 };
 use lapwing::{ConnectionId, Limits, Policy};
+use lapwing_memory::Path;
 
 use crate::peer::{Entered, Got, Peer, TERMS, hello, publish};
 use crate::world::{World, check, check_with};
@@ -418,6 +419,28 @@ fn who_says_goodbye_or_is_sent_away_is_not_waited_for() {
         drop(kicked);
         world.pass(Duration::from_secs(6)).await;
         assert_eq!(world.hub.counters().connections, 0);
+    });
+}
+
+#[test]
+fn who_is_sent_away_stays_away_whatever_it_says_meanwhile() {
+    check(Limits::default(), async |world| {
+        let mut kicked = Client::new(world, "kicked", Policy::Disconnect, "a").await;
+        world.network.stall(Path::to_client("kicked"));
+        world.hub.publish("a", "x").expect("a good topic");
+        world.hub.connection(kicked.id).close();
+        world.sim.settle().await;
+        // It has not heard of it, and wonders whether anybody is there.
+        let silent = lapwing::wire::Close {
+            reason: CloseReason::Silent,
+            verdict: lapwing::wire::Return::Now,
+        };
+        kicked.peer.say(&Frame::Close(silent)).await;
+        world.sim.settle().await;
+        let mut back = world.connect("back").await;
+        let hello = returning(kicked.token, 1, &[]);
+        let entered = back.enter(&hello).await;
+        assert_eq!(entered.continued, None, "its session is over");
     });
 }
 

@@ -62,12 +62,16 @@ fn both_sides_may_close_at_the_same_time() {
 
 #[test]
 fn a_close_that_was_decided_is_said_even_when_the_peer_was_quicker() {
-    let mut hub = ready_hub();
-    let kicked = because(CloseReason::Kicked);
-    hub.session.close(kicked, false, hub.now);
-    assert_eq!(hub.hears(Frame::Close(DONE)), Input::Close(DONE));
-    assert_says(&mut hub, &[Frame::Close(kicked)]);
-    assert_ends(&mut hub, Ending::ByUs(kicked));
+    for flush in [false, true] {
+        let mut hub = ready_hub();
+        let kicked = because(CloseReason::Kicked);
+        hub.pushes(EVENT);
+        hub.session.close(kicked, flush, hub.now);
+        let silent = because(CloseReason::Silent);
+        assert_eq!(hub.hears(Frame::Close(silent)), Input::Close(silent));
+        assert_says(&mut hub, &[Frame::Close(kicked)]);
+        assert_ends(&mut hub, Ending::ByUs(kicked));
+    }
 }
 
 #[test]
