@@ -74,6 +74,8 @@ pub(crate) struct Present {
     pub(crate) entered: bool,
     /// The hub may forget it at any time: somebody has seen to that.
     pub(crate) excused: bool,
+    /// The program has ended it, then.
+    pub(crate) kicked: Option<Instant>,
     pub(crate) groups: BTreeSet<String>,
 }
 

@@ -213,6 +213,7 @@ fn admit(world: &World, ask: &lapwing::hub::Ask) -> Result<Admission, Refuse> {
         user,
         entered: false,
         excused: false,
+        kicked: None,
         groups: [group.clone()].into(),
     };
     match ask.peer.as_deref() == Some(THIEF) {

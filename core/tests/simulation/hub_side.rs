@@ -101,6 +101,21 @@ impl HubSide {
     }
 }
 
+impl HubSide {
+    /// Who was sent away does not return.
+    fn may_welcome(&self, id: ConnectionId) {
+        let kicked = self
+            .world
+            .book()
+            .present
+            .get(&id)
+            .and_then(|one| one.kicked);
+        if kicked.is_some_and(|at| at < self.world.now()) {
+            self.world.find("kicked", format!("{id} is welcome again"));
+        }
+    }
+}
+
 impl Listens for HubSide {
     fn said(&self, frame: &Frame<'_>) {
         let now = self.world.now();
@@ -113,6 +128,7 @@ impl Listens for HubSide {
         }
         match frame {
             Frame::Welcome(welcome) => {
+                self.may_welcome(welcome.connection);
                 state.connection = Some(welcome.connection);
                 state.welcomed = true;
                 state.promise = Some(state.asked_promise);

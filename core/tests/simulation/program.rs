@@ -140,6 +140,7 @@ impl Program {
         self.world.note(|| format!("{id} is kicked"));
         if let Some(present) = self.world.book().present.get_mut(&id) {
             present.excused = true;
+            present.kicked.get_or_insert(self.world.now());
         }
         hub.connection(id).close();
     }
