@@ -61,6 +61,9 @@ impl Admission {
     }
 
     /// As a member of this group from the first moment on.
+    ///
+    /// A client that returns to its connection leaves the groups that it got in this way before and does not get again; groups that
+    /// the program has put it into are not concerned.
     pub fn join(mut self, group: impl Into<Group>) -> Self {
         self.groups.push(group.into());
         self

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::connection::Live;
+use crate::id::Group;
 use crate::registry::{Key, Seed};
 use crate::session::Ending;
 use crate::sync::lock;
@@ -95,6 +96,8 @@ pub(crate) struct Arrival {
     /// Of the connection that it came by: its link is what is needed.
     pub(crate) live: Box<Live>,
     pub(crate) resume: Resume,
+    /// What it got at the door.
+    pub(crate) groups: Vec<Group>,
 }
 
 /// Why a client cannot go on with the session that it names; it has its transport back.

@@ -498,6 +498,33 @@ fn by_name(builder: HubBuilder) -> HubBuilder {
 }
 
 #[test]
+fn groups_of_the_door_are_given_anew_at_each_return() {
+    let admitted = |ask: Ask| {
+        let group = match ask.resumes {
+            Some(_) => "guests",
+            None => "admins",
+        };
+        Ok(Admission::user("ann").join(group).join("all"))
+    };
+    check_with(
+        |_, builder| builder.on_connect(move |ask| async move { admitted(ask) }),
+        async |world| {
+            let mut client = Client::new(world, "phone", Policy::Disconnect, "a").await;
+            let remote = world.hub.connection(client.id);
+            remote.join("friends").expect("it is here");
+            assert_eq!(world.hub.members("admins"), [client.id]);
+            client.lose(world).await;
+            assert_eq!(world.hub.members("admins"), [client.id]);
+            client.back(world, &[(1, 0)]).await;
+            assert!(world.hub.members("admins").is_empty());
+            for group in ["all", "friends", "guests"] {
+                assert_eq!(world.hub.members(group), [client.id]);
+            }
+        },
+    );
+}
+
+#[test]
 fn a_token_is_of_use_to_its_owner_alone() {
     check_with(
         |_, builder| by_name(builder),

@@ -192,6 +192,9 @@ impl Drive {
         }
         shared.changed(&registry);
         self.user = user;
+        if self.resumable {
+            self.groups = groups.into();
+        }
         joined
             .map(|()| key)
             .map_err(|_| Refuse::unauthorized("too many groups"))

@@ -22,7 +22,7 @@ use super::dispatch::Run;
 use super::resume::Resume;
 use super::{Hub, Shared};
 use crate::answers::Answers;
-use crate::id::UserId;
+use crate::id::{Group, UserId};
 use crate::registry::Key;
 use crate::runtime::{BoxFuture, Timer};
 use crate::session::{Ending, Input, SessionEvent};
@@ -48,6 +48,8 @@ pub(crate) struct Drive {
     answers: Answers,
     key: Option<Key>,
     user: Option<UserId>,
+    /// What a client that may return got at the door.
+    groups: Box<[Group]>,
     /// Names to which the peer has given numbers.
     aliases: Vec<(u16, String)>,
     /// The client would like to resume later.
@@ -122,6 +124,7 @@ impl Drive {
             answers,
             key: None,
             user: None,
+            groups: Box::default(),
             aliases: Vec::new(),
             resumable: false,
             resume: None,

@@ -14,6 +14,7 @@ use crate::hub::admission::{Admission, Refuse};
 use crate::hub::connection::{Connection, Live};
 use crate::hub::log;
 use crate::hub::resume::{Arrival, Before, Claim, NotResumed, Resume};
+use crate::id::Group;
 use crate::link::Link;
 use crate::registry::Key;
 use crate::session::{Ending, Grant, Lane};
@@ -39,9 +40,9 @@ impl Drive {
         match connection.arrive(Arrival {
             live: Box::new(live),
             resume,
+            groups: admission.groups.clone(),
         }) {
             Ok(()) => {
-                self.rejoin(&connection, admission);
                 self.moved = true;
                 Ok(true)
             }
@@ -68,21 +69,6 @@ impl Drive {
         let same_user = registry.user(key) == admission.user.as_ref();
         let same_class = connection.class() == self.connection.class();
         (same_user && same_class && !shared.is_stopping()).then(|| (connection.clone(), *resume))
-    }
-
-    /// Puts the connection into the groups that its client gets at the door.
-    fn rejoin(&self, connection: &Connection, admission: &Admission) {
-        let shared = self.shared();
-        let groups_max = shared.limits.groups_max as usize;
-        let mut registry = write(&shared.registry);
-        let Some(key) = registry.key(connection.id) else {
-            return;
-        };
-        for group in &admission.groups {
-            // A connection that is in too many stays in those.
-            let _ = registry.join(key, group, groups_max);
-        }
-        shared.changed(&registry);
     }
 
     /// Ends a task whose client has gone on with another connection.
@@ -159,7 +145,12 @@ impl Drive {
         let Some(key) = self.key.filter(|_| !self.shared().is_cutting()) else {
             return;
         };
-        let Arrival { live, resume } = *arrival;
+        let Arrival {
+            live,
+            resume,
+            groups,
+        } = *arrival;
+        self.rejoin(key, groups);
         let denied = self.denied(key);
         let repeated = self.live(|live| live.repeated(&resume)).flatten();
         let whole = denied.is_empty() && self.rewind(&live, &resume, repeated);
@@ -190,6 +181,22 @@ impl Drive {
         self.unheard = false;
         self.shared().counters.resumed();
         log::resumed(&self.connection, whole);
+    }
+
+    /// Lets the connection be in the groups that its client got at the door this time, instead of those that it got before.
+    fn rejoin(&mut self, key: Key, groups: Vec<Group>) {
+        let before = core::mem::replace(&mut self.groups, groups.into());
+        let shared = self.shared();
+        let groups_max = shared.limits.groups_max as usize;
+        let mut registry = write(&shared.registry);
+        for group in before.iter().filter(|group| !self.groups.contains(group)) {
+            registry.leave(key, group.as_str());
+        }
+        for group in &self.groups {
+            // A connection that is in too many stays in those.
+            let _ = registry.join(key, group, groups_max);
+        }
+        shared.changed(&registry);
     }
 
     /// The subscriptions that are not allowed any more.
