@@ -45,6 +45,8 @@ struct State {
     /// A hello that has brought it back, after which it has said something.
     used: Option<Bytes>,
     spoken: bool,
+    /// It has given up this transport, and heeds nothing any more.
+    parted: bool,
     /// Data frames heard on this transport.
     heard: u64,
     /// Answers heard on it, each behind so many: a client may throw away what comes when it has given up a transport.
@@ -273,7 +275,9 @@ impl Listens for ClientSide {
                 self.forget(&mut state, received);
                 state.heard = 0;
                 state.spoken = false;
+                state.parted = false;
             }
+            Frame::Close(_) => state.parted = true,
             Frame::Subscribe(subscribe) => {
                 let (first, count) = (subscribe.first, subscribe.filters.len() as u32);
                 for (number, filter) in (first..).zip(subscribe.filters.iter()) {
@@ -300,6 +304,9 @@ impl Listens for ClientSide {
 
     fn heard(&self, frame: &Frame<'_>) {
         let mut state = lock(&self.state);
+        if state.parted {
+            return;
+        }
         state.heard += u64::from(frame.is_data());
         match frame {
             Frame::Welcome(welcome) => {

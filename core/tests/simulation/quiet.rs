@@ -46,6 +46,7 @@ pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
     queues(world, &hub);
     probes::clears(world, &hub).await;
     probes::bound(world, &hub).await;
+    probes::overtakes(world, &hub).await;
     for life in lives(world) {
         if !is_here(world, &life) {
             continue;
