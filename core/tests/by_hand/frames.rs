@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lapwing::limits::Rate;
+use lapwing::session::Ending;
 use lapwing::wire::CloseReason;
 use lapwing::{Limits, Policy};
 
@@ -294,6 +295,21 @@ fn who_stops_half_way_is_told_when_its_time_is_over() {
             });
         }
     }
+}
+
+/// As when a path breaks or a proxy gives up: nobody has said anything wrong, and a client may return.
+#[test]
+fn a_stream_that_ends_half_way_is_lost() {
+    check_over(OVER, Limits::default(), async |world| {
+        let whole = frame(BINARY, &bytes(&call(1, "echo")));
+        for length in 1..whole.len() {
+            let mut raw = world.bare("raw").await;
+            raw.say(&whole[..length]).await;
+            raw.finish().await;
+            world.sim.settle().await;
+            assert_eq!(world.endings().last(), Some(&Ending::Lost), "{length}");
+        }
+    });
 }
 
 #[test]

@@ -100,12 +100,11 @@ impl<S: Socket> Tcp<S> {
     }
 
     fn end(&self) -> Result<Incoming, TransportError> {
-        if self.decoder.is_inside() {
-            return Err(TransportError::Malformed(
-                "the stream ended inside a message",
-            ));
+        match self.decoder.is_inside() {
+            // As when a path breaks, a process crashes, or a proxy gives up: nobody has said anything wrong.
+            true => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            false => Ok(Incoming::End),
         }
-        Ok(Incoming::End)
     }
 
     fn check_open(&self) -> Result<(), TransportError> {
@@ -334,13 +333,13 @@ mod tests {
     }
 
     #[test]
-    fn an_end_inside_a_message_is_malformed() {
+    fn an_end_inside_a_message_is_a_break() {
         for beginning in [&b"\0"[..], b"\0\0\0\x01", b"\0\0\0\x02a"] {
             let mut tcp = bringing(&[beginning, b""]);
-            assert!(matches!(
-                recv(&mut tcp),
-                Poll::Ready(Err(TransportError::Malformed(_)))
-            ));
+            let Poll::Ready(Err(TransportError::Io(error))) = recv(&mut tcp) else {
+                panic!("it is told");
+            };
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
             assert_eq!(received(&mut tcp), Incoming::End);
         }
     }

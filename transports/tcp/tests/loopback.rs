@@ -303,10 +303,10 @@ async fn an_end_inside_a_message_is_told(mut net: Net) {
         .expect("it is connected");
     raw.shutdown(Shutdown::Write).expect("it is connected");
     assert!(matches!(recv(&mut server).await, Ok(Incoming::Message(_))));
-    assert!(matches!(
-        recv(&mut server).await,
-        Err(TransportError::Malformed(_))
-    ));
+    let Err(TransportError::Io(error)) = recv(&mut server).await else {
+        panic!("it is told");
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof);
     assert!(matches!(recv(&mut server).await, Ok(Incoming::End)));
 }
 

@@ -206,7 +206,8 @@ impl<S: Socket> WebSocket<S> {
     fn end(&mut self) -> Result<Incoming, TransportError> {
         self.set_reading(Reading::Over);
         match self.codec.is_inside() {
-            true => Err(self.find(Fault::protocol("the stream ended inside a message"))),
+            // As when a path breaks, a process crashes, or a proxy gives up: nobody has said anything wrong.
+            true => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             false => Ok(Incoming::End),
         }
     }
