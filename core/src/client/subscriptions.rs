@@ -245,16 +245,15 @@ impl Subscriptions {
     ///
     /// The hub sends an event once, for its oldest subscription. What that one misses, the younger ones that
     /// select some of the same topics may have missed as well; nobody knows how many. What is missing of the past is its own.
-    pub(super) fn lag(&self, number: u32, missed: u64, told: &mut Told) {
+    pub(super) fn lag(&mut self, number: u32, missed: u64, told: &mut Told) {
         let mut from_here = self
             .entries
-            .iter()
+            .iter_mut()
             .skip_while(|entry| entry.number != number);
         let Some(lagging) = from_here.next() else {
             return;
         };
-        lagging.queue.account(missed);
-        lagging.tell(Delivery::Lagged(missed), told);
+        lagging.miss(missed, told);
         if !lagging.is_live() {
             return;
         }

@@ -50,6 +50,10 @@ pub(super) struct Entry {
     epoch: Option<u64>,
     /// All that history has up to here was heard, or said to be missing.
     place: Place,
+    /// Events behind its place that it was told to miss.
+    missed: u64,
+    /// As many of them history has, and may bring again.
+    known: u64,
     /// The hub keeps no history that it could go on from.
     adrift: bool,
     /// The hub was asked to end it. It counts until the hub has confirmed that.
@@ -81,6 +85,8 @@ impl Entry {
             kept: false,
             epoch: None,
             place: None,
+            missed: 0,
+            known: 0,
             // Its values overtake each other, so an offset does not tell what came before.
             adrift: options.policy == Some(Policy::KeepLatest),
             leaving: false,
@@ -149,6 +155,7 @@ impl Entry {
         self.phase = Phase::Active;
         self.queue.restart_account();
         let returned = core::mem::replace(&mut self.renewed, true);
+        self.known = 0;
         let delivery = match outcome {
             Outcome::Positioned {
                 epoch,
@@ -185,6 +192,9 @@ impl Entry {
             Start::Retained => Past::Values,
             Start::Offset { .. } | Start::Beginning => Past::Events,
         };
+        if matches!(asked, Start::Offset { .. }) && !gap {
+            self.known = self.missed;
+        }
         self.place = self.epoch.and_then(|epoch| match asked {
             Start::Now => Some(newest),
             Start::Offset { epoch, offset } if !gap => Some((epoch, offset)),
@@ -238,9 +248,26 @@ impl Entry {
             return;
         }
         if self.past == Past::Events {
+            let missed = self.missed;
             self.come_to(envelope.offset());
+            if self.known > 0 {
+                // It was told to miss this one, and so it does.
+                (self.known, self.missed) = (self.known - 1, missed - 1);
+                return;
+            }
         }
         self.tell(Delivery::Event(envelope), told);
+    }
+
+    /// Misses events, or hears so once more.
+    pub(super) fn miss(&mut self, missed: u64, told: &mut Told) {
+        self.queue.account(missed);
+        let known = self.known.min(missed);
+        self.known -= known;
+        self.missed += missed - known;
+        if missed > known {
+            self.tell(Delivery::Lagged(missed - known), told);
+        }
     }
 
     /// The past is over.
@@ -269,6 +296,7 @@ impl Entry {
             let before = self.place.filter(|place| place.0 == epoch);
             let newest = before.map_or(offset, |(_, before)| before.max(offset));
             self.place = Some((epoch, newest));
+            self.missed = 0;
         }
     }
 }

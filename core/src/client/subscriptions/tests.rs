@@ -5,7 +5,7 @@ use core::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::*;
-use crate::wire::Encoding;
+use crate::wire::{Encoding, Verdict};
 
 fn subscribe(all: &mut Subscriptions, filter: &str, policy: Option<Policy>) -> (u64, Arc<Queue>) {
     let queue = Arc::new(Queue::new(16));
@@ -139,4 +139,56 @@ fn a_request_is_as_large_as_a_message_may_be() {
     let requests = all.renew(FRAME_BYTES + 2 * (8 + FILTER_BYTES));
     assert_eq!(numbers(&requests), [(1..3, None), (3..4, None)]);
     assert_eq!(all.renew(1).len(), 3);
+}
+
+fn replay(all: &mut Subscriptions, number: u32, offset: u64, told: &mut Told) {
+    let topic = Topic::new("log").expect("a good topic");
+    let envelope = Envelope::new(topic, Encoding::Bytes, Bytes::new()).at(Some(offset));
+    all.replay(number, envelope, told);
+}
+
+/// A history may still have what there was no room for at the time.
+#[test]
+fn what_was_told_as_missing_stays_missing_when_history_brings_it() {
+    let (mut all, mut told) = (Subscriptions::default(), Told::default());
+    let (_, log) = subscribe(&mut all, "log", None);
+    let positioned = |offset, verdict| Outcome::Positioned {
+        first: 1,
+        epoch: 1,
+        offset,
+        verdict,
+    };
+    assert!(all.ask_newest().is_some());
+    all.confirm(1, positioned(5, Verdict::Resumed), &mut told);
+    all.lag(1, 3, &mut told);
+    all.handle_lost();
+    let asked = all.renew(1024);
+    let (epoch, offset) = (1, 5);
+    assert_eq!(asked[0].start, Start::Offset { epoch, offset });
+    let (from, to) = (6, 10);
+    let verdict = Verdict::Replayed { from, to };
+    all.confirm(1, positioned(10, verdict), &mut told);
+    // One of them is too large, and is missed once more.
+    replay(&mut all, 1, 6, &mut told);
+    all.lag(1, 1, &mut told);
+    for offset in 8..=10 {
+        replay(&mut all, 1, offset, &mut told);
+    }
+    all.come_live(1, 10, &mut told);
+    let heard: Vec<_> = read(&log)
+        .into_iter()
+        .map(|delivery| match delivery {
+            Delivery::Event(event) => Err(event.offset()),
+            other => Ok(other),
+        })
+        .collect();
+    let told = [
+        Ok(Delivery::Lagged(3)),
+        Ok(Delivery::Replayed { from, to }),
+        Err(Some(9)),
+        Err(Some(10)),
+        Ok(Delivery::Live),
+    ];
+    assert_eq!(heard, told);
+    assert_eq!(log.accounted(), 5);
 }
