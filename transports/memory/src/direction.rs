@@ -150,7 +150,10 @@ impl Direction {
     /// Puts bytes of a stream on their way, no more than there is [`room`](Self::room) for; how many went.
     pub(crate) fn write(&mut self, message: Message, clock: &dyn Runtime) -> usize {
         let mut message = message;
-        let passed = self.toll.pass(message.bytes.len() as u64);
+        let passed = match self.silent {
+            true => message.bytes.len() as u64,
+            false => self.toll.pass(message.bytes.len() as u64),
+        };
         message
             .bytes
             .truncate(usize::try_from(passed).unwrap_or(usize::MAX));
@@ -227,7 +230,7 @@ impl Direction {
             self.outbox = Some(message);
             return false;
         }
-        if self.toll.pass(1) == 1 {
+        if self.silent || self.toll.pass(1) == 1 {
             self.depart(message, clock);
         }
         true

@@ -152,6 +152,11 @@ impl Network {
     /// When `bytes` is 0.
     pub fn trickle<'a>(&self, path: impl Into<Path<'a>>, bytes: usize, pause: Duration) {
         assert!(bytes > 0, "a trickle of nothing is a stall");
+        // The clock knows nothing smaller than a microsecond.
+        let pause = match pause.is_zero() {
+            true => pause,
+            false => pause.max(Duration::from_micros(1)),
+        };
         let (path, trickle) = (path.into(), Some(Trickle { bytes, pause }));
         note_with(|| format!("trickle {path}: {bytes} bytes, then {pause:?}"));
         self.set(path, |fault| fault.trickle = trickle);

@@ -249,6 +249,32 @@ fn a_connection_to_come_may_break_as_it_is_made() {
     });
 }
 
+/// What a hub goes on writing to who is not there any more is nobody's.
+#[test]
+fn a_break_to_come_is_not_spent_on_a_connection_that_is_half_open() {
+    check(async |mut world| {
+        world.network.half_open("phone");
+        world.network.cut_after(Path::to_client("phone"), 4);
+        world.peer.write_all(b"swallowed").await.unwrap();
+        let (mut phone, mut peer) = connect(&world.network).await;
+        peer.write_all(b"four").await.unwrap();
+        let mut heard = Vec::new();
+        assert!(phone.read_to_end(&mut heard).await.is_err());
+        assert_eq!(heard, b"four");
+    });
+}
+
+#[test]
+fn a_trickle_has_no_pause_shorter_than_the_clock_knows() {
+    check(async |mut world| {
+        world.network.trickle("phone", 1, Duration::from_nanos(500));
+        world.phone.write_all(b"0123456789").await.unwrap();
+        let mut heard = [0; 10];
+        world.peer.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"0123456789");
+    });
+}
+
 #[test]
 fn what_was_sent_before_a_break_still_takes_its_time() {
     check(async |mut world| {

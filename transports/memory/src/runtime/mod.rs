@@ -11,10 +11,12 @@ use std::sync::Arc;
 use lapwing::Instant;
 use lapwing::runtime::{BoxFuture, Runtime, Timer};
 
+use self::chance::fill;
 use self::scheduler::Scheduler;
 use self::settle::Settle;
 use self::timer::VirtualTimer;
 
+mod chance;
 mod check;
 pub(crate) mod current;
 mod diary;
@@ -218,7 +220,7 @@ impl Runtime for Virtual {
 
     /// Fills `bytes` as the seed decides: whoever knows the seed can guess them.
     fn random(&self, bytes: &mut [u8]) {
-        self.scheduler.lock().chance.fill(bytes);
+        fill(&mut self.scheduler.lock().chance, bytes);
     }
 }
 

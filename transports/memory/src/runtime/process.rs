@@ -8,6 +8,7 @@ use std::sync::Arc;
 use lapwing::Instant;
 use lapwing::runtime::{BoxFuture, Runtime, Timer};
 
+use super::chance::fill;
 use super::current::note_with;
 use super::scheduler::Scheduler;
 use super::timer::VirtualTimer;
@@ -102,7 +103,8 @@ impl Process {
         self.scheduler.crash(self.number, Crash::Reset);
     }
 
-    /// Ends the process as a power cut does: as [`kill`](Self::kill), but no peer hears anything, ever.
+    /// Ends the process as a power cut does: as [`kill`](Self::kill), but no peer of its connections hears anything, ever. Who connects
+    /// to it from now on is refused.
     pub fn vanish(&self) {
         self.note("vanish");
         self.scheduler.crash(self.number, Crash::Silent);
@@ -169,7 +171,7 @@ impl Runtime for Process {
 
     /// Fills `bytes` as the seed and the name of this process decide: whoever knows them can guess these.
     fn random(&self, bytes: &mut [u8]) {
-        self.scheduler.lock().chance_of(self.number).fill(bytes);
+        fill(self.scheduler.lock().chance_of(self.number), bytes);
     }
 }
 

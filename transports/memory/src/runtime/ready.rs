@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 
+use super::chance::below;
 use super::tasks::Key;
 
 /// The keys of the tasks that are ready; behind its own lock, so that wakers hold no task alive.
@@ -21,7 +22,7 @@ impl Ready {
             0 => None,
             // No dice for the only one: it would cost and change nothing.
             1 => keys.pop(),
-            count => Some(keys.swap_remove(order.usize(..count))),
+            count => Some(keys.swap_remove(below(order, count))),
         }
     }
 

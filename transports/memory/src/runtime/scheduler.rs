@@ -11,6 +11,7 @@ use std::task::Wake;
 use lapwing::Instant;
 use lapwing::runtime::BoxFuture;
 
+use super::chance::below;
 use super::current::{Turn, Wait};
 use super::diary::Diary;
 use super::processes::{Membership, Processes};
@@ -296,8 +297,11 @@ impl State {
     }
 
     pub(super) fn pick_task_of(&mut self, process: usize) -> Option<Key> {
-        let keys = self.tasks_of(process);
-        self.faults.choice(keys)
+        let mut keys = self.tasks_of(process);
+        match keys.len() {
+            0 => None,
+            count => Some(keys.swap_remove(below(&mut self.faults, count))),
+        }
     }
 
     fn take_tasks(&mut self, wanted: impl Fn(&Task) -> bool) -> Vec<Task> {

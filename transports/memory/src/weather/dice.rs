@@ -20,7 +20,8 @@ impl Dice {
     }
 
     pub(super) fn one_of<'a, T>(&mut self, things: &'a [T]) -> Option<&'a T> {
-        self.0.choice(things)
+        let most = things.len() as u64;
+        things.get(self.0.u64(..most.max(1)) as usize)
     }
 
     /// Up to twice `mean`, and never nothing: what happens again and again must let time pass.
