@@ -20,7 +20,7 @@ use crate::window::{Outcome, Window};
 pub(crate) const USAGE: &str = "\
 lapwing pub URL TOPIC [PAYLOAD] [--rate N] [--json] [--hex] [--promise SECS] [--protocol NAME]
   Publishes PAYLOAD, or each line of standard input, as text (as bytes when it is no UTF-8), and ends when the hub has
-  confirmed everything. It waits for the hub. After a broken connection it publishes again what was not confirmed. On
+  confirmed everything. After a broken connection it publishes again what was not confirmed. On
   standard error, at the end: `nobody N`: N events found no subscriber; `dropped N`: subscribers that are slow miss N events.
   --rate N         at most N events a second, evenly; otherwise as fast as the hub takes them
   --json           payloads are JSON values: what a page gets as `data`

@@ -317,6 +317,7 @@ impl Inner {
             (None, None) => return Some(waiting),
         };
         session.cancel(&mut self.store, ticket.id);
+        self.store.outbox.withdraw(ticket.id);
         Some(waiting)
     }
 }

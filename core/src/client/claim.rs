@@ -143,6 +143,7 @@ impl Inner {
         };
         claim.session.expire_calls(&mut self.store, now);
         while let Some(SessionEvent::CallTimedOut(id)) = claim.session.poll_event(&mut self.store) {
+            self.store.outbox.withdraw(id);
             late.extend(self.calls.remove(&id));
         }
         (late, claim.session.calls_timeout())

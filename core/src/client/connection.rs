@@ -344,7 +344,10 @@ impl<'a> Connection<'a> {
     fn handle_events(&mut self) -> Option<Ending> {
         loop {
             match self.with_link(|link, store| link.session.poll_event(store))? {
-                SessionEvent::CallTimedOut(id) => self.answered(id, CallAnswer::TimedOut),
+                SessionEvent::CallTimedOut(id) => {
+                    self.shared.with(|inner| inner.store.outbox.withdraw(id));
+                    self.answered(id, CallAnswer::TimedOut);
+                }
                 SessionEvent::Ended(ending) => return Some(ending),
             }
         }

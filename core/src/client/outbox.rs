@@ -148,6 +148,18 @@ impl Outbox {
         before - self.frames.len()
     }
 
+    /// Takes back a call that has not left.
+    pub(super) fn withdraw(&mut self, call: u32) {
+        let mut waiting = self.frames.range(self.sent..);
+        let Some(index) = waiting.position(|waiting| waiting.fate == Fate::Call(call)) else {
+            return;
+        };
+        if let Some(withdrawn) = self.frames.remove(self.sent + index) {
+            self.bytes -= withdrawn.frame.len();
+            self.roomier = true;
+        }
+    }
+
     /// Gives up frames of another fate. Nothing was sent then.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(Fate) -> bool) {
         self.frames.retain(|waiting| keep(waiting.fate));
@@ -302,6 +314,21 @@ mod tests {
         assert_eq!(texts(&outbox), [b"event"]);
         assert_eq!((outbox.bytes, outbox.answers(), outbox.len()), (5, 0, 1));
         assert!(outbox.take_freed());
+    }
+
+    #[test]
+    fn a_call_that_has_not_left_can_be_taken_back() {
+        let mut outbox = outbox(10, 100);
+        outbox.begin(true);
+        for call in 1..=3 {
+            outbox.push(Bytes::from_static(b"call"), Fate::Call(call));
+        }
+        outbox.sent(1);
+        outbox.withdraw(1);
+        outbox.withdraw(3);
+        assert_eq!((outbox.len(), outbox.bytes), (1, 4));
+        assert!(outbox.rewind(0));
+        assert_eq!(outbox.len(), 2, "the first one has left");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// starts the count again.
 ///
 /// A hub that ends a connection may say when to return: then the first attempt is at that time and not later, as the hub has spread its
-/// clients out itself.
+/// clients out itself. Only who was sent away before, and was not online in between or may return in less than `first`, waits a random time more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The longest wait before the first attempt that follows a failure.
@@ -71,8 +71,11 @@ impl Reconnect {
         if online_since.is_some_and(|since| now.since(since) >= self.backoff.max) {
             self.failures = 0;
         }
-        // The hub chose the time. Who is sent away again and again adds one of its own.
-        let chosen = at_least > Duration::ZERO && (online_since.is_some() || self.failures == 0);
+        // The hub chose the time. Who is sent away again and again adds one of its own, unless it was online and the time is not very short.
+        let chosen = match self.failures {
+            0 => at_least > Duration::ZERO,
+            _ => at_least >= self.backoff.first && online_since.is_some(),
+        };
         self.failures = self.failures.saturating_add(1);
         let delay = match chosen {
             true => Duration::ZERO,
@@ -112,6 +115,37 @@ mod tests {
         let longest = BACKOFF.delay(2, u64::MAX);
         assert!(longest < Duration::from_millis(200));
         assert!(longest > Duration::from_millis(199));
+    }
+
+    /// A runtime of which only the clock and the dice are asked.
+    struct Still;
+
+    impl Runtime for Still {
+        fn now(&self) -> Instant {
+            Instant::default()
+        }
+
+        fn timer(&self) -> alloc::boxed::Box<dyn crate::runtime::Timer> {
+            unreachable!("nobody waits")
+        }
+
+        fn spawn(&self, _: crate::runtime::BoxFuture<'static, ()>) {}
+
+        fn random(&self, bytes: &mut [u8]) {
+            bytes.fill(0xff);
+        }
+    }
+
+    #[test]
+    fn the_hub_chooses_the_time_unless_it_sends_away_again_and_again() {
+        let mut reconnect = Reconnect::new(BACKOFF);
+        let mut wait = |at_least: u64| {
+            let online = Some(Instant::default());
+            let next = reconnect.next(online, Duration::from_millis(at_least), &Still);
+            next.since(Instant::default()).as_millis()
+        };
+        assert_eq!([wait(1), wait(500), wait(100)], [1, 500, 100]);
+        assert!(wait(1) >= 800, "the fourth time in a row");
     }
 
     #[test]

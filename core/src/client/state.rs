@@ -65,7 +65,7 @@ pub enum ClientEnd {
     /// The program closed it, or dropped the last handle: the end that was wanted.
     #[error("the client was closed")]
     Closed {
-        /// Events that waited for a connection and were given up.
+        /// Events that waited to be sent and were given up. What had left, and was not confirmed before the end, is not among them.
         unsent: usize,
     },
     /// The hub ended the connection and does not want the client back.
@@ -79,7 +79,8 @@ pub enum ClientEnd {
         /// What the application of the hub adds.
         message: String,
     },
-    /// The hub speaks a version of the protocol that the client does not know.
+    /// The hub speaks a version of the protocol that the client does not know, or promises to speak less often than the client's
+    /// [`Limits::promise_max`](crate::Limits::promise_max) allows.
     #[error("the hub speaks another version of the protocol")]
     Incompatible,
     /// The driver was dropped, so nothing works any more.

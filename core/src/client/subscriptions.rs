@@ -132,7 +132,7 @@ impl Subscriptions {
             entry.number = number;
             let (policy, start, filter) = (entry.policy, entry.ask(), entry.filter_text());
             // What the hub says about the past is about one subscription.
-            let is_plain = start == Start::Now && !entry.is_kept();
+            let is_plain = start == Start::Now && entry.is_plain();
             let joins = core::mem::replace(&mut plain, is_plain) && is_plain;
             bytes += filter.len() + FILTER_BYTES;
             match requests.last_mut() {
@@ -260,7 +260,7 @@ impl Subscriptions {
         let lagging = lagging.filter();
         for younger in from_here.filter(|entry| entry.is_live()) {
             if lagging.overlaps(younger.filter()) {
-                younger.tell(Delivery::Gap(None), told);
+                younger.miss_some(told);
             }
         }
     }

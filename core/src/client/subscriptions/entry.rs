@@ -54,6 +54,8 @@ pub(super) struct Entry {
     missed: u64,
     /// As many of them history has, and may bring again.
     known: u64,
+    /// It was told to miss something since it began.
+    holey: bool,
     /// The hub keeps no history that it could go on from.
     adrift: bool,
     /// The hub was asked to end it. It counts until the hub has confirmed that.
@@ -87,6 +89,7 @@ impl Entry {
             place: None,
             missed: 0,
             known: 0,
+            holey: false,
             // Its values overtake each other, so an offset does not tell what came before.
             adrift: options.policy == Some(Policy::KeepLatest),
             leaving: false,
@@ -100,9 +103,9 @@ impl Entry {
         TopicFilter::checked(&self.filter)
     }
 
-    /// Whether all its topics keep a history, as far as is known.
-    pub(super) fn is_kept(&self) -> bool {
-        self.kept
+    /// Whether a hub has said that not all its topics keep a history.
+    pub(super) fn is_plain(&self) -> bool {
+        self.renewed && !self.kept
     }
 
     pub(super) fn filter_text(&self) -> Box<str> {
@@ -186,7 +189,9 @@ impl Entry {
         let gap = matches!(verdict, Verdict::Gap { .. });
         self.quiet = false;
         self.kept = asked != Start::Retained;
-        self.epoch = (self.policy != Some(Policy::KeepLatest)).then_some(newest.0);
+        let placed = newest.0 != 0 && self.policy != Some(Policy::KeepLatest);
+        self.adrift |= !placed;
+        self.epoch = placed.then_some(newest.0);
         self.past = match asked {
             Start::Now => Past::Over,
             Start::Retained => Past::Values,
@@ -198,6 +203,8 @@ impl Entry {
         self.place = self.epoch.and_then(|epoch| match asked {
             Start::Now => Some(newest),
             Start::Offset { epoch, offset } if !gap => Some((epoch, offset)),
+            // Among what was missed may be the newest value of a topic.
+            Start::Retained if core::mem::take(&mut self.holey) => None,
             Start::Retained => self.place.filter(|place| place.0 == epoch),
             Start::Offset { .. } | Start::Beginning => None,
         });
@@ -217,14 +224,33 @@ impl Entry {
             self.quiet = self.past == Past::Over && verdict == Verdict::Resumed;
             self.past = Past::Events;
         }
-        if let Verdict::Gap { missed } = verdict {
-            self.queue.account(missed.unwrap_or(0));
-        }
+        self.holey |= shared_loss || matches!(verdict, Verdict::Gap { .. });
+        let verdict = match verdict {
+            Verdict::Gap {
+                missed: Some(missed),
+            } => {
+                self.queue.account(missed);
+                self.gap(missed)
+            }
+            other => other,
+        };
         let delivery = match shared_loss {
             true => Delivery::Gap(None),
             false => delivery(verdict),
         };
         self.tell(delivery, told);
+    }
+
+    /// What a gap of this size is, beside what it was told before.
+    fn gap(&mut self, missed: u64) -> Verdict {
+        let known = self.known.min(missed);
+        self.known -= known;
+        match missed - known {
+            0 if known > 0 => Verdict::Resumed,
+            missed => Verdict::Gap {
+                missed: Some(missed),
+            },
+        }
     }
 
     /// Hears an event that happens.
@@ -252,7 +278,7 @@ impl Entry {
             self.come_to(envelope.offset());
             if self.known > 0 {
                 // It was told to miss this one, and so it does.
-                (self.known, self.missed) = (self.known - 1, missed - 1);
+                (self.known, self.missed) = (self.known - 1, missed.saturating_sub(1));
                 return;
             }
         }
@@ -262,6 +288,7 @@ impl Entry {
     /// Misses events, or hears so once more.
     pub(super) fn miss(&mut self, missed: u64, told: &mut Told) {
         self.queue.account(missed);
+        self.holey = true;
         let known = self.known.min(missed);
         self.known -= known;
         self.missed += missed - known;
@@ -270,12 +297,19 @@ impl Entry {
         }
     }
 
+    /// Misses nobody knows how many.
+    pub(super) fn miss_some(&mut self, told: &mut Told) {
+        self.holey = true;
+        self.tell(Delivery::Gap(None), told);
+    }
+
     /// The past is over.
     pub(super) fn come_live(&mut self, offset: u64, told: &mut Told) {
         if core::mem::replace(&mut self.past, Past::Over) == Past::Over {
             return;
         }
         self.come_to(Some(offset));
+        self.known = 0;
         if !core::mem::take(&mut self.quiet) {
             self.tell(Delivery::Live, told);
         }

@@ -116,9 +116,10 @@ fn a_new_connection_gets_one_request_per_policy_and_tells_of_the_gap() {
 
     all.handle_lost();
     let requests = all.renew(1_000);
-    let expected = [(1..4, None), (4..5, Some(Policy::DropOldest))];
+    // Nobody knows yet whether the topics of the new one keep a history.
+    let expected = [(1..3, None), (3..4, None), (4..5, Some(Policy::DropOldest))];
     assert_eq!(numbers(&requests), expected);
-    assert_eq!(requests[0].filters, ["a".into(), "c".into(), "d".into()]);
+    assert_eq!(requests[0].filters, ["a".into(), "c".into()]);
 
     confirm_all(&mut all);
     assert_eq!(read(&a).last(), Some(&Delivery::Gap(None)));
@@ -136,6 +137,7 @@ fn a_request_is_as_large_as_a_message_may_be() {
     for filter in ["aaaaaaaa", "bbbbbbbb", "cccccccc"] {
         subscribe(&mut all, filter, None);
     }
+    confirm_all(&mut all);
     let requests = all.renew(FRAME_BYTES + 2 * (8 + FILTER_BYTES));
     assert_eq!(numbers(&requests), [(1..3, None), (3..4, None)]);
     assert_eq!(all.renew(1).len(), 3);
@@ -191,4 +193,89 @@ fn what_was_told_as_missing_stays_missing_when_history_brings_it() {
     ];
     assert_eq!(heard, told);
     assert_eq!(log.accounted(), 5);
+}
+
+fn begin(all: &mut Subscriptions, options: SubscribeOptions) -> Arc<Queue> {
+    let queue = Arc::new(Queue::new(16));
+    let filter = TopicFilter::new("log").expect("a good filter");
+    all.insert(filter, options, queue.clone(), oneshot::channel().0);
+    assert!(all.ask_newest().is_some());
+    queue
+}
+
+fn positioned(epoch: u64, offset: u64) -> Outcome {
+    Outcome::Positioned {
+        first: 1,
+        epoch,
+        offset,
+        verdict: Verdict::Resumed,
+    }
+}
+
+/// What was missed may be the newest value of another topic.
+#[test]
+fn values_are_not_taken_for_known_ones_when_some_were_missed() {
+    for lagged in [false, true] {
+        let (mut all, mut told) = (Subscriptions::default(), Told::default());
+        let options = SubscribeOptions {
+            start: Start::Retained,
+            ..SubscribeOptions::default()
+        };
+        let values = begin(&mut all, options);
+        all.confirm(1, positioned(1, 9), &mut told);
+        all.come_live(1, 9, &mut told);
+        if lagged {
+            all.lag(1, 1, &mut told);
+        }
+        all.handle_lost();
+        all.renew(1024);
+        all.deny(2, Denied::NoHistory, &mut told);
+        if let Some(again) = all.ask_elsewhere(1, Denied::NoHistory) {
+            assert_eq!(again.start, Start::Retained);
+        }
+        all.confirm(1, positioned(1, 9), &mut told);
+        read(&values);
+        replay(&mut all, 1, 7, &mut told);
+        assert_eq!(read(&values).len(), usize::from(lagged));
+    }
+}
+
+#[test]
+fn where_offsets_say_nothing_a_subscription_has_no_place() {
+    let (mut all, mut told) = (Subscriptions::default(), Told::default());
+    let options = SubscribeOptions {
+        start: Start::Beginning,
+        ..SubscribeOptions::default()
+    };
+    let _log = begin(&mut all, options);
+    all.confirm(1, positioned(0, 9), &mut told);
+    all.come_live(1, 9, &mut told);
+    all.handle_lost();
+    assert_eq!(all.renew(1024)[0].start, Start::Now);
+}
+
+#[test]
+fn a_gap_is_told_without_what_was_told_before() {
+    let (mut all, mut told) = (Subscriptions::default(), Told::default());
+    let log = begin(&mut all, SubscribeOptions::default());
+    all.confirm(1, positioned(1, 5), &mut told);
+    all.lag(1, 3, &mut told);
+    all.handle_lost();
+    all.renew(1024);
+    all.confirm(1, positioned(1, 9), &mut told);
+    let position = all.positions()[0];
+    // The three were on their way, and are gone.
+    let missed = Some(4);
+    let gap = (position, Verdict::Gap { missed });
+    all.take_verdicts([gap].into_iter(), &mut told);
+    all.come_live(1, 9, &mut told);
+    all.take_verdicts([(position, Verdict::Resumed)].into_iter(), &mut told);
+    replay(&mut all, 1, 10, &mut told);
+    let heard = read(&log);
+    assert_eq!(heard[0], Delivery::Lagged(3));
+    assert!(heard.contains(&Delivery::Gap(Some(1))), "{heard:?}");
+    assert!(
+        matches!(heard.last(), Some(Delivery::Event(_))),
+        "{heard:?}"
+    );
 }
