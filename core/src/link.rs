@@ -250,6 +250,8 @@ impl Link {
         if let Poll::Ready(Err(error)) = &written {
             self.fail(error);
             self.session.handle_end();
+            // What the transport did not take has a number all the same.
+            self.session.handed_over(store);
         }
         written
     }

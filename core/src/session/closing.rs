@@ -52,7 +52,11 @@ impl Session {
 
     /// Ends the session because of what the peer sent.
     pub fn violate<'a>(&mut self, reason: CloseReason, now: Instant) -> Input<'a> {
-        self.close(return_now(reason), false, now);
+        match self.phase {
+            // Ours was the first reason there was; nothing that waits is of use any more.
+            Phase::Flushing => self.phase = Phase::Closing,
+            _ => self.close(return_now(reason), false, now),
+        }
         Input::Nothing
     }
 

@@ -131,6 +131,18 @@ fn the_first_reason_to_end_is_the_one_that_counts() {
 }
 
 #[test]
+fn a_fault_during_a_flush_changes_no_reason() {
+    let mut hub = ready_hub();
+    let kicked = because(CloseReason::Kicked);
+    hub.pushes(EVENT);
+    hub.session.close(kicked, true, hub.now);
+    hub.session.violate(CloseReason::Malformed, hub.now);
+    assert_says(&mut hub, &[Frame::Close(kicked)]);
+    hub.session.handle_end();
+    assert_ends(&mut hub, Ending::ByUs(kicked));
+}
+
+#[test]
 fn nothing_happens_after_last_words() {
     let mut hub = ready_hub();
     let id = hub.calls(Some(SECOND)).expect("a free slot");
