@@ -9,7 +9,20 @@ use alloc::vec::Vec;
 pub(crate) struct Accounts {
     /// What was sent straight to the connection: number zero.
     direct: u64,
+    /// The highest number that there has been.
+    highest: u32,
     entries: Vec<Account>,
+}
+
+/// What the client knows of where a subscription began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Began {
+    /// In the present, and nobody knows at which offset.
+    Somewhere,
+    /// At an offset.
+    Placed,
+    /// With values, and in the present.
+    Values,
 }
 
 #[derive(Debug)]
@@ -17,8 +30,7 @@ struct Account {
     number: u32,
     /// It gets events of the past, and none of the present.
     dormant: bool,
-    /// It began with values.
-    values: bool,
+    began: Began,
     offered: u64,
 }
 
@@ -31,11 +43,12 @@ impl Accounts {
             self.entries.reserve_exact(numbers.size_hint().0);
         }
         for number in numbers {
+            self.highest = self.highest.max(number);
             if let Err(index) = self.find(number) {
                 let account = Account {
                     number,
                     dormant,
-                    values: false,
+                    began: Began::Somewhere,
                     offered: 0,
                 };
                 self.entries.insert(index, account);
@@ -46,6 +59,11 @@ impl Accounts {
     /// Closes the accounts that are not to be kept.
     pub(crate) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         self.entries.retain(|account| keep(account.number));
+    }
+
+    /// A number that no subscription has had, if there is one; all behind it are as well.
+    pub(crate) fn unused(&self) -> Option<u32> {
+        self.highest.checked_add(1)
     }
 
     /// The numbers of all, lowest first.
@@ -79,18 +97,23 @@ impl Accounts {
         }
     }
 
-    /// Takes note that subscriptions begin with values.
-    pub(crate) fn begin_with_values(&mut self, numbers: impl IntoIterator<Item = u32>) {
+    /// Takes note of how subscriptions begin.
+    pub(crate) fn begin(&mut self, numbers: impl IntoIterator<Item = u32>, began: Began) {
         for number in numbers {
             if let Some(account) = self.get(number) {
-                account.values = true;
+                account.began = began;
             }
         }
     }
 
+    pub(crate) fn began(&self, number: u32) -> Option<Began> {
+        Some(self.entries[self.find(number).ok()?].began)
+    }
+
     /// The numbers of those that began with values, lowest first.
     pub(crate) fn of_values(&self) -> impl Iterator<Item = u32> {
-        let began = self.entries.iter().filter(|account| account.values);
+        let with_values = |account: &&Account| account.began == Began::Values;
+        let began = self.entries.iter().filter(with_values);
         began.map(|account| account.number)
     }
 
@@ -144,6 +167,8 @@ mod tests {
         assert!(!accounts.offer(3, 1) && !accounts.replay(3, 1));
         assert_eq!(accounts.offered(0), Some(9));
         assert_eq!(accounts.offered(3), None);
+        accounts.retain(|_| false);
+        assert_eq!(accounts.unused(), Some(8), "no number is given twice");
     }
 
     #[test]

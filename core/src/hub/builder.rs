@@ -223,9 +223,9 @@ impl HubBuilder {
     }
 }
 
-/// A name for one life of a hub, which is a number in every protocol: JSON's are exact up to 2^53.
+/// A name for one life of a hub, which is a number in every protocol: JSON's are exact up to 2^53. Never zero, which names none.
 fn epoch(runtime: &dyn Runtime) -> u64 {
     let mut bytes = [0; 8];
     runtime.random(&mut bytes);
-    u64::from_le_bytes(bytes) >> 11
+    (u64::from_le_bytes(bytes) >> 11).max(1)
 }

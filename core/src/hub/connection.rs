@@ -266,12 +266,11 @@ impl Connection {
         self.task.wake();
     }
 
-    /// Offers events of one of its subscriptions; `None` when it has this one no longer, or not yet.
+    /// Offers events of one of its subscriptions, the first of these that it has; `None` when it has none of them any longer, or yet.
     pub(crate) fn offer(
         self: &Arc<Self>,
         offer: &Offer<'_>,
-        subscription: u32,
-        policy: Policy,
+        heirs: &[(u32, Policy)],
         tight: bool,
         now: Instant,
     ) -> Option<Taken> {
@@ -279,9 +278,10 @@ impl Connection {
         let Some(live) = guard.as_mut().filter(|live| live.takes_events()) else {
             return Some(Taken::default());
         };
-        if !live.accounts.offer(subscription, offer.ends.len() as u64) {
-            return None;
-        }
+        let events = offer.ends.len() as u64;
+        let mut heirs = heirs.iter().copied();
+        let (subscription, policy) =
+            heirs.find(|(number, _)| live.accounts.offer(*number, events))?;
         let taken = live.store.lane.offer(offer, subscription, policy, tight);
         if let Some(reason) = taken.overflow {
             live.overflow(reason, now);

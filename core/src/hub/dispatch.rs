@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use crate::published::Published;
 use crate::sync::{lock, read};
 use crate::time::Instant;
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicFilter};
 use crate::wire::{Denied, Encoding, Event, Frame, Payload};
 
 /// The largest event that a program may publish: segments count their bytes in 32 bits, and JSON may write six for one.
@@ -50,8 +50,8 @@ impl Listener {
     }
 
     fn offer(&self, offer: &Offer<'_>, tight: bool, now: Instant) -> Option<Taken> {
-        self.connection
-            .offer(offer, self.subscription, self.policy, tight, now)
+        let heirs = [(self.subscription, self.policy)];
+        self.connection.offer(offer, &heirs, tight, now)
     }
 }
 
@@ -366,8 +366,8 @@ impl Shared {
         }
     }
 
-    /// Offers to a listener that has ended its subscription since it was looked up: it may have another one that selects
-    /// the topic, and no event of that one may be lost.
+    /// Offers to a listener that has ended its subscription since it was looked up, or has it not yet: it may have another one that
+    /// selects the topic, and no event of that one may be lost.
     fn offer_to_successor(
         &self,
         topic: &str,
@@ -376,31 +376,26 @@ impl Shared {
         tight: bool,
         now: Instant,
     ) -> Taken {
-        let mut tried = listener.subscription;
-        // The same one again is one that begins with a later event.
-        while let Some(successor) = self
-            .successor(topic, listener)
-            .filter(|successor| successor.subscription != tried)
-        {
-            if let Some(taken) = successor.offer(offer, tight, now) {
+        let mut tried = Vec::new();
+        // They may have been replaced meanwhile. The same ones again are those that begin with a later event.
+        while let Some(heirs) = self.heirs(topic, listener).filter(|heirs| *heirs != tried) {
+            if let Some(taken) = listener.connection.offer(offer, &heirs, tight, now) {
                 return taken;
             }
-            tried = successor.subscription;
+            tried = heirs;
         }
         Taken::default()
     }
 
-    fn successor(&self, topic: &str, listener: &Listener) -> Option<Listener> {
-        let mut found = Vec::new();
+    /// The subscriptions of a listener that select a topic, the lowest number first.
+    fn heirs(&self, topic: &str, listener: &Listener) -> Option<Vec<(u32, Policy)>> {
+        let topic = Topic::new(topic).ok()?;
         let registry = read(&self.registry);
-        registry.matching(Topic::new(topic).ok()?, &mut found);
         let key = registry.key(listener.connection.id)?;
-        let found = found.iter().find(|found| found.key == key)?;
-        Some(Listener::new(
-            listener.connection.clone(),
-            found.subscription,
-            found.policy,
-        ))
+        let selects = |filter: &str| TopicFilter::checked(filter).matches(topic);
+        let all = registry.subscriptions_of(key);
+        let heirs = all.filter(|(_, filter, _)| selects(filter));
+        Some(heirs.map(|(number, _, policy)| (number, policy)).collect())
     }
 
     /// Who hears `topic` now.

@@ -49,15 +49,18 @@ pub(crate) struct Claim {
 pub(crate) struct Before {
     token: Token,
     received: u64,
+    /// Of the connection by which it came.
+    number: u64,
     /// What it was told.
     pub(crate) continued: Continued,
 }
 
 impl Before {
-    pub(crate) fn new(wish: &Resume, continued: Continued) -> Self {
+    pub(crate) fn new(wish: &Resume, number: u64, continued: Continued) -> Self {
         Self {
             token: wish.token,
             received: wish.received,
+            number,
             continued,
         }
     }
@@ -96,6 +99,8 @@ pub(crate) struct Arrival {
     /// Of the connection that it came by: its link is what is needed.
     pub(crate) live: Box<Live>,
     pub(crate) resume: Resume,
+    /// Of that connection: a client has given up all by which it came before.
+    pub(crate) number: u64,
     /// What it got at the door.
     pub(crate) groups: Vec<Group>,
 }
@@ -123,16 +128,22 @@ impl Live {
 
     /// Takes in a client that has returned, for the task of the connection to go on with.
     pub(crate) fn arrive(&mut self, arrival: Arrival) -> Result<Option<Box<Arrival>>, NotResumed> {
-        match self.check(&arrival.resume) {
+        match self.check(&arrival) {
             Some(true) => Ok(self.arrival.replace(Box::new(arrival))),
             Some(false) => Err(NotResumed::Count(arrival.live)),
             None => Err(NotResumed::Unknown(arrival.live)),
         }
     }
 
-    /// Whether counts of a return are possible; `None` when nobody may return in this way.
-    pub(crate) fn check(&self, resume: &Resume) -> Option<bool> {
+    /// Whether counts of a return are possible; `None` when nobody may return in this way, or has since.
+    pub(crate) fn check(&self, arrival: &Arrival) -> Option<bool> {
+        let resume = &arrival.resume;
         let claim = self.claim.as_ref().filter(|_| self.is_resumable())?;
+        let installed = claim.before.as_ref().map(|before| before.number);
+        let waiting = self.arrival.as_ref().map(|waiting| waiting.number);
+        if installed.max(waiting) > Some(arrival.number) {
+            return None;
+        }
         let session = &self.link.session;
         let counted = match &claim.before {
             _ if claim.token == resume.token => {

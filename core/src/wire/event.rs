@@ -142,7 +142,8 @@ pub enum Outcome {
     Positioned {
         /// The number of the first filter's subscription; the following ones count up.
         first: u32,
-        /// Which life of the history the offsets belong to.
+        /// Which life of the history the offsets belong to. Zero where offsets do not tell how far a subscription has come: newer
+        /// values take the places of older ones.
         epoch: u64,
         /// The newest offset: what is published from here on is later.
         offset: u64,

@@ -356,6 +356,57 @@ fn nothing_leaves_by_the_old_transport_while_its_client_returns() {
 }
 
 #[test]
+fn a_lane_that_overflows_while_its_client_returns_is_an_exact_gap() {
+    Virtual::check(0..10, async |sim| {
+        let then = Arc::new(Mutex::new(None));
+        let runtime = Meanwhile {
+            sim: sim.clone(),
+            then: then.clone(),
+        };
+        let hub = Hub::builder(runtime).topic("**", Rule::open());
+        let hub = hub.build().expect("a good filter");
+        let network = Network::new(&sim);
+        let listener = network.listen("hub").expect("the name is free");
+        sim.spawn_named("serve", hub.serve(listener));
+        let connect = async || {
+            let transport = network.connector("hub").connect().await;
+            Peer::new(transport.expect("it listens"), Valve::default())
+        };
+        let mut first = connect().await;
+        let entered = first.enter(&resumable()).await;
+        first.subscribe(1, Policy::Disconnect, &["a"]).await;
+        hub.publish("a", "0").expect("a good topic");
+        sim.settle().await;
+        drop(first);
+        let mut again = connect().await;
+        sim.settle().await;
+        let many = u64::from(Limits::default().lane_frames_max) + 1;
+        let publishing = hub.clone();
+        let overflow: Moment = Box::new(move || {
+            for _ in 0..many {
+                publishing.publish("a", "x").expect("a good topic");
+            }
+        });
+        *then.lock().expect("no panic") = Some(overflow);
+        let token = entered.token.expect("it may resume");
+        let entered = again
+            .enter(&returning(token, 1, &[at(0, 0), at(1, 0)]))
+            .await;
+        assert_eq!(again.close_reason().await, CloseReason::TooSlow);
+
+        let token = entered.token.expect("it may resume again");
+        let mut again = connect().await;
+        let entered = again
+            .enter(&returning(token, 0, &[at(0, 0), at(1, 0)]))
+            .await;
+        let missed = Some(many + 1);
+        assert_eq!(entered.verdicts[1], Verdict::Gap { missed });
+        hub.publish("a", "next").expect("a good topic");
+        assert_eq!(again.until(got).await, Got::Event("next".into()));
+    });
+}
+
+#[test]
 fn what_a_return_may_look_at_is_bounded_and_what_is_behind_that_is_a_gap() {
     let limits = Limits {
         resume_bytes_max: 1,

@@ -1,7 +1,9 @@
 //! A client that was lost and returns hears exactly what it missed, and who must not return does not.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use lapwing::hub::{Admission, Ask, HubBuilder, Presence, Refuse, RemoteCallError, Rule, Shutdown};
@@ -50,6 +52,11 @@ fn at(positions: &[(u32, u64)]) -> Vec<Position> {
         accounted,
     };
     positions.iter().map(position).collect()
+}
+
+fn gap(missed: u64) -> Verdict {
+    let missed = Some(missed);
+    Verdict::Gap { missed }
 }
 
 impl Client {
@@ -497,6 +504,65 @@ fn by_name(builder: HubBuilder) -> HubBuilder {
     })
 }
 
+/// The application takes its time for a hello whose transport is given up meanwhile.
+#[test]
+fn a_hello_that_was_given_up_does_not_take_the_session() {
+    let gate = Arc::new(AtomicBool::new(false));
+    let (opened, wakers) = (gate.clone(), Arc::new(std::sync::Mutex::new(Vec::new())));
+    let waiting = wakers.clone();
+    let admit = move |ask: Ask| {
+        let (gate, wakers, wait) = (gate.clone(), wakers.clone(), ask.token.is_some());
+        poll_fn(move |cx| {
+            if !wait || gate.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(Admission::anonymous()));
+            }
+            wakers.lock().expect("no panic").push(cx.waker().clone());
+            Poll::Pending
+        })
+    };
+    check_with(
+        |_, builder| builder.on_connect(admit.clone()),
+        async |world| {
+            opened.store(false, Ordering::Relaxed);
+            let mut client = Client::new(world, "phone", Policy::Disconnect, "a").await;
+            client.lose(world).await;
+            let mut stale = world.connect("stale").await;
+            let positions = at(&[(0, 0), (1, 0)]);
+            let hello = Hello {
+                token: Some(b"slow"),
+                ..returning(client.token, client.received, &positions)
+            };
+            stale.say(&Frame::Hello(hello)).await;
+            world.sim.settle().await;
+            client.resumed(world, &[(0, 0), (1, 0)]).await;
+            opened.store(true, Ordering::Relaxed);
+            let waiting = std::mem::take(&mut *waiting.lock().expect("no panic"));
+            waiting.into_iter().for_each(std::task::Waker::wake);
+            world.sim.settle().await;
+            world.hub.publish("a", "hi").expect("a good topic");
+            assert_eq!(client.hear(1).await, [Got::Event("hi".into())]);
+            client.lose(world).await;
+            client.resumed(world, &[(0, 0), (1, 1)]).await;
+        },
+    );
+}
+
+#[test]
+fn where_nothing_is_kept_everything_unheard_is_a_gap() {
+    let limits = Limits {
+        resume_bytes_max: 0,
+        ..Limits::default()
+    };
+    check(limits, async |world| {
+        let mut client = Client::new(world, "phone", Policy::Disconnect, "a").await;
+        world.hub.publish("a", "x").expect("a good topic");
+        world.sim.settle().await;
+        client.lose(world).await;
+        let entered = client.back(world, &[(0, 0), (1, 0)]).await;
+        assert_eq!(entered.verdicts, [Verdict::Resumed, gap(1)]);
+    });
+}
+
 #[test]
 fn groups_of_the_door_are_given_anew_at_each_return() {
     let admitted = |ask: Ask| {
@@ -515,7 +581,10 @@ fn groups_of_the_door_are_given_anew_at_each_return() {
             assert_eq!(world.hub.members("admins"), [client.id]);
             client.lose(world).await;
             assert_eq!(world.hub.members("admins"), [client.id]);
-            client.back(world, &[(1, 0)]).await;
+            let secret = world.hub.group("admins").send("secret", "x");
+            assert_eq!(secret.expect("a good topic").queued, 1);
+            let entered = client.back(world, &[(0, 0), (1, 0)]).await;
+            assert_eq!(entered.verdicts, [gap(1), Verdict::Resumed]);
             assert!(world.hub.members("admins").is_empty());
             for group in ["all", "friends", "guests"] {
                 assert_eq!(world.hub.members(group), [client.id]);

@@ -153,10 +153,14 @@ impl Drive {
         if self.is_abandoned() {
             return Turn::Ended(Ending::Lost);
         }
-        let unheard = self.unheard;
+        let (unheard, cutting) = (self.unheard, self.shared().is_cutting());
         self.live(|live| {
             if unheard {
                 live.link.session.hold(now);
+            }
+            // Its client may have returned while everybody was cut.
+            if cutting {
+                live.link.session.handle_end();
             }
         });
         // Before time passes: what waits to be read may be older than our sleep.

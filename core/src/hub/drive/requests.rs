@@ -185,11 +185,10 @@ impl Drive {
         })
     }
 
-    /// The numbers of new subscriptions: those that the peer wants, or those behind all that it has.
+    /// The numbers of new subscriptions: those that the peer wants, or those behind all that it has had.
     fn numbers(&self, subscribe: &Subscribe<'_>) -> Result<Range<u32>, Denied> {
-        let last = |live: &mut Live| live.accounts.numbers().last();
         let first = match subscribe.first {
-            0 => self.live(last).flatten().unwrap_or(0).checked_add(1),
+            0 => self.live(|live| live.accounts.unused()).flatten(),
             first => Some(first),
         };
         let first = first.ok_or(Denied::NumberTaken)?;
@@ -237,6 +236,7 @@ impl Drive {
         // In one step: nothing of them stands behind the acknowledgement.
         self.live(|live| {
             live.accounts.retain(|number| !ended(&number));
+            live.store.lane.seal(|number| ended(&number));
             live.store.lane.push_answer(&Frame::Ack(Ack {
                 receipt,
                 outcome: Outcome::Unsubscribed,

@@ -21,7 +21,7 @@ use crate::session::{Ending, Grant, Lane};
 use crate::sync::{read, write};
 use crate::time::Instant;
 use crate::topic::TopicFilter;
-use crate::wire::{Continued, Denied, Frame, List, Position, Refusal, Verdict};
+use crate::wire::{CloseReason, Continued, Denied, Frame, List, Position, Refusal, Verdict};
 
 /// The task of the new transport: it ends when the connection has it.
 impl Drive {
@@ -40,6 +40,7 @@ impl Drive {
         match connection.arrive(Arrival {
             live: Box::new(live),
             resume,
+            number: self.connection.number,
             groups: admission.groups.clone(),
         }) {
             Ok(()) => {
@@ -138,7 +139,12 @@ impl Drive {
 impl Drive {
     /// Goes on with a client that has returned.
     pub(super) fn take_arrival(&mut self, now: Instant) {
-        let take = |live: &mut Live| Some((live.arrival.take()?, live.stop_writing()));
+        let take = |live: &mut Live| {
+            let arrival = live.arrival.take()?;
+            // It may have been a while.
+            let welcome = live.check(&arrival) == Some(true) && live.stop_writing();
+            Some((arrival, welcome))
+        };
         let Some((arrival, true)) = self.live(take).flatten() else {
             return;
         };
@@ -148,12 +154,14 @@ impl Drive {
         let Arrival {
             live,
             resume,
+            number,
             groups,
         } = *arrival;
-        self.rejoin(key, groups);
+        // What waits may be for a group that it has lost.
+        let demoted = self.rejoin(key, groups);
         let denied = self.denied(key);
         let repeated = self.live(|live| live.repeated(&resume)).flatten();
-        let whole = denied.is_empty() && self.rewind(&live, &resume, repeated);
+        let whole = denied.is_empty() && !demoted && self.rewind(&live, &resume, repeated);
         let replayed = match whole {
             true => Vec::new(),
             false => self.begin_anew(key, &resume, &denied),
@@ -171,7 +179,7 @@ impl Drive {
                 false => replayed.map(|(_, verdict)| *verdict),
             }
         };
-        self.install(live.link, &resume, continued, told, now);
+        self.install(live.link, (&resume, number), continued, told, now);
         if !whole {
             self.shared().repeat_live(&self.connection);
         }
@@ -183,20 +191,23 @@ impl Drive {
         log::resumed(&self.connection, whole);
     }
 
-    /// Lets the connection be in the groups that its client got at the door this time, instead of those that it got before.
-    fn rejoin(&mut self, key: Key, groups: Vec<Group>) {
+    /// Lets the connection be in the groups that its client got at the door this time, instead of those that it got before; true when
+    /// it has left one.
+    fn rejoin(&mut self, key: Key, groups: Vec<Group>) -> bool {
         let before = core::mem::replace(&mut self.groups, groups.into());
         let shared = self.shared();
         let groups_max = shared.limits.groups_max as usize;
         let mut registry = write(&shared.registry);
+        let mut left = false;
         for group in before.iter().filter(|group| !self.groups.contains(group)) {
-            registry.leave(key, group.as_str());
+            left |= registry.leave(key, group.as_str());
         }
         for group in &self.groups {
             // A connection that is in too many stays in those.
             let _ = registry.join(key, group, groups_max);
         }
         shared.changed(&registry);
+        left
     }
 
     /// The subscriptions that are not allowed any more.
@@ -264,7 +275,7 @@ impl Drive {
     fn install(
         &self,
         link: Link,
-        resume: &Resume,
+        (resume, number): (&Resume, u64),
         continued: Continued,
         told: impl Fn(&Position) -> Option<Verdict>,
         now: Instant,
@@ -286,7 +297,8 @@ impl Drive {
                 live.link.send_first(&Frame::Welcome(welcome));
             }
             live.close_if_dismissed(now);
-            let before = Box::new(Before::new(resume, continued));
+            live.close_if_torn(now);
+            let before = Box::new(Before::new(resume, number, continued));
             let claim = Claim {
                 token,
                 before: Some(before),
@@ -323,6 +335,13 @@ impl Live {
     fn close_if_dismissed(&mut self, now: Instant) {
         if let Some(Ending::ByUs(close)) = self.dismissed.take().as_deref() {
             self.link.session.close(*close, true, now);
+        }
+    }
+
+    /// Ends a session that goes on whole, when the lane overflowed in the moment in which its client returned: it may return once more.
+    fn close_if_torn(&mut self, now: Instant) {
+        if self.store.lane.is_torn() {
+            self.overflow(CloseReason::TooSlow, now);
         }
     }
 

@@ -273,19 +273,42 @@ impl HubLane {
         else {
             return;
         };
-        let (subscription, missed) = (*subscription, *missed);
-        self.entries.pop_front();
+        let note = self.note(*subscription, *missed);
+        self.count(note.load(), note.owner);
+        self.entries[0] = note;
+    }
+
+    /// A note about missing events as it leaves.
+    fn note(&self, subscription: u32, missed: u64) -> Entry {
         let lagged = Frame::Lagged(Lagged {
             subscription,
             missed,
         });
-        let entry = Entry {
+        Entry {
             piece: Piece::Own(self.class.segments.own(self.class.framed(&lagged))),
             frames: 1,
             owner: Owner::Fixed,
-        };
-        self.count(entry.load(), entry.owner);
-        self.entries.push_front(entry);
+        }
+    }
+
+    /// Lets all that waits for ended subscriptions stay as it is: others may get their numbers.
+    pub(crate) fn seal(&mut self, ended: impl Fn(u32) -> bool) {
+        for index in 0..self.entries.len() {
+            let entry = &mut self.entries[index];
+            let (owner, load) = (entry.owner, entry.load());
+            let Owner::Droppable { subscription, .. } = owner else {
+                continue;
+            };
+            if !ended(subscription) {
+                continue;
+            }
+            entry.owner = Owner::Fixed;
+            if let Piece::Hole(missed) = entry.piece {
+                self.entries[index] = self.note(subscription, missed);
+            }
+            self.discount(load, owner);
+            self.count(self.entries[index].load(), Owner::Fixed);
+        }
     }
 
     /// The bytes of the front entry, framed, and how many frames they are.

@@ -41,6 +41,7 @@ impl Ring {
     /// Takes in what was sent. What there is no room for is forgotten, the oldest first.
     pub(super) fn push(&mut self, piece: Piece, frames: u32) {
         if self.bytes_max == 0 {
+            self.freed += u64::from(frames);
             return;
         }
         let (bytes_max, frames_max) = (self.bytes_max as usize, u64::from(self.frames_max));

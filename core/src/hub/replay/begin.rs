@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::hub::Shared;
+use crate::hub::accounts::Began;
 use crate::hub::connection::Connection;
 use crate::hub::history::{Histories, Looks, Mode, Reader};
 use crate::policy::Policy;
@@ -42,6 +43,15 @@ struct Beginning {
     /// What they read first, if anything.
     mode: Option<Mode>,
     verdict: Verdict,
+}
+
+impl Beginning {
+    fn began(&self) -> Began {
+        match self.mode {
+            Some(Mode::Values { .. }) => Began::Values,
+            Some(Mode::Past { .. }) | None => Began::Placed,
+        }
+    }
 }
 
 impl Shared {
@@ -106,7 +116,10 @@ impl Shared {
                 receipt: wanted.receipt,
                 outcome: Outcome::Positioned {
                     first: wanted.numbers.start,
-                    epoch: histories.epoch,
+                    epoch: match wanted.has_one_order() {
+                        true => histories.epoch,
+                        false => 0,
+                    },
                     offset: histories.newest(),
                     verdict: beginning.verdict,
                 },
@@ -114,9 +127,8 @@ impl Shared {
             if beginning.mode.is_some() {
                 live.replaying += wanted.filters.len() as u32;
             }
-            if matches!(beginning.mode, Some(Mode::Values { .. })) {
-                live.accounts.begin_with_values(wanted.numbers.clone());
-            }
+            live.accounts
+                .begin(wanted.numbers.clone(), beginning.began());
         }
         if let Some(mode) = beginning.mode {
             for (number, (filter, policy)) in wanted.numbers.clone().zip(&wanted.filters) {

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::hub::Shared;
+use crate::hub::accounts::Began;
 use crate::hub::connection::Connection;
 use crate::hub::history::{Histories, Looks, Mode, Reader, ReaderId};
 use crate::policy::Policy;
@@ -39,7 +40,7 @@ impl Shared {
     /// Lets a subscription go on behind all that its client has accounted for, when not everything that was on its way follows;
     /// the client has to be told the verdict.
     ///
-    /// Where each topic of its filter has a history, it reads that first, whatever the verdict is: nothing is offered to it from
+    /// Where each topic of its filter has a history, and the client knows where in it it began, it reads that first, whatever the verdict is: nothing is offered to it from
     /// here on, and the client hears `Live` when it has come to the present. Otherwise `None`: it hears the present, and what is
     /// missing is a gap. What will be replayed is taken back from what it was offered, as it counts when it is put into the lane.
     ///
@@ -56,15 +57,10 @@ impl Shared {
         let mut histories = lock(&self.histories);
         histories.expire(self.runtime.now());
         // Nothing that it hears is offered under that lock.
-        let offered = connection.live().as_ref()?.accounts.offered(subscription)?;
+        let offered = placed(connection, subscription)?;
         let lost = offered.saturating_sub(accounted);
         let id = (connection.number, subscription);
-        let mut reader = histories.readers.remove(id);
-        if let Some(reader) = reader.take_if(|reader| matches!(reader.mode, Mode::Values { .. })) {
-            // What it has lost is of the past and of the present.
-            histories.readers.insert(id, reader);
-            return None;
-        }
+        let reader = histories.readers.remove(id);
         let looks = &mut survey.looks;
         let found = histories.found(id, &loser, reader.as_ref(), lost, looks);
         self.lull(
@@ -143,6 +139,16 @@ impl Shared {
             histories.unsettled.insert(connection.number, newest);
         }
     }
+}
+
+/// What a subscription was offered whose client knows its place in history: of others it does not know that they could sleep.
+fn placed(connection: &Connection, subscription: u32) -> Option<u64> {
+    let live = connection.live();
+    let accounts = &live.as_ref()?.accounts;
+    let began = accounts.began(subscription)?;
+    accounts
+        .offered(subscription)
+        .filter(|_| began == Began::Placed)
 }
 
 /// Whether another subscription shares topics with one of these, and has a higher number.

@@ -289,9 +289,6 @@ fn where_history_cannot_tell_what_was_lost_it_is_a_gap_of_as_many() {
             world.sim.settle().await;
             client.lose(world).await;
             assert_eq!(client.back(world).await, Some(vec![gap(6)]));
-            if keeps {
-                assert_eq!(client.hears(1).await, [H::Live(1, 7)]);
-            }
             publish(world, topic, [8]);
             assert_eq!(client.hears(1).await, present([8]));
             assert_eq!(client.accounted[1], (1, 8));

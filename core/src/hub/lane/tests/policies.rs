@@ -209,3 +209,28 @@ fn notes_take_no_room() {
     bench.send();
     assert_eq!(bench.offer_run(FIXED, 'f', &[50, 50], false).queued, 2);
 }
+
+#[test]
+fn what_waits_for_an_ended_subscription_is_not_that_of_the_next_one() {
+    let mut bench = Bench::new(10_000, 4);
+    let newest = (1, Policy::DropNewest);
+    for _ in 0..4 {
+        bench.offer(newest, 'a', 50);
+    }
+    bench.lane.seal(|number| number == 1);
+    bench.check();
+    bench.answer();
+    bench.answer();
+    assert_eq!(bench.offer(newest, 'b', 50).dropped, 1);
+    let heard = bench.drain();
+    let told = [H::Lagged(1, 2), H::Answer, H::Answer, H::Lagged(1, 1)];
+    assert_eq!(heard[2..], told);
+
+    let latest = (2, Policy::KeepLatest);
+    bench.answer();
+    bench.offer(latest, 'c', 50);
+    bench.lane.seal(|number| number == 2);
+    bench.offer(latest, 'c', 50);
+    let heard = bench.drain();
+    assert_eq!(heard.len(), 3, "the older value stays: {heard:?}");
+}
