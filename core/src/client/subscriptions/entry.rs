@@ -291,7 +291,7 @@ impl Entry {
         self.holey = true;
         let known = self.known.min(missed);
         self.known -= known;
-        self.missed += missed - known;
+        self.missed = self.missed.saturating_add(missed - known);
         if missed > known {
             self.tell(Delivery::Lagged(missed - known), told);
         }
