@@ -128,6 +128,8 @@ impl Entry {
     /// Takes note that the hub is asked for it; says where it is to begin.
     pub(super) fn ask(&mut self) -> Start {
         let start = match (self.place, self.start) {
+            // Nobody knows any more which values it has.
+            (_, Start::Retained) if self.holey => Start::Retained,
             (Some((epoch, offset)), _) if !self.adrift => Start::Offset { epoch, offset },
             (_, Start::Retained) => Start::Retained,
             // It had some of the past already.

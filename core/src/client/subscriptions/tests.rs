@@ -279,3 +279,39 @@ fn a_gap_is_told_without_what_was_told_before() {
         "{heard:?}"
     );
 }
+
+#[test]
+fn values_begin_anew_after_a_gap() {
+    let (mut all, mut told) = (Subscriptions::default(), Told::default());
+    let options = SubscribeOptions {
+        start: Start::Retained,
+        ..SubscribeOptions::default()
+    };
+    let _values = begin(&mut all, options);
+    all.confirm(1, positioned(1, 9), &mut told);
+    all.come_live(1, 9, &mut told);
+    let missed = Some(20);
+    let gap = (all.positions()[0], Verdict::Gap { missed });
+    all.take_verdicts([gap].into_iter(), &mut told);
+    all.handle_lost();
+    assert_eq!(all.renew(1024)[0].start, Start::Retained);
+}
+
+/// The hub goes on with it until it is asked to end it, and replays what it lost.
+#[test]
+fn one_that_leaves_during_a_return_sleeps_as_the_hub_has_it() {
+    let (mut all, mut told) = (Subscriptions::default(), Told::default());
+    let (key, _) = subscribe(&mut all, "log", None);
+    assert!(all.ask_newest().is_some());
+    all.confirm(1, positioned(1, 9), &mut told);
+    let (_, other) = subscribe(&mut all, "log", None);
+    assert!(all.ask_newest().is_some());
+    all.confirm(2, Outcome::Subscribed, &mut told);
+    let resumed = |position| (position, Verdict::Resumed);
+    let positions = all.positions();
+    assert!(matches!(all.leave(key, &mut Vec::new()), Left::Asking(1)));
+    let unread = all.take_verdicts(positions.into_iter().map(resumed), &mut told);
+    assert_eq!(unread, [1]);
+    hear(&mut all, "log");
+    assert_eq!(other.accounted(), 1);
+}

@@ -53,7 +53,10 @@ impl Subscriptions {
                 older.any(|(older, lost)| *lost && older.filter().overlaps(entry.filter()));
             match verdict_on(entry) {
                 Some(Verdict::Denied(_)) => {}
-                Some(verdict) if entry.is_heard() => entry.take_verdict(verdict, shared, told),
+                // Also when nobody reads it any more: until the hub has ended it, it counts.
+                Some(verdict) if entry.phase == Phase::Active => {
+                    entry.take_verdict(verdict, shared, told);
+                }
                 Some(_) => {}
                 None => entry.handle_lost(),
             }
