@@ -554,12 +554,17 @@ fn where_nothing_is_kept_everything_unheard_is_a_gap() {
         ..Limits::default()
     };
     check(limits, async |world| {
-        let mut client = Client::new(world, "phone", Policy::Disconnect, "a").await;
-        world.hub.publish("a", "x").expect("a good topic");
+        let mut peer = world.connect("phone").await;
+        let entered = peer.enter(&resumable()).await;
+        let remote = world.hub.connection(entered.connection);
+        remote.send("a", "x").expect("a good topic");
         world.sim.settle().await;
-        client.lose(world).await;
-        let entered = client.back(world, &[(0, 0), (1, 0)]).await;
-        assert_eq!(entered.verdicts, [Verdict::Resumed, gap(1)]);
+        world.network.cut("phone");
+        world.sim.settle().await;
+        let mut back = world.connect("phone").await;
+        let (token, positions) = (entered.token.expect("it may resume"), at(&[(0, 0)]));
+        let entered = back.enter(&returning(token, 0, &positions)).await;
+        assert_eq!(entered.verdicts, [gap(1)]);
     });
 }
 
