@@ -266,22 +266,48 @@ impl Connection {
         self.task.wake();
     }
 
-    /// Offers events of one of its subscriptions, the first of these that it has; `None` when it has none of them any longer, or yet.
+    /// Offers events of one of its subscriptions; `None` when it has this one no longer, or not yet.
     pub(crate) fn offer(
+        self: &Arc<Self>,
+        offer: &Offer<'_>,
+        (subscription, policy): (u32, Policy),
+        tight: bool,
+        now: Instant,
+    ) -> Option<Taken> {
+        self.offer_to(offer, tight, now, |accounts, events| {
+            let has = accounts.offer(subscription, events);
+            has.then_some((subscription, policy))
+        })
+    }
+
+    /// The same for the first that it has of several.
+    pub(crate) fn offer_to_first(
         self: &Arc<Self>,
         offer: &Offer<'_>,
         heirs: &[(u32, Policy)],
         tight: bool,
         now: Instant,
     ) -> Option<Taken> {
+        self.offer_to(offer, tight, now, |accounts, events| {
+            let has = |(number, _): &(u32, Policy)| accounts.offer(*number, events);
+            heirs.iter().copied().find(has)
+        })
+    }
+
+    #[inline]
+    fn offer_to(
+        self: &Arc<Self>,
+        offer: &Offer<'_>,
+        tight: bool,
+        now: Instant,
+        choose: impl FnOnce(&mut Accounts, u64) -> Option<(u32, Policy)>,
+    ) -> Option<Taken> {
         let mut guard = self.live();
         let Some(live) = guard.as_mut().filter(|live| live.takes_events()) else {
             return Some(Taken::default());
         };
         let events = offer.ends.len() as u64;
-        let mut heirs = heirs.iter().copied();
-        let (subscription, policy) =
-            heirs.find(|(number, _)| live.accounts.offer(*number, events))?;
+        let (subscription, policy) = choose(&mut live.accounts, events)?;
         let taken = live.store.lane.offer(offer, subscription, policy, tight);
         if let Some(reason) = taken.overflow {
             live.overflow(reason, now);

@@ -50,8 +50,8 @@ impl Listener {
     }
 
     fn offer(&self, offer: &Offer<'_>, tight: bool, now: Instant) -> Option<Taken> {
-        let heirs = [(self.subscription, self.policy)];
-        self.connection.offer(offer, &heirs, tight, now)
+        let to = (self.subscription, self.policy);
+        self.connection.offer(offer, to, tight, now)
     }
 }
 
@@ -379,7 +379,10 @@ impl Shared {
         let mut tried = Vec::new();
         // They may have been replaced meanwhile. The same ones again are those that begin with a later event.
         while let Some(heirs) = self.heirs(topic, listener).filter(|heirs| *heirs != tried) {
-            if let Some(taken) = listener.connection.offer(offer, &heirs, tight, now) {
+            if let Some(taken) = listener
+                .connection
+                .offer_to_first(offer, &heirs, tight, now)
+            {
                 return taken;
             }
             tried = heirs;

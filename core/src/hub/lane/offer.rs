@@ -291,12 +291,16 @@ impl HubLane {
     }
 
     /// Copies what waits in old segments, so that it does not keep all of them. Looks at everything that waits, so not too often.
+    #[inline]
     pub(crate) fn let_go(&mut self) {
         let newest = self.class.segments.newest();
-        if newest - self.looked_at < GENERATIONS_KEPT {
-            return;
+        if newest - self.looked_at >= GENERATIONS_KEPT {
+            self.looked_at = newest;
+            self.copy_out();
         }
-        self.looked_at = newest;
+    }
+
+    fn copy_out(&mut self) {
         let waiting = self.entries.iter_mut().map(|entry| &mut entry.piece);
         for piece in waiting.chain(self.ring.pieces()) {
             if let Piece::Shared(slice) = piece
