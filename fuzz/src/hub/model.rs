@@ -11,6 +11,8 @@ pub(super) struct Connection {
     pub(super) user: Option<String>,
     pub(super) groups: BTreeSet<String>,
     subscriptions: BTreeMap<u32, Subscription>,
+    /// The highest number that one has had.
+    highest: u32,
     /// What was sent straight to it, and how much of that it has heard.
     direct: Count,
     /// What it has to hear next.
@@ -61,6 +63,7 @@ impl Connection {
             user,
             groups: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
+            highest: 0,
             direct: Count::default(),
             expected: VecDeque::new(),
             token,
@@ -82,8 +85,10 @@ impl Connection {
     }
 
     pub(super) fn subscribe(&mut self, receipt: u32, first: u32, filters: &[&'static str]) {
-        let last = self.subscriptions.keys().last().copied().unwrap_or(0);
-        let start = if first == 0 { last + 1 } else { first };
+        let start = match first {
+            0 => self.highest + 1,
+            first => first,
+        };
         let end = start + filters.len() as u32;
         if self.subscriptions.range(start..end).next().is_some() {
             return self.answer(receipt, Outcome::Denied(Denied::NumberTaken));
@@ -95,6 +100,7 @@ impl Connection {
                 known: false,
             };
             self.subscriptions.insert(number, begun);
+            self.highest = self.highest.max(number);
         }
         let outcome = match first {
             0 => Outcome::Numbered { first: start },
