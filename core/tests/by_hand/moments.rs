@@ -13,34 +13,16 @@ use lapwing::runtime::{BoxFuture, Runtime, Timer};
 use lapwing::session::Ending;
 use lapwing::transport::{Connector as _, Listener as _};
 use lapwing::wire::{
-    Close, CloseReason, Continued, Denied, Frame, Hello, List, Position, Refusal, Return, Verdict,
+    Close, CloseReason, Continued, Denied, Frame, Position, Refusal, Return, Verdict,
 };
 use lapwing::{ConnectionId, Hub, Instant, Limits, Policy};
 use lapwing_memory::{Network, Path, Virtual};
 
 use crate::carrier::{Carrier, Valve};
-use crate::peer::{Got, Peer, TERMS, got, hello, publish};
+use crate::peer::{Got, Peer, TERMS, got, publish, resumable, returning};
 use crate::world::{World, check, check_orders, check_with};
 
 const EVENT: &str = "an event of some size";
-
-fn resumable<'a>() -> Hello<'a> {
-    let Frame::Hello(hello) = hello(TERMS) else {
-        unreachable!("it is one");
-    };
-    Hello {
-        resumable: true,
-        ..hello
-    }
-}
-
-fn returning<'a>(token: [u8; 16], received: u64, positions: &'a [Position]) -> Hello<'a> {
-    Hello {
-        resume: Some((token, received)),
-        positions: List::new(positions),
-        ..resumable()
-    }
-}
 
 fn at(subscription: u32, accounted: u64) -> Position {
     Position {
@@ -298,16 +280,21 @@ impl Runtime for Meanwhile {
     }
 }
 
+/// A hub, and what happens when it next asks for chance.
+fn interrupted(sim: &Virtual) -> (Hub, Arc<Mutex<Option<Moment>>>) {
+    let then = Arc::new(Mutex::new(None));
+    let runtime = Meanwhile {
+        sim: sim.clone(),
+        then: then.clone(),
+    };
+    let hub = Hub::builder(runtime).topic("**", Rule::open());
+    (hub.build().expect("a good filter"), then)
+}
+
 #[test]
 fn nothing_leaves_by_the_old_transport_while_its_client_returns() {
     Virtual::check(0..10, async |sim| {
-        let then = Arc::new(Mutex::new(None));
-        let runtime = Meanwhile {
-            sim: sim.clone(),
-            then: then.clone(),
-        };
-        let hub = Hub::builder(runtime).topic("**", Rule::open());
-        let hub = hub.build().expect("a good filter");
+        let (hub, then) = interrupted(&sim);
         let network = Network::new(&sim);
         let listener = network.listen("hub").expect("the name is free");
         let serve: BoxFuture<'static, ()> = Box::pin(hub.serve(listener));
@@ -358,13 +345,7 @@ fn nothing_leaves_by_the_old_transport_while_its_client_returns() {
 #[test]
 fn a_lane_that_overflows_while_its_client_returns_is_an_exact_gap() {
     Virtual::check(0..10, async |sim| {
-        let then = Arc::new(Mutex::new(None));
-        let runtime = Meanwhile {
-            sim: sim.clone(),
-            then: then.clone(),
-        };
-        let hub = Hub::builder(runtime).topic("**", Rule::open());
-        let hub = hub.build().expect("a good filter");
+        let (hub, then) = interrupted(&sim);
         let network = Network::new(&sim);
         let listener = network.listen("hub").expect("the name is free");
         sim.spawn_named("serve", hub.serve(listener));

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use lapwing::transport::{Incoming, Message, Outgoing, Transport, TransportError};
 use lapwing::wire::{
     self, Ack, Call, CloseReason, Continued, Denied, Encodings, Event, Frame, Hello, Lagged, List,
-    Name, Outcome, Payload, Ping, Publish, Refused, Reply, Start, Subscribe, Terms, Verdict,
+    Name, Outcome, Payload, Ping, Position, Publish, Refused, Reply, Start, Subscribe, Terms,
+    Verdict,
 };
 use lapwing::{ConnectionId, Policy};
 
@@ -357,6 +358,30 @@ pub(crate) fn hello_with(token: &[u8]) -> Vec<u8> {
     };
     let token = Some(token);
     bytes(&Frame::Hello(Hello { token, ..hello }))
+}
+
+/// The hello of a client that would like to resume later.
+pub(crate) fn resumable<'a>() -> Hello<'a> {
+    let Frame::Hello(hello) = hello(TERMS) else {
+        unreachable!("it is one");
+    };
+    Hello {
+        resumable: true,
+        ..hello
+    }
+}
+
+/// That of one that returns.
+pub(crate) fn returning<'a>(
+    token: [u8; 16],
+    received: u64,
+    positions: &'a [Position],
+) -> Hello<'a> {
+    Hello {
+        resume: Some((token, received)),
+        positions: List::new(positions),
+        ..resumable()
+    }
 }
 
 pub(crate) fn hello(terms: Terms) -> Frame<'static> {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use lapwing::hub::{Admission, Ask, HubBuilder, Presence, Refuse, RemoteCallError, Rule, Shutdown};
 use lapwing::wire::{
-    CloseReason, Continued, Denied, Encoding, Frame, Hello, List, Payload, Position, Received,
-    Refusal, Reply, Verdict,
+    CloseReason, Continued, Denied, Encoding, Frame, Hello, Payload, Position, Received, Refusal,
+    Reply, Verdict,
 };
 use lapwing::{ConnectionId, Limits, Policy};
 use lapwing_memory::Path;
 
-use crate::peer::{Entered, Got, Peer, TERMS, hello, publish};
+use crate::peer::{Entered, Got, Peer, publish, resumable, returning};
 use crate::world::{World, check, check_with};
 
 const WHOLE: bool = true;
@@ -26,24 +26,6 @@ struct Client {
     id: ConnectionId,
     token: [u8; 16],
     received: u64,
-}
-
-fn resumable<'a>() -> Hello<'a> {
-    let Frame::Hello(hello) = hello(TERMS) else {
-        unreachable!("it is one");
-    };
-    Hello {
-        resumable: true,
-        ..hello
-    }
-}
-
-fn returning<'a>(token: [u8; 16], received: u64, positions: &'a [Position]) -> Hello<'a> {
-    Hello {
-        resume: Some((token, received)),
-        positions: List::new(positions),
-        ..resumable()
-    }
 }
 
 fn at(positions: &[(u32, u64)]) -> Vec<Position> {

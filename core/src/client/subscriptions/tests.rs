@@ -195,7 +195,11 @@ fn what_was_told_as_missing_stays_missing_when_history_brings_it() {
     assert_eq!(log.accounted(), 5);
 }
 
-fn begin(all: &mut Subscriptions, options: SubscribeOptions) -> Arc<Queue> {
+fn begin(all: &mut Subscriptions, start: Start) -> Arc<Queue> {
+    let options = SubscribeOptions {
+        start,
+        ..SubscribeOptions::default()
+    };
     let queue = Arc::new(Queue::new(16));
     let filter = TopicFilter::new("log").expect("a good filter");
     all.insert(filter, options, queue.clone(), oneshot::channel().0);
@@ -217,11 +221,7 @@ fn positioned(epoch: u64, offset: u64) -> Outcome {
 fn values_are_not_taken_for_known_ones_when_some_were_missed() {
     for lagged in [false, true] {
         let (mut all, mut told) = (Subscriptions::default(), Told::default());
-        let options = SubscribeOptions {
-            start: Start::Retained,
-            ..SubscribeOptions::default()
-        };
-        let values = begin(&mut all, options);
+        let values = begin(&mut all, Start::Retained);
         all.confirm(1, positioned(1, 9), &mut told);
         all.come_live(1, 9, &mut told);
         if lagged {
@@ -243,11 +243,7 @@ fn values_are_not_taken_for_known_ones_when_some_were_missed() {
 #[test]
 fn where_offsets_say_nothing_a_subscription_has_no_place() {
     let (mut all, mut told) = (Subscriptions::default(), Told::default());
-    let options = SubscribeOptions {
-        start: Start::Beginning,
-        ..SubscribeOptions::default()
-    };
-    let _log = begin(&mut all, options);
+    let _log = begin(&mut all, Start::Beginning);
     all.confirm(1, positioned(0, 9), &mut told);
     all.come_live(1, 9, &mut told);
     all.handle_lost();
@@ -257,7 +253,7 @@ fn where_offsets_say_nothing_a_subscription_has_no_place() {
 #[test]
 fn a_gap_is_told_without_what_was_told_before() {
     let (mut all, mut told) = (Subscriptions::default(), Told::default());
-    let log = begin(&mut all, SubscribeOptions::default());
+    let log = begin(&mut all, Start::Now);
     all.confirm(1, positioned(1, 5), &mut told);
     all.lag(1, 3, &mut told);
     all.handle_lost();
@@ -283,11 +279,7 @@ fn a_gap_is_told_without_what_was_told_before() {
 #[test]
 fn values_begin_anew_after_a_gap() {
     let (mut all, mut told) = (Subscriptions::default(), Told::default());
-    let options = SubscribeOptions {
-        start: Start::Retained,
-        ..SubscribeOptions::default()
-    };
-    let _values = begin(&mut all, options);
+    let _values = begin(&mut all, Start::Retained);
     all.confirm(1, positioned(1, 9), &mut told);
     all.come_live(1, 9, &mut told);
     let missed = Some(20);

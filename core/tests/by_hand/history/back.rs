@@ -2,7 +2,7 @@
 
 use lapwing::wire::{Hello, Position};
 
-use crate::peer::{Entered, hello};
+use crate::peer::{Entered, resumable};
 
 use super::*;
 
@@ -15,16 +15,6 @@ struct Client {
     received: u64,
     /// Events and losses of each subscription, and of what is sent straight to it.
     accounted: Vec<(u32, u64)>,
-}
-
-fn resumable() -> Hello<'static> {
-    let Frame::Hello(hello) = hello(TERMS) else {
-        unreachable!("it is one");
-    };
-    Hello {
-        resumable: true,
-        ..hello
-    }
 }
 
 impl Client {
