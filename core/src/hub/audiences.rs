@@ -1,9 +1,9 @@
 //! Who hears which topic, as it was found out last.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use std::collections::HashMap;
 
-use super::dispatch::{Audience, Listener};
 use crate::registry::Seed;
 use crate::topic::Topic;
 
@@ -14,14 +14,14 @@ const AUDIENCES_MAX: usize = 1_024;
 const LISTENERS_MAX: usize = 128 * 1_024;
 
 /// Audiences as of one state of the registry.
-pub(crate) struct Audiences<L = Listener> {
+pub(crate) struct Audiences<A> {
     pub(crate) epoch: u64,
-    by_topic: HashMap<String, Audience<L>, Seed>,
+    by_topic: HashMap<String, Arc<A>, Seed>,
     /// Of all of them.
     listeners: usize,
 }
 
-impl<L> Audiences<L> {
+impl<A> Audiences<A> {
     pub(crate) fn new(epoch: u64, seed: Seed) -> Self {
         Self {
             epoch,
@@ -31,7 +31,7 @@ impl<L> Audiences<L> {
     }
 
     /// Who hears `topic`, when that is known and still so.
-    pub(crate) fn get(&self, topic: Topic<'_>, epoch: u64) -> Option<Audience<L>> {
+    pub(crate) fn get(&self, topic: Topic<'_>, epoch: u64) -> Option<Arc<A>> {
         let audience = self.by_topic.get(topic.as_str())?;
         (self.epoch == epoch).then(|| audience.clone())
     }
@@ -42,15 +42,20 @@ impl<L> Audiences<L> {
         self.by_topic.len() < AUDIENCES_MAX && (within || self.by_topic.is_empty())
     }
 
-    /// Remembers who hears `topic`; gives back what had to be forgotten for it.
-    pub(crate) fn insert(&mut self, topic: Topic<'_>, audience: &Audience<L>) -> Option<Self> {
+    /// Remembers who hears `topic`, so many; gives back what had to be forgotten for it.
+    pub(crate) fn insert(
+        &mut self,
+        topic: Topic<'_>,
+        audience: &Arc<A>,
+        listeners: usize,
+    ) -> Option<Self> {
         if self.by_topic.contains_key(topic.as_str()) {
             return None;
         }
         let fresh = Self::new(self.epoch, self.by_topic.hasher().clone());
-        let full = !self.has_room(audience.len());
+        let full = !self.has_room(listeners);
         let forgotten = full.then(|| core::mem::replace(self, fresh));
-        self.listeners += audience.len();
+        self.listeners += listeners;
         self.by_topic
             .insert(topic.as_str().into(), audience.clone());
         forgotten
@@ -59,22 +64,19 @@ impl<L> Audiences<L> {
 
 #[cfg(test)]
 mod tests {
-    use std::{format, vec};
+    use std::format;
 
     use super::*;
 
     /// Remembers a few thousand topics that so many hear; says how many listeners are remembered at most.
     fn most(listeners: usize) -> usize {
         let mut audiences = Audiences::new(7, Seed([7; 16]));
-        let audience = Audience {
-            listeners: vec![0; listeners].into(),
-            keep: None,
-        };
+        let audience = Arc::new(());
         let remember = |number| {
             let name = format!("topic/{number}");
             let topic = Topic::new(&name).expect("a good topic");
-            audiences.insert(topic, &audience);
-            audiences.insert(topic, &audience);
+            audiences.insert(topic, &audience, listeners);
+            audiences.insert(topic, &audience, listeners);
             assert!(audiences.get(topic, 7).is_some());
             assert!(audiences.get(topic, 8).is_none(), "it may be another one");
             assert!(audiences.by_topic.len() <= AUDIENCES_MAX);

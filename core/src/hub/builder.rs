@@ -14,6 +14,7 @@ use super::audiences::Audiences;
 use super::class::{Classes, PROTOCOLS_MAX};
 use super::counters::Sums;
 use super::history::Histories;
+use super::local::Locals;
 use super::resume::Tokens;
 use super::rules::{Rule, Rules};
 use super::segment::Budget;
@@ -202,6 +203,7 @@ impl HubBuilder {
             registry: RwLock::new(Registry::new(seed)),
             epoch: AtomicU64::new(0),
             audiences: Mutex::new(Audiences::new(0, Seed(seed))),
+            locals: Arc::new(Locals::new(&Seed(seed), &budget)),
             histories: Mutex::new(histories),
             order: core::array::from_fn::<_, ORDERS, _>(|_| Mutex::new(())),
             hashes: Seed(seed),

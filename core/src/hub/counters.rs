@@ -30,6 +30,8 @@ pub struct Counters {
     pub groups: u64,
     /// Subscriptions, now.
     pub subscriptions: u64,
+    /// Subscriptions of the program itself, now.
+    pub local_subscriptions: u64,
     /// Topics that keep events, now.
     pub history_topics: u64,
     /// Events that they keep, now.

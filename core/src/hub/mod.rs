@@ -5,6 +5,7 @@
 
 mod accounts;
 mod admission;
+mod audience;
 mod audiences;
 mod builder;
 mod carries;
@@ -15,8 +16,11 @@ mod dispatch;
 mod drive;
 mod history;
 mod lane;
+mod local;
 mod log;
+mod parcel;
 mod publish;
+mod publisher;
 mod recipients;
 mod remote;
 mod remote_call;
@@ -45,6 +49,8 @@ pub use self::admission::{Admission, Ask, Gone, Refuse};
 pub use self::builder::HubBuilder;
 pub use self::counters::Counters;
 pub use self::history::History;
+pub use self::local::{Heard, LocalOptions, LocalSubscription};
+pub use self::publisher::Publisher;
 pub use self::recipients::Recipients;
 pub use self::remote::{Caller, MembershipError, Presence, Remote};
 pub use self::remote_call::{RemoteCall, RemoteCallError};
@@ -53,6 +59,7 @@ pub use self::shutdown::{Shutdown, ShutdownReport};
 pub use crate::answers::CALL_WITHIN;
 pub use crate::published::Published;
 
+use self::audience::Audience;
 use self::audiences::Audiences;
 use self::builder::{Listener as EventListener, OnConnect, OnDisconnect};
 use self::class::Classes;
@@ -61,6 +68,7 @@ use self::counters::Sums;
 use self::drive::Drive;
 use self::history::Histories;
 use self::lane::{HubLane, HubStore};
+use self::local::Locals;
 use self::resume::Tokens;
 use self::rules::Rules;
 use self::segment::Budget;
@@ -113,7 +121,9 @@ pub(crate) struct Shared {
     registry: RwLock<Registry<Arc<Connection>>>,
     /// The registry's epoch, to be looked at without its lock.
     epoch: AtomicU64,
-    audiences: Mutex<Audiences>,
+    audiences: Mutex<Audiences<Audience>>,
+    /// Subscriptions of the program itself.
+    locals: Arc<Locals>,
     /// Of topics that keep something; their order lock too.
     histories: Mutex<Histories>,
     /// Of others, by hash of the topic.
@@ -244,7 +254,7 @@ impl Hub {
     /// # When full
     ///
     /// Never waits. A subscriber without room is treated by its [`Policy`], and counted in [`Published::dropped`]; see
-    /// [`publish_within`](Self::publish_within) to wait for room.
+    /// [`publish_within`](Self::publish_within) to wait for room, and [`publisher`](Self::publisher) for a topic that is published on again and again.
     pub fn publish(&self, topic: &str, payload: impl Encode) -> Result<Published, PublishError> {
         self.shared.publish(Topic::new(topic)?, &payload)
     }
@@ -341,6 +351,7 @@ impl Hub {
             users: registry.users_len() as u64,
             groups: registry.groups_len() as u64,
             subscriptions: registry.subscriptions_len() as u64,
+            local_subscriptions: shared.locals.len() as u64,
             detached: shared.detached.load(Ordering::Relaxed),
             handshakes: shared.handshakes.load(Ordering::Relaxed),
             waiting_frames: frames,
@@ -359,6 +370,13 @@ impl Hub {
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Shared {
+    /// Nobody can publish any more.
+    fn drop(&mut self) {
+        self.locals.end();
     }
 }
 

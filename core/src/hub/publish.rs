@@ -6,9 +6,10 @@ use core::future::{Future, poll_fn};
 use core::task::{Poll, Waker};
 use core::time::Duration;
 
+use super::audience::{Audience, Listener};
 use super::class::Class;
-use super::dispatch::Listener;
 use super::lane::Prospect;
+use super::parcel::LOCAL_ENCODING;
 use super::waitlist::Ticket;
 use super::{Hub, PublishError, Shared};
 use crate::payload::{Encode, encoded};
@@ -89,9 +90,10 @@ impl Hub {
 struct Pace<'a> {
     hub: &'a Shared,
     topic: Topic<'a>,
-    hash: u64,
     /// What it has, framed, for each class that was asked about.
     sizes: Vec<(u8, usize)>,
+    /// What its payload has for the program itself.
+    local_bytes: Option<usize>,
     /// The place in the audience of who had no room last: most likely it has none yet.
     slowest: usize,
 }
@@ -101,8 +103,8 @@ impl<'a> Pace<'a> {
         Self {
             hub,
             topic,
-            hash: hub.hash(topic.as_str()),
             sizes: Vec::new(),
+            local_bytes: None,
             slowest: 0,
         }
     }
@@ -111,12 +113,15 @@ impl<'a> Pace<'a> {
     fn is_too_fast(&mut self, payload: &dyn Encode) -> Result<bool, PublishError> {
         let audience = self.hub.audience(self.topic);
         let tight = self.hub.budget.is_over();
-        let first = self.slowest.min(audience.len());
-        for place in (first..audience.len()).chain(0..first) {
-            let listener = &audience[place];
+        if self.is_too_fast_locally(&audience, payload, tight)? {
+            return Ok(true);
+        }
+        let first = self.slowest.min(audience.listeners.len());
+        for place in (first..audience.listeners.len()).chain(0..first) {
+            let listener = &audience.listeners[place];
             let prospect = Prospect {
                 bytes: self.size(listener.connection.class(), payload)?,
-                topic: self.hash,
+                topic: audience.hash,
                 tight,
             };
             if loses(listener, prospect) {
@@ -125,6 +130,24 @@ impl<'a> Pace<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether somebody inside the program would.
+    fn is_too_fast_locally(
+        &mut self,
+        audience: &Audience,
+        payload: &dyn Encode,
+        tight: bool,
+    ) -> Result<bool, PublishError> {
+        let Some(hearers) = &audience.hearers else {
+            return Ok(false);
+        };
+        let bytes = match self.local_bytes {
+            Some(bytes) => bytes,
+            None => self.hub.written(payload, LOCAL_ENCODING)?.1.len(),
+        };
+        self.local_bytes = Some(bytes);
+        Ok(hearers.are_full_for(bytes, tight))
     }
 
     fn size(&mut self, class: u8, payload: &dyn Encode) -> Result<usize, PublishError> {

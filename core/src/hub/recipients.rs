@@ -4,8 +4,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::audience::Listener;
 use super::connection::Connection;
-use super::dispatch::Listener;
 use super::{Hub, PublishError};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::payload::Encode;
@@ -103,7 +103,8 @@ impl Hub {
         let topic = Topic::new(topic)?;
         let policy = self.shared.direct_policy;
         let listener = |connection| Listener::new(connection, 0, policy);
-        let audience: Vec<_> = connections.into_iter().map(listener).collect();
+        let listeners = connections.into_iter().map(listener).collect();
+        let audience = self.shared.addressed(topic, listeners);
         self.shared.send(topic, true, payload, &audience)
     }
 }

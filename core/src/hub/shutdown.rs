@@ -153,6 +153,7 @@ impl Hub {
             Poll::Pending
         })
         .await;
+        shared.locals.end();
         lock(&shared.farewell).report
     }
 

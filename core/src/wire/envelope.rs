@@ -1,6 +1,6 @@
 //! One event with its topic, encoding and payload, owned.
 
-use alloc::string::String;
+use alloc::sync::Arc;
 
 use bytes::Bytes;
 
@@ -24,7 +24,7 @@ use crate::topic::Topic;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
-    topic: String,
+    topic: Arc<str>,
     encoding: Encoding,
     payload: Bytes,
     offset: Option<u64>,
@@ -35,6 +35,17 @@ impl Envelope {
     pub fn new(topic: Topic<'_>, encoding: Encoding, payload: Bytes) -> Self {
         Self {
             topic: topic.as_str().into(),
+            encoding,
+            payload,
+            offset: None,
+        }
+    }
+
+    /// One of several on the same topic.
+    #[cfg(feature = "std")]
+    pub(crate) fn shared(topic: Arc<str>, encoding: Encoding, payload: Bytes) -> Self {
+        Self {
+            topic,
             encoding,
             payload,
             offset: None,

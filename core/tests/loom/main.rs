@@ -10,6 +10,9 @@ extern crate alloc;
 #[path = "../../src/hub/audiences.rs"]
 mod audiences;
 #[allow(dead_code, reason = "the models call what threads race for")]
+#[path = "../../src/hub/local/log.rs"]
+mod log;
+#[allow(dead_code, reason = "the models call what threads race for")]
 #[path = "../../src/hub/segment.rs"]
 mod segment;
 #[allow(dead_code, reason = "the models call what threads race for")]
@@ -21,7 +24,7 @@ mod sync;
 mod clock;
 mod connection;
 mod deadlines;
-mod dispatch;
+mod logs;
 mod pump;
 mod segments;
 mod snapshots;
@@ -32,6 +35,21 @@ use loom::thread;
 /// What files of `src` know as `crate::time`.
 mod time {
     pub(crate) use super::Instant;
+}
+
+/// What they know as `crate::hub`.
+mod hub {
+    pub(crate) use super::segment;
+}
+
+/// What they know as `crate::published`.
+mod published {
+    pub(crate) use lapwing::hub::Published;
+}
+
+/// What they know as `crate::wire`.
+mod wire {
+    pub(crate) use lapwing::Envelope;
 }
 
 /// What they know as `crate::topic`.

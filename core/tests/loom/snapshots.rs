@@ -9,19 +9,21 @@ use loom::sync::RwLock;
 use loom::thread;
 
 use crate::audiences::Audiences;
-use crate::dispatch::Audience;
 use crate::registry::Seed;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 use crate::{join, model};
 
 const SEED: Seed = Seed([7; 16]);
 
-/// What a hub has of all this; its functions are those of `hub/dispatch.rs` and of whoever changes the registry.
+/// What a hub has of all this; its functions are those of `hub/audience.rs` and of whoever changes the registry.
 struct Hub {
     registry: RwLock<Registry>,
     epoch: AtomicU64,
-    audiences: Mutex<Audiences>,
+    audiences: Mutex<Audiences<Audience>>,
 }
+
+/// Who hears a topic.
+type Audience = Vec<u32>;
 
 /// Everybody hears every topic.
 #[derive(Default)]
@@ -59,10 +61,10 @@ impl Hub {
     }
 
     fn hears(&self, number: u32) -> bool {
-        self.audience("news").listeners.contains(&number)
+        self.audience("news").contains(&number)
     }
 
-    fn audience(&self, topic: &str) -> Audience {
+    fn audience(&self, topic: &str) -> Arc<Audience> {
         let topic = Topic::new(topic).expect("a good topic");
         let epoch = self.epoch.load(Ordering::Acquire);
         let audiences = lock(&self.audiences);
@@ -76,19 +78,15 @@ impl Hub {
             *audiences = Audiences::new(epoch, SEED);
         }
         if audiences.epoch == epoch {
-            audiences.insert(topic, &audience);
+            audiences.insert(topic, &audience, audience.len());
         }
         audience
     }
 
-    fn find(&self) -> (u64, Audience) {
+    fn find(&self) -> (u64, Arc<Audience>) {
         let registry = self.registry.read().expect("no panic");
-        let listeners: Vec<_> = registry.listeners.iter().copied().collect();
-        let audience = Audience {
-            listeners: listeners.into(),
-            keep: None,
-        };
-        (registry.epoch, audience)
+        let listeners = registry.listeners.iter().copied().collect();
+        (registry.epoch, Arc::new(listeners))
     }
 }
 

@@ -1,17 +1,18 @@
 //! Publishing on topics that keep what is published.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use super::{Keep, Variants};
-use crate::hub::dispatch::{Audience, Batch};
+use crate::hub::audience::Audience;
 use crate::hub::{PublishError, Shared};
 use crate::payload::Encode;
 use crate::published::Published;
 use crate::sync::lock;
 use crate::topic::Topic;
-use crate::wire::{Encoding, Event, Payload};
+use crate::wire::{Encoding, Payload};
 
 impl Shared {
     /// Offers one event of the program to the subscribers of a topic, which may keep it.
@@ -21,7 +22,16 @@ impl Shared {
         payload: &dyn Encode,
     ) -> Result<Published, PublishError> {
         let epoch = self.epoch();
-        let audience = self.audience(topic);
+        self.publish_to(topic, (epoch, self.audience(topic)), payload)
+    }
+
+    /// The same, when it is known who hears the topic, as of an epoch.
+    pub(crate) fn publish_to(
+        &self,
+        topic: Topic<'_>,
+        (epoch, audience): (u64, Arc<Audience>),
+        payload: &dyn Encode,
+    ) -> Result<Published, PublishError> {
         let Some(keep) = audience.keep else {
             return self.send(topic, false, payload, &audience);
         };
@@ -43,29 +53,23 @@ impl Shared {
         &self,
         topic: Topic<'_>,
         keep: Keep,
-        (epoch, audience): (u64, Audience),
+        (epoch, audience): (u64, Arc<Audience>),
         kept: Vec<Variants>,
     ) -> Published {
-        let hash = self.hash(topic.as_str());
         let mut histories = lock(&self.histories);
         // Who has come to the present meanwhile has done so under this lock, and misses nothing.
         let audience = match self.epoch() == epoch {
             true => audience,
             false => self.audience(topic),
         };
-        let mut batches = self.batches(&audience);
+        let mut parcel = self.parcel(&audience);
         let now = self.runtime.now();
         for variants in kept {
             let offset = histories.newest() + 1;
-            for batch in &mut batches {
-                batch.push_kept(topic, offset, &variants);
-            }
+            parcel.push_kept(topic, offset, &variants, &audience);
             histories.keep(topic, keep, variants, now);
         }
-        match batches.is_empty() {
-            true => Published::default(),
-            false => self.offer_in_order(topic.as_str(), hash, &batches, &audience),
-        }
+        self.offer_in_order(topic.as_str(), &parcel.batches, parcel.local, &audience)
     }
 
     /// A payload of a peer, as it is and as the topic's type is written in other protocols.
@@ -112,17 +116,5 @@ impl Shared {
     /// What the protocols of this hub want typed values in.
     fn encodings(&self) -> impl Iterator<Item = Encoding> {
         self.protocols.iter().map(|protocol| protocol.encoding())
-    }
-}
-
-impl Batch {
-    /// Adds an event that its topic keeps.
-    fn push_kept(&mut self, topic: Topic<'_>, offset: u64, variants: &Variants) {
-        self.push(Event {
-            topic: topic.as_str(),
-            direct: false,
-            offset: Some(offset.to_le_bytes()),
-            payload: variants.payload(self.class.protocol.encoding()),
-        });
     }
 }

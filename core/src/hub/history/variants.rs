@@ -26,12 +26,21 @@ impl Variants {
 
     /// The payload as `wanted`, or as it was published.
     pub(crate) fn payload(&self, wanted: Encoding) -> Payload<'_> {
-        let other = self.others.iter().find(|(known, _)| *known == wanted);
-        let (encoding, bytes) = other.unwrap_or(&self.own);
+        let (encoding, bytes) = self.one(wanted);
         Payload {
             encoding: *encoding,
             bytes,
         }
+    }
+
+    /// The same, to be kept.
+    pub(crate) fn shared(&self, wanted: Encoding) -> (Encoding, Bytes) {
+        self.one(wanted).clone()
+    }
+
+    fn one(&self, wanted: Encoding) -> &(Encoding, Bytes) {
+        let other = self.others.iter().find(|(known, _)| *known == wanted);
+        other.unwrap_or(&self.own)
     }
 
     /// The bytes of all of them.
