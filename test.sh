@@ -3,7 +3,7 @@
 #
 # Usage: ./test.sh
 #
-# Installs what is missing of: a C linker, Python's venv, Node.js and Chromium (Debian), cargo-deny (cargo), kosoku (pip),
+# Installs what is missing of: a C linker, Python's venv, Node.js, Valgrind and Chromium (Debian), cargo-deny (cargo), kosoku (pip),
 # playwright-core (npm). Where it cannot, it says what is missing and stops. With a nightly toolchain the oldest versions of
 # our dependencies are tried and each fuzz target runs for ten seconds.
 
@@ -56,6 +56,7 @@ debian_packages() {
     python3 -c "import ensurepip, venv" 2>/dev/null || wanted+=(python3 python3-venv)
     command -v node >/dev/null || wanted+=(nodejs)
     command -v npm >/dev/null || wanted+=(npm)
+    command -v valgrind >/dev/null || wanted+=(valgrind)
     [[ -x /usr/bin/chromium ]] || wanted+=(chromium)
     ((${#wanted[@]})) || return 0
     [[ $(id -u) == 0 ]] || as_root=(sudo)
@@ -144,6 +145,12 @@ connections() {
     "$bench" stopped-reader --connections 20 --seconds 1 --reps 1 --rate 1000
 }
 
+# What operations cost in instructions, beside the stored figures; and that the load generator loses nothing.
+instructions() {
+    benches/instructions.py --check
+    benches/compare.py --reps 1 --secs 0.2 --rows fanout-100,stopped-reader,topics,publishers-16,round-trip
+}
+
 # What threads share, in every order with three switches of thread in the midst of something. The whole workspace: it is built.
 loom() {
     LOOM_MAX_PREEMPTIONS=3 cargo test --workspace --all-features --test loom
@@ -211,6 +218,7 @@ block "loom" loom
 block "simulation" simulation
 block "a slow reader" slow_reader
 block "many connections" connections
+block "instructions" instructions
 block "fuzz corpora" fuzz_corpora
 block "licences and bans" licences
 block "the main job" demo

@@ -6,3 +6,4 @@ pub mod framing;
 pub mod hub;
 pub mod peer;
 pub mod script;
+pub mod sink;

@@ -1,7 +1,7 @@
 //! What a load generator that knows no lapwing has to say on the wire, one item per line.
 //!
 //! `sub`, `pub` and `both` are the steps of a subscriber, a publisher, and a connection that is both; `frame OFFSET HEX`
-//! is one publish with its payload at that offset; `deliver LENGTH` the length of one delivered message; `pong` what
+//! is one publish with its payload at that offset; `topic OFFSET` where four digits of it name the topic; `deliver LENGTH` the length of one delivered message; `pong` what
 //! answers a ping; `mask` what the payload of a publish is masked with, from its first byte on.
 
 use std::fmt::Write;
@@ -14,15 +14,20 @@ use lapwing::wire::{
 
 use crate::framing::{MASK, Transport, UPGRADE};
 
-/// The script for one topic and payloads of this many bytes.
-pub fn script(transport: Transport, topic: &str, payload_bytes: usize) -> String {
+/// Stands for the four digits that a load generator puts into the name of a topic.
+const DIGITS: &str = "####";
+
+/// The script for payloads of this many bytes, on one topic; or on a thousand below it, of which each subscriber has so many.
+pub fn script(transport: Transport, topic: &str, payload_bytes: usize, each: usize) -> String {
+    let numbered = format!("{topic}/{DIGITS}");
+    let topic = if each > 0 { &numbered } else { topic };
     let bytes = payload(payload_bytes);
     let payload = Payload {
         encoding: Encoding::Bytes,
         bytes: &bytes,
     };
     let lines = [
-        connecting(transport, topic),
+        connecting(transport, &vec![topic; each.max(1)]),
         publishing(transport, topic, payload),
         delivering(transport, topic, payload),
     ];
@@ -30,7 +35,7 @@ pub fn script(transport: Transport, topic: &str, payload_bytes: usize) -> String
 }
 
 /// How the three kinds of connections begin.
-fn connecting(transport: Transport, topic: &str) -> Vec<String> {
+fn connecting(transport: Transport, topics: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
     if transport == Transport::WebSocket {
         for who in ["sub", "pub", "both"] {
@@ -39,7 +44,7 @@ fn connecting(transport: Transport, topic: &str) -> Vec<String> {
         }
     }
     let hello = transport.from_client(&encoded(&hello()));
-    let subscribe = transport.from_client(&encoded(&subscribe(&[topic])));
+    let subscribe = transport.from_client(&encoded(&subscribe(topics)));
     let acknowledged = transport.from_hub(&encoded(&Frame::Ack(Ack {
         receipt: 1,
         outcome: Outcome::Subscribed,
@@ -58,6 +63,10 @@ fn publishing(transport: Transport, topic: &str, payload: Payload<'_>) -> Vec<St
     let message = encoded(&publish(topic, payload));
     let (frame, at) = (transport.from_client(&message), payload.bytes.len());
     let mut lines = vec![format!("frame {} {}", frame.len() - at, hex(&frame))];
+    let digits = frame
+        .windows(DIGITS.len())
+        .position(|part| part == DIGITS.as_bytes());
+    lines.extend(digits.map(|at| format!("topic {at}")));
     if transport == Transport::WebSocket {
         let mut mask = MASK;
         mask.rotate_left((message.len() - at) % MASK.len());

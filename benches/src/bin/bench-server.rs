@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bench-server --transport tcp|ws --port P [--ping-secs S] [--topic bench] [--runtime tokio|smol] [--threads N]
-//! bench-server script --transport tcp|ws [--topic bench] --payload N
+//! bench-server script --transport tcp|ws [--topic bench] [--each N] --payload N
 //! ```
 //!
 //! The first form serves until it is ended, the second prints what a load generator has to say.
@@ -24,6 +24,8 @@ struct Options {
     ping_secs: u64,
     topic: String,
     payload: usize,
+    /// Topics of each subscriber, of a thousand; 0: there is one topic.
+    each: usize,
     smol: bool,
     /// Of tokio.
     threads: usize,
@@ -32,7 +34,12 @@ struct Options {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = options()?;
     if options.script {
-        let script = script(options.transport, &options.topic, options.payload);
+        let script = script(
+            options.transport,
+            &options.topic,
+            options.payload,
+            options.each,
+        );
         print!("{script}");
         return Ok(());
     }
@@ -100,6 +107,7 @@ fn hub(runtime: Arc<dyn Runtime>, options: &Options) -> Result<Hub, TopicError> 
     Hub::builder(runtime)
         .limits(limits)
         .topic(options.topic.as_str(), Rule::open())
+        .topic(format!("{}/*", options.topic), Rule::open())
         .build()
 }
 
@@ -111,6 +119,7 @@ fn options() -> Result<Options, lexopt::Error> {
         ping_secs: 0,
         topic: "bench".into(),
         payload: 128,
+        each: 0,
         smol: false,
         threads: 1,
     };
@@ -123,6 +132,7 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("ping-secs") => options.ping_secs = parser.value()?.parse()?,
             Long("topic") => options.topic = parser.value()?.string()?,
             Long("payload") => options.payload = parser.value()?.parse()?,
+            Long("each") => options.each = parser.value()?.parse()?,
             Long("threads") => options.threads = parser.value()?.parse()?,
             Long("runtime") => options.smol = parser.value()? == "smol",
             other => return Err(other.unexpected()),
