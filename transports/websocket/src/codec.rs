@@ -7,12 +7,13 @@ use async_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, OpCode}
 use async_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, FrameHeader};
 use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use async_tungstenite::tungstenite::{self, Error};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use lapwing::Limits;
 use lapwing::transport::{Goodbye, Incoming, Kind, Message};
 
 use crate::fault::Fault;
 use crate::sieve::{PIECE_BYTES_MAX, Piece, Sieve};
+use crate::usual::Usual;
 
 /// tungstenite's buffer: filled from memory, so a small one costs no system calls.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -30,7 +31,7 @@ pub(crate) struct Codec {
     role: Role,
     sieve: Sieve,
     /// What one read brought and nobody has taken.
-    arrived: Bytes,
+    arrived: BytesMut,
     /// tungstenite's state, while something is half-way or after our close frame: an idle connection has none.
     context: Option<Box<WebSocketContext>>,
     /// The parts of a long message that are whole.
@@ -45,13 +46,23 @@ pub(crate) struct Arrival {
     pub(crate) answer: Bytes,
 }
 
+impl Usual {
+    fn arrival(self, mut bytes: BytesMut) -> Arrival {
+        self.unmask(&mut bytes);
+        Arrival {
+            incoming: Incoming::Message(Message::binary(bytes)),
+            answer: Bytes::new(),
+        }
+    }
+}
+
 impl Codec {
     /// Begins with what was read behind the upgrade.
     pub(crate) fn new(role: Role, limits: &Limits, arrived: Bytes) -> Self {
         Self {
             role,
             sieve: Sieve::new(limits),
-            arrived,
+            arrived: arrived.into(),
             context: None,
             parts: None,
             closing: false,
@@ -73,11 +84,22 @@ impl Codec {
     ///
     /// What nobody can read on from.
     pub(crate) fn next_arrival(&mut self) -> Result<Option<Arrival>, Fault> {
-        let arrived = mem::take(&mut self.arrived);
+        if let Some(usual) = self.usual(&self.arrived) {
+            self.arrived.advance(usual.head);
+            let bytes = self.arrived.split_to(usual.bytes);
+            if self.arrived.is_empty() {
+                // It would keep the memory of what was read.
+                self.arrived = BytesMut::new();
+            }
+            return Ok(Some(usual.arrival(bytes)));
+        }
+        let mut arrived = mem::take(&mut self.arrived);
         let mut rest = &arrived[..];
         let found = self.walk(&mut rest)?;
-        if !rest.is_empty() {
-            self.arrived = arrived.slice_ref(rest);
+        let left = rest.len();
+        arrived.advance(arrived.len() - left);
+        if left > 0 {
+            self.arrived = arrived;
         }
         self.rest();
         Ok(found)
@@ -90,16 +112,28 @@ impl Codec {
     /// What nobody can read on from.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Arrival>, Fault> {
         debug_assert!(self.arrived.is_empty(), "what is here is taken first");
+        if let Some(usual) = self.usual(bytes) {
+            let (message, rest) = bytes[usual.head..].split_at(usual.bytes);
+            self.arrived = BytesMut::from(rest);
+            return Ok(Some(usual.arrival(BytesMut::from(message))));
+        }
         let mut rest = bytes;
         let found = self.walk(&mut rest)?;
-        self.arrived = Bytes::copy_from_slice(rest);
+        self.arrived = BytesMut::from(rest);
         self.rest();
         Ok(found)
     }
 
+    /// A frame for which nobody needs to be asked, if one is next: with all that a message has, in bytes, and all of it here.
+    fn usual(&self, bytes: &[u8]) -> Option<Usual> {
+        let alone = self.context.is_none() && !self.closing && !self.sieve.is_inside();
+        let usual = Usual::parse(bytes, self.role).filter(|_| alone)?;
+        (usual.bytes <= self.sieve.message_bytes_max() as usize).then_some(usual)
+    }
+
     /// Takes what was read behind the upgrade.
     pub(crate) fn begin(&mut self, arrived: Bytes) {
-        self.arrived = arrived;
+        self.arrived = arrived.into();
     }
 
     /// Whether the beginning of a message or of a frame is here, and its end is not.
@@ -109,7 +143,7 @@ impl Codec {
 
     /// Drops what nobody will ask for: nothing of the peer is read any more.
     pub(crate) fn forget(&mut self) {
-        self.arrived = Bytes::new();
+        self.arrived = BytesMut::new();
         self.sieve.forget();
         self.parts = None;
         self.rest();

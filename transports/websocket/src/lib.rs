@@ -55,6 +55,7 @@ mod sieve;
 mod target;
 mod transport;
 mod upgrade;
+mod usual;
 
 pub mod over;
 #[cfg(feature = "smol")]
