@@ -12,7 +12,7 @@ use bytes::BytesMut;
 pub use self::json::Json;
 use crate::session::Role;
 use crate::transport::{Kind, Message};
-use crate::wire::{self, DecodeError, Encoding, Frame};
+use crate::wire::{self, DecodeError, Encoding, Event, Frame, Payload};
 
 /// Turns messages into frames and frames into messages; one connection speaks one protocol.
 ///
@@ -53,6 +53,13 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// Appends the bytes of `frame`, without any framing of a transport.
     fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut);
+
+    /// What every event on `topic` without an offset begins with, if nothing follows but the payload's length, in groups of seven bits with the
+    /// lowest first, and its bytes. Then many events are written faster; most protocols have no such beginning.
+    fn event_head(&self, topic: &str, encoding: Encoding) -> Option<Vec<u8>> {
+        let _ = (topic, encoding);
+        None
+    }
 }
 
 /// The protocols that every hub speaks.
@@ -96,5 +103,23 @@ impl Protocol for Postcard {
 
     fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut) {
         wire::append_to(frame, into);
+    }
+
+    fn event_head(&self, topic: &str, encoding: Encoding) -> Option<Vec<u8>> {
+        let mut head = Vec::new();
+        let payload = Payload {
+            encoding,
+            bytes: &[],
+        };
+        let event = Event {
+            topic,
+            direct: false,
+            offset: None,
+            payload,
+        };
+        wire::append(&Frame::Event(event), &mut head);
+        // The length of nothing.
+        head.pop();
+        Some(head)
     }
 }

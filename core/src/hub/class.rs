@@ -14,6 +14,12 @@ use crate::wire::Frame;
 /// The framings in which events are prepared. Transports without one take the messages out of the first.
 const FRAMINGS: [Framing; 2] = [Framing::LengthPrefix, Framing::WebSocket];
 
+/// What a framing puts in front of a message at most.
+const FRAME_HEAD_MAX: usize = 10;
+
+/// Room that is made for a second event, and those that follow it.
+const BYTES_AHEAD: usize = 4 * 1024;
+
 /// The protocols of a hub, so that a set of classes is one word.
 pub(crate) const PROTOCOLS_MAX: usize = 16;
 
@@ -32,6 +38,28 @@ impl Class {
         self.framing.append(self.protocol.kind(), into, |into| {
             self.protocol.encode(frame, into);
         });
+    }
+
+    /// The same for an event whose [head](Protocol::event_head) is known.
+    pub(crate) fn append_event(&self, head: &[u8], payload: &[u8], into: &mut BytesMut) {
+        let (mut length, mut bytes) = ([0; 10], 0);
+        let mut rest = payload.len();
+        while rest >= 0x80 {
+            length[bytes] = rest as u8 | 0x80;
+            rest >>= 7;
+            bytes += 1;
+        }
+        length[bytes] = rest as u8;
+        let length = &length[..=bytes];
+        let message = head.len() + length.len() + payload.len();
+        if into.capacity() - into.len() < FRAME_HEAD_MAX + message {
+            // Where there are two there will be more.
+            into.reserve((FRAME_HEAD_MAX + message).max(BYTES_AHEAD));
+        }
+        self.framing.begin(self.protocol.kind(), message, into);
+        into.extend_from_slice(head);
+        into.extend_from_slice(length);
+        into.extend_from_slice(payload);
     }
 
     /// A frame as lanes and segments of this class hold it.
@@ -115,5 +143,42 @@ impl ClassSet {
 impl FromIterator<u8> for ClassSet {
     fn from_iter<I: IntoIterator<Item = u8>>(indices: I) -> Self {
         indices.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::protocol::native;
+    use crate::wire::{Encoding, Event, Payload};
+
+    #[test]
+    fn an_event_behind_a_known_head_is_the_same_event() {
+        let protocols = Protocols::from(native());
+        let classes = Classes::new(&protocols, &Arc::new(Budget::new(u64::MAX)));
+        for class in classes.iter() {
+            let Some(head) = class.protocol.event_head("room/7", Encoding::Text) else {
+                continue;
+            };
+            for length in [
+                0, 1, 100, 125, 126, 127, 128, 16_383, 16_384, 65_535, 70_000, 2_097_152,
+            ] {
+                let payload = vec![b'x'; length];
+                let event = Frame::Event(Event {
+                    topic: "room/7",
+                    direct: false,
+                    offset: None,
+                    payload: Payload {
+                        encoding: Encoding::Text,
+                        bytes: &payload,
+                    },
+                });
+                let mut framed = BytesMut::from(&b"before"[..]);
+                class.append_event(&head, &payload, &mut framed);
+                assert_eq!(framed[6..], class.framed(&event)[..], "{length}");
+            }
+        }
     }
 }

@@ -122,6 +122,11 @@ impl Live {
         !self.left && (self.link.session.is_ready() || self.goes_on())
     }
 
+    /// Whether the peer may say more: the answers that it has not read are few, and so were its requests.
+    pub(crate) fn may_be_read(&self, now: Instant) -> bool {
+        !self.store.lane.is_answering_enough() && self.link.session.reading_resumes(now).is_none()
+    }
+
     /// Whether there is room for more of the past, and somebody wants it.
     pub(crate) fn may_read_on(&self) -> bool {
         self.replaying > 0 && self.store.lane.frames() == 0 && self.link.session.is_ready()

@@ -14,6 +14,7 @@ use super::history::Variants;
 use super::lane::{Offer, Taken};
 use super::local::Events;
 use super::parcel::{Batch, Parcel};
+use super::rules::PublishRule;
 use super::{PublishError, Shared};
 use crate::payload::Encode;
 use crate::policy::Policy;
@@ -27,6 +28,16 @@ use crate::wire::{Denied, Payload};
 pub(crate) struct Run<'h> {
     hub: &'h Shared,
     open: Option<Open>,
+    /// The topic that its peer has published on last.
+    known: Option<(String, Known)>,
+}
+
+/// What does not change about events of one peer on one topic.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) rule: PublishRule,
+    /// The program has handlers for them.
+    pub(crate) heard: bool,
 }
 
 struct Open {
@@ -40,7 +51,23 @@ struct Open {
 
 impl<'h> Run<'h> {
     pub(crate) fn new(hub: &'h Shared) -> Self {
-        Self { hub, open: None }
+        Self {
+            hub,
+            open: None,
+            known: None,
+        }
+    }
+
+    /// What was found out about a topic in this turn.
+    pub(crate) fn known(&self, topic: &str) -> Option<Known> {
+        let (last, known) = self.known.as_ref()?;
+        (last == topic).then_some(*known)
+    }
+
+    /// Remembers what was found out about a topic, as far as it stays so.
+    pub(crate) fn know(&mut self, topic: &str, known: Known) -> Known {
+        self.known = (!known.rule.asks).then(|| (topic.into(), known));
+        known
     }
 
     /// Adds an event for the subscribers of `topic`.

@@ -32,6 +32,8 @@ pub(super) struct Batch {
     pub(super) class: Arc<Class>,
     pub(super) framed: BytesMut,
     pub(super) ends: Vec<u32>,
+    /// What events of one encoding begin with, where that is all that is before their payloads.
+    head: Option<(Encoding, Vec<u8>)>,
 }
 
 impl Batch {
@@ -40,17 +42,42 @@ impl Batch {
             class: class.clone(),
             framed: BytesMut::new(),
             ends: Vec::new(),
+            head: None,
         }
     }
 
     /// Adds an event of the topic's subscribers, or one that is sent straight to somebody.
     fn add(&mut self, topic: Topic<'_>, direct: bool, payload: Payload<'_>) {
+        // One alone is not worth it.
+        if !direct && !self.ends.is_empty() && self.add_another(topic, payload) {
+            return;
+        }
         self.push(Event {
             topic: topic.as_str(),
             direct,
             offset: None,
             payload,
         });
+    }
+
+    /// Adds one of several events of a topic; false when they have no head in common.
+    fn add_another(&mut self, topic: Topic<'_>, payload: Payload<'_>) -> bool {
+        if self
+            .head
+            .as_ref()
+            .is_none_or(|(encoding, _)| *encoding != payload.encoding)
+        {
+            let protocol = &self.class.protocol;
+            let head = protocol.event_head(topic.as_str(), payload.encoding);
+            self.head = head.map(|head| (payload.encoding, head));
+        }
+        let Some((_, head)) = &self.head else {
+            return false;
+        };
+        self.class
+            .append_event(head, payload.bytes, &mut self.framed);
+        self.ends.push(self.framed.len() as u32);
+        true
     }
 
     pub(super) fn push(&mut self, event: Event<'_>) {

@@ -31,6 +31,7 @@ impl Tokens {
         lock(&self.0).get(token).copied()
     }
 
+    #[inline]
     pub(crate) fn remove(&self, tokens: impl IntoIterator<Item = Token>) {
         for token in tokens {
             lock(&self.0).remove(&token);

@@ -233,6 +233,7 @@ impl Rules {
             payload_bytes_max: rule.payload_bytes_max,
             carries: rule.carries,
             keeps: !rule.keep.is_nothing(),
+            asks: matches!(rule.publish, Access::If(_)),
         })
     }
 
@@ -291,11 +292,14 @@ impl Rules {
 }
 
 /// What a peer has to keep to when it publishes.
+#[derive(Clone, Copy)]
 pub(crate) struct PublishRule {
     pub(crate) payload_bytes_max: Option<usize>,
     pub(crate) carries: Option<Carries>,
     /// What is published may be read again.
     pub(crate) keeps: bool,
+    /// The program is asked each time.
+    pub(crate) asks: bool,
 }
 
 #[cfg(test)]

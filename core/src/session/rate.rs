@@ -19,6 +19,9 @@ impl Bucket {
 
     /// When there is one again, if there is none now.
     pub(crate) fn resumes(&self, now: Instant, rate: Rate) -> Option<Instant> {
+        if self.0 <= now {
+            return None;
+        }
         let full = interval(rate) * rate.burst.saturating_sub(1);
         let at = self.0 - full;
         (at > now).then_some(at)

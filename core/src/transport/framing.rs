@@ -45,6 +45,18 @@ impl Framing {
         self.close(kind, start, into);
     }
 
+    /// Appends the head of a message of so many bytes, which follow.
+    pub(crate) fn begin(self, kind: Kind, message: usize, into: &mut BytesMut) {
+        match self {
+            Self::None => {}
+            Self::LengthPrefix => into.put_u32(message as u32),
+            Self::WebSocket => {
+                let (head, bytes) = websocket_head(kind, message);
+                into.put_slice(&head[..bytes]);
+            }
+        }
+    }
+
     /// What is left free for the head of a message whose length is not known yet.
     const fn room(self) -> usize {
         match self {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::SubscribeHead;
+use super::event::{Publish, SubscribeHead};
 use super::frame::Frame;
 use super::handshake::{HelloHead, WelcomeHead};
 use super::list::List;
@@ -84,7 +84,10 @@ fn decode_body(kind: u8, body: &[u8]) -> postcard::Result<Option<Frame<'_>>> {
             Frame::Subscribe(head.with(List::take(list)?))
         }
         0x05 => Frame::Unsubscribe(take(body)?),
-        0x06 => Frame::Publish(take(body)?),
+        0x06 => Frame::Publish(match Publish::usual(body) {
+            Some(publish) => publish,
+            None => take(body)?,
+        }),
         0x07 => Frame::Ack(take(body)?),
         0x08 => Frame::Event(take(body)?),
         0x09 => Frame::Lagged(take(body)?),

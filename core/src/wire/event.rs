@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handshake::Verdict;
 use super::list::List;
-use super::payload::Payload;
+use super::payload::{Encoding, Payload};
 use crate::policy::Policy;
 
 /// Asks for events; answered by an [`Ack`].
@@ -95,6 +95,48 @@ pub struct Publish<'a> {
     /// The payload.
     pub payload: Payload<'a>,
 }
+
+impl<'a> Publish<'a> {
+    /// Reads the form that nearly all have, of which a hub sees more than of all else: every number but the payload's length in one
+    /// byte, the topic as text. `None`: it is another form, or none.
+    pub(super) fn usual(body: &'a [u8]) -> Option<Self> {
+        let (&[receipt, name, topic], rest) = body.split_first_chunk()?;
+        if receipt >= MORE || name != TOPIC || topic >= MORE {
+            return None;
+        }
+        let (topic, rest) = rest.split_at_checked(topic.into())?;
+        let (&[encoding, length], rest) = rest.split_first_chunk()?;
+        let encoding = *ENCODINGS.get(usize::from(encoding))?;
+        let bytes = match (length, rest) {
+            (..MORE, _) => rest.get(..usize::from(length))?,
+            (_, [high @ ..MORE, rest @ ..]) => {
+                let length = usize::from(length - MORE) | usize::from(*high) << 7;
+                rest.get(..length)?
+            }
+            _ => return None,
+        };
+        Some(Self {
+            receipt: receipt.into(),
+            name: Name::Topic(core::str::from_utf8(topic).ok()?),
+            payload: Payload { encoding, bytes },
+        })
+    }
+}
+
+/// The first variant of a [`Name`].
+const TOPIC: u8 = 0;
+
+/// A number with this bit set has more bytes.
+const MORE: u8 = 0x80;
+
+/// By the number that they have on the wire.
+const ENCODINGS: [Encoding; 5] = [
+    Encoding::Text,
+    Encoding::Bytes,
+    Encoding::Json,
+    Encoding::MessagePack,
+    Encoding::Postcard,
+];
 
 /// A topic by its text, or by a number that the peer has given to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -302,7 +302,50 @@ fn a_list_tells_its_items_and_their_number() {
     assert!(List::<&str>::new(&[]).is_empty());
 }
 
+/// What serde makes of the body of a publish.
+fn publish_by_serde(body: &[u8]) -> Option<Publish<'_>> {
+    let taken = postcard::take_from_bytes(body).ok();
+    taken.map(|(publish, _)| publish)
+}
+
+#[test]
+fn the_usual_publish_is_read_as_any_other() {
+    let bytes = std::vec![7; 20_000];
+    for (length, usual) in [
+        (0, true),
+        (127, true),
+        (128, true),
+        (16_383, true),
+        (16_384, false),
+    ] {
+        let payload = Payload::bytes(&bytes[..length]);
+        let name = Name::Topic("room/7");
+        let publish = Publish {
+            receipt: 5,
+            name,
+            payload,
+        };
+        let mut message = Vec::new();
+        append(&Frame::Publish(publish), &mut message);
+        let read = Publish::usual(&message[1..]);
+        assert_eq!(read, usual.then_some(publish), "{length}");
+        assert_eq!(decode(&message), Ok(Some(Frame::Publish(publish))));
+        assert_eq!(Publish::usual(&message[1..message.len() - 1]), None);
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_is_read_as_a_usual_publish_is_that_publish(
+        receipt in 0..200_u8,
+        body in vec(prop_oneof![Just(0_u8), 0..8_u8, any::<u8>()], 0..200),
+    ) {
+        let body = [&[receipt][..], &body].concat();
+        if let Some(publish) = Publish::usual(&body) {
+            prop_assert_eq!(Some(publish), publish_by_serde(&body));
+        }
+    }
+
     #[test]
     fn decoding_gives_back_what_was_encoded(entropy in vec(any::<u8>(), 0..300)) {
         with_frame(&entropy, |frame| {

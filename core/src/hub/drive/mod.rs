@@ -203,24 +203,33 @@ impl Drive {
         let mut bytes = hub.limits.turn_bytes_max.max(1) as usize;
         let mut run = Run::new(&hub);
         let mut scratch = BytesMut::new();
-        while self.may_read(now) {
-            if frames == 0 || bytes == 0 {
-                return Reading::Budget;
-            }
-            let polled = self.live(|live| live.link.poll_message(now, cx));
-            let Some(Poll::Ready(Some(message))) = polled else {
-                return Reading::Drained;
-            };
-            frames -= 1;
-            bytes = bytes.saturating_sub(message.bytes.len());
+        while !self.is_busy() {
             scratch.clear();
+            let mut message = None;
+            // Under one lock: there may be very many.
             let handled = self.live(|live| {
+                if !live.may_be_read(now) {
+                    return Err(Reading::Paused);
+                }
+                if frames == 0 || bytes == 0 {
+                    return Err(Reading::Budget);
+                }
+                let Poll::Ready(Some(next)) = live.link.poll_message(now, cx) else {
+                    return Err(Reading::Drained);
+                };
+                let message = message.insert(next);
+                frames -= 1;
+                bytes = bytes.saturating_sub(message.bytes.len());
                 let input = live
                     .link
-                    .handle(&message, &mut scratch, &mut live.store, now);
-                (input, live.hear())
+                    .handle(message, &mut scratch, &mut live.store, now);
+                Ok((input, live.hear()))
             });
-            let (input, used_up) = handled.unwrap_or((Input::Nothing, None));
+            let (input, used_up) = match handled {
+                Some(Ok(handled)) => handled,
+                Some(Err(reading)) => return reading,
+                None => return Reading::Paused,
+            };
             hub.tokens.remove(used_up);
             self.act(input, &mut run, now);
         }
@@ -229,13 +238,13 @@ impl Drive {
 
     /// Whether the peer may say more now. Whatever makes it wait here gives this task a turn when it is over.
     fn may_read(&self, now: Instant) -> bool {
-        let busy = self.admission.is_some()
-            || self.answers.is_full() && !self.shared().listeners.is_empty();
-        let may = |live: &mut Live| {
-            !live.store.lane.is_answering_enough()
-                && live.link.session.reading_resumes(now).is_none()
-        };
-        !busy && self.live(may).unwrap_or(false)
+        let may = |live: &mut Live| live.may_be_read(now);
+        !self.is_busy() && self.live(may).unwrap_or(false)
+    }
+
+    /// Whether the program has to have its turn before the peer says more.
+    fn is_busy(&self) -> bool {
+        self.admission.is_some() || self.answers.is_full() && !self.shared().listeners.is_empty()
     }
 
     fn act(&mut self, input: Input<'_>, run: &mut Run<'_>, now: Instant) {

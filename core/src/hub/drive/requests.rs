@@ -1,5 +1,6 @@
 //! What a client asks of the hub: to publish, to subscribe, to unsubscribe.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -9,7 +10,7 @@ use super::Drive;
 use crate::answers::Place;
 use crate::hub::carries::Carries;
 use crate::hub::connection::Live;
-use crate::hub::dispatch::Run;
+use crate::hub::dispatch::{Known, Run};
 use crate::hub::replay::Wanted;
 use crate::hub::rules::Peer;
 use crate::policy::Policy;
@@ -80,11 +81,11 @@ impl Drive {
                 &declared
             }
         };
-        let topic = hub.topic(text)?;
-        let rule = hub
-            .rules
-            .publish(self.peer(), topic)
-            .ok_or(Denied::Forbidden)?;
+        let known = match run.known(text) {
+            Some(known) => known,
+            None => run.know(text, self.known(text)?),
+        };
+        let (topic, rule) = (Topic::checked(text), known.rule);
         let size = payload.bytes.len() as u64;
         let rule_max = rule.payload_bytes_max.map_or(u64::MAX, |max| max as u64);
         let event_max = payload_bytes_max(hub.limits.message_bytes_max, topic, size, rule.keeps);
@@ -97,8 +98,22 @@ impl Drive {
             return Err(Denied::Payload);
         }
         run.add(topic, payload)?;
-        self.notify(topic, payload);
+        if known.heard {
+            self.notify(topic, payload);
+        }
         Ok(())
+    }
+
+    /// What is to be known about events of a peer on one topic, if it may publish there.
+    fn known(&self, text: &str) -> Result<Known, Denied> {
+        let hub = self.shared();
+        let topic = hub.topic(text)?;
+        let rule = hub.rules.publish(self.peer(), topic);
+        let hears = |(filter, _): &(String, _)| TopicFilter::checked(filter).matches(topic);
+        Ok(Known {
+            rule: rule.ok_or(Denied::Forbidden)?,
+            heard: hub.listeners.iter().any(hears),
+        })
     }
 
     /// The peer as rules see it.
