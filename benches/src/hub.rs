@@ -79,18 +79,7 @@ impl HubProcess {
     ///
     /// Where there is no `/proc`.
     pub fn held(&self) -> io::Result<Held> {
-        let folder = format!("/proc/{}", self.child.id());
-        let status = fs::read_to_string(format!("{folder}/status"))?;
-        let field = |name: &str| -> io::Result<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-            number.ok_or_else(|| io::Error::other(format!("no {name} in {folder}/status")))
-        };
-        Ok(Held {
-            resident_bytes: field("VmRSS:")? * 1024,
-            files: fs::read_dir(format!("{folder}/fd"))?.count(),
-            threads: field("Threads:")? as usize,
-        })
+        held_by(self.child.id())
     }
 
     /// What it has spent of its processors so far.
@@ -99,13 +88,7 @@ impl HubProcess {
     ///
     /// Where there is no `/proc`.
     pub fn spent(&self) -> io::Result<Duration> {
-        let mut nanos = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let spent = fs::read_to_string(thread?.path().join("schedstat"))?;
-            let first = spent.split(' ').next().and_then(|first| first.parse().ok());
-            nanos += first.unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanos))
+        spent_by(self.child.id())
     }
 
     /// Asks it to end; how long that took.
@@ -137,6 +120,41 @@ impl Drop for HubProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a process holds now.
+///
+/// # Errors
+///
+/// Where there is no `/proc`.
+pub fn held_by(process: u32) -> io::Result<Held> {
+    let folder = format!("/proc/{process}");
+    let status = fs::read_to_string(format!("{folder}/status"))?;
+    let field = |name: &str| -> io::Result<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        number.ok_or_else(|| io::Error::other(format!("no {name} in {folder}/status")))
+    };
+    Ok(Held {
+        resident_bytes: field("VmRSS:")? * 1024,
+        files: fs::read_dir(format!("{folder}/fd"))?.count(),
+        threads: field("Threads:")? as usize,
+    })
+}
+
+/// What a process has spent of its processors so far.
+///
+/// # Errors
+///
+/// Where there is no `/proc`.
+pub fn spent_by(process: u32) -> io::Result<Duration> {
+    let mut nanos = 0;
+    for thread in fs::read_dir(format!("/proc/{}/task", process))? {
+        let spent = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let first = spent.split(' ').next().and_then(|first| first.parse().ok());
+        nanos += first.unwrap_or(0);
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// A connection is an open file, for the hub and for those who connect; children inherit how many there may be.

@@ -5,11 +5,12 @@ use std::future::pending;
 use std::io;
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use lapwing::Limits;
 use lapwing::transport::{
     Framing, Incoming, Info, Listener, Message, Outgoing, Progress, Transport, TransportError,
 };
-use lapwing::wire::{Frame, Hello, Received};
+use lapwing::wire::{Frame, Hello, Payload, Received};
 
 use crate::script;
 
@@ -18,7 +19,7 @@ const RECEIVED_EVERY: u64 = 256;
 
 /// A transport whose peer subscribes, then takes everything at once.
 pub struct Sink {
-    words: VecDeque<Vec<u8>>,
+    words: VecDeque<Bytes>,
     confirms: bool,
     taken: u64,
     confirmed: u64,
@@ -26,20 +27,29 @@ pub struct Sink {
 }
 
 impl Sink {
-    fn new(topic: &str, resumable: bool) -> Self {
+    fn new(topics: &[&str], resumable: bool) -> Self {
         let Frame::Hello(hello) = script::hello() else {
             unreachable!("it is one");
         };
         let hello = Frame::Hello(Hello { resumable, ..hello });
-        let topics = [topic];
-        let words = [hello, script::subscribe(&topics)];
+        let words = [hello, script::subscribe(topics)];
         Self {
-            words: words.iter().map(script::encoded).collect(),
+            words: words.iter().map(script::encoded).map(Bytes::from).collect(),
             confirms: resumable,
             taken: 0,
             confirmed: 0,
             reader: None,
         }
+    }
+
+    /// One that publishes so many events instead, as fast as they are read.
+    fn publisher(topic: &str, payload: Payload<'_>, events: u32) -> Self {
+        let publish = script::encoded(&script::publish(topic, payload));
+        let mut publisher = Self::new(&[], false);
+        publisher.words.pop_back();
+        let events = std::iter::repeat_n(publish, events as usize);
+        publisher.words.extend(events.map(Bytes::from));
+        publisher
     }
 
     /// Counts the frames of a message that is framed already.
@@ -54,7 +64,7 @@ impl Sink {
             self.confirmed = self.taken;
             let count = self.taken;
             let received = Frame::Received(Received { count });
-            self.words.push_back(script::encoded(&received));
+            self.words.push_back(script::encoded(&received).into());
             self.reader.take().into_iter().for_each(Waker::wake);
         }
     }
@@ -107,7 +117,19 @@ pub struct Sinks(Vec<Sink>);
 impl Sinks {
     /// So many of one topic.
     pub fn new(count: usize, topic: &str, resumable: bool) -> Self {
-        Self((0..count).map(|_| Sink::new(topic, resumable)).collect())
+        let sink = |_| Sink::new(&[topic], resumable);
+        Self((0..count).map(sink).collect())
+    }
+
+    /// So many of one topic, each with one more of its own.
+    pub fn with_own(count: usize, topic: &str, own: impl Fn(usize) -> String) -> Self {
+        let sink = |number| Sink::new(&[topic, &own(number)], false);
+        Self((0..count).map(sink).collect())
+    }
+
+    /// One that publishes so many events.
+    pub fn publisher(topic: &str, payload: Payload<'_>, events: u32) -> Self {
+        Self(vec![Sink::publisher(topic, payload, events)])
     }
 }
 

@@ -42,6 +42,7 @@ const CASES: &[Case] = &[
     case("publish to 1 lane", 1, |rounds| publish(1, rounds)),
     case("publish to 10 lanes", 10, |rounds| publish(10, rounds)),
     case("publish to 100 lanes", 100, |rounds| publish(100, rounds)),
+    case("relay an event of 64 B to 1 lane", 1, relay),
     case("in process, 10 subscribers, 1 event", 10, |rounds| {
         in_process(1, rounds)
     }),
@@ -144,6 +145,25 @@ fn publish(lanes: usize, rounds: u32) -> Outcome {
         sim.settle().await;
         Ok(())
     })?
+}
+
+/// Events of a peer to another, as fast as they come.
+fn relay(rounds: u32) -> Outcome {
+    let sim = Virtual::new(7);
+    let hub = Hub::builder(sim.clone())
+        .topic("**", Rule::open())
+        .build()?;
+    let payload = Payload {
+        encoding: Encoding::Bytes,
+        bytes: &PAYLOAD[..64],
+    };
+    sim.spawn_named("hub", hub.serve(Sinks::new(1, TOPIC, false)));
+    sim.run(sim.settle())?;
+    let publisher = Sinks::publisher(TOPIC, payload, rounds);
+    sim.spawn_named("publisher", hub.serve(publisher));
+    sim.run(sim.settle())?;
+    assert_eq!(hub.counters().queued, u64::from(rounds));
+    Ok(())
 }
 
 /// Events to ten subscribers of the program, each in a task of its own, so many before these have their turn.
