@@ -196,20 +196,23 @@ fn draw(all: &[Figures]) -> String {
     };
     let across =
         |index: usize| left + (width - 2.0 * left) * index as f64 / (all.len() - 1).max(1) as f64;
-    // 3 × is as high as it goes.
-    let up = |ratio: f64| height - 40.0 - (height - 80.0) * ratio.min(3.0) / 3.0;
-    for ratio in [0.0, 1.0, 2.0, 3.0] {
-        let y = up(ratio);
+    let ratios = series
+        .iter()
+        .flat_map(|(_, _, figure)| all.iter().map(|one| figure(one) / figure(first)));
+    let top = ratios.fold(2.0, f64::max).ceil();
+    let up = |ratio: f64| height - 40.0 - (height - 100.0) * ratio / top;
+    for ratio in (0..=top as u32).step_by(1 + top as usize / 10) {
+        let y = up(ratio.into());
         let _ = writeln!(
             svg,
-            "<line x1='{left}' x2='{}' y1='{y}' y2='{y}' stroke='#ddd'/><text x='20' y='{y}'>{ratio} ×</text>",
+            "<line x1='{left}' x2='{}' y1='{y:.1}' y2='{y:.1}' stroke='#ddd'/><text x='20' y='{y:.1}'>{ratio} ×</text>",
             width - left
         );
     }
     for (index, figures) in all.iter().enumerate() {
         let _ = writeln!(
             svg,
-            "<text x='{}' y='{}' text-anchor='middle'>{}</text>",
+            "<text x='{:.1}' y='{}' text-anchor='middle'>{}</text>",
             across(index),
             height - 20.0,
             figures.subscribers

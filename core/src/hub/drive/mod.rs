@@ -205,31 +205,30 @@ impl Drive {
         let mut scratch = BytesMut::new();
         while !self.is_busy() {
             scratch.clear();
-            let mut message = None;
+            let (mut message, mut input, mut used_up) = (None, Input::Nothing, None);
             // Under one lock: there may be very many.
-            let handled = self.live(|live| {
+            let stops = self.live(|live| {
                 if !live.may_be_read(now) {
-                    return Err(Reading::Paused);
+                    return Some(Reading::Paused);
                 }
                 if frames == 0 || bytes == 0 {
-                    return Err(Reading::Budget);
+                    return Some(Reading::Budget);
                 }
                 let Poll::Ready(Some(next)) = live.link.poll_message(now, cx) else {
-                    return Err(Reading::Drained);
+                    return Some(Reading::Drained);
                 };
                 let message = message.insert(next);
                 frames -= 1;
                 bytes = bytes.saturating_sub(message.bytes.len());
-                let input = live
+                input = live
                     .link
                     .handle(message, &mut scratch, &mut live.store, now);
-                Ok((input, live.hear()))
+                used_up = live.hear();
+                None
             });
-            let (input, used_up) = match handled {
-                Some(Ok(handled)) => handled,
-                Some(Err(reading)) => return reading,
-                None => return Reading::Paused,
-            };
+            if let Some(reading) = stops.unwrap_or(Some(Reading::Paused)) {
+                return reading;
+            }
             hub.tokens.remove(used_up);
             self.act(input, &mut run, now);
         }
