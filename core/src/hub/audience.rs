@@ -55,6 +55,11 @@ pub(crate) struct Audience {
 }
 
 impl Audience {
+    /// How much there is to remember.
+    fn len(&self) -> usize {
+        self.listeners.len() + self.hearers.as_ref().map_or(0, Hearers::len)
+    }
+
     fn new(hash: u64, listeners: Vec<Listener>) -> Self {
         Self {
             classes: listeners.iter().map(|listener| listener.class).collect(),
@@ -83,8 +88,7 @@ impl Shared {
             core::mem::replace(&mut *audiences, fresh)
         });
         let current = audiences.epoch == epoch;
-        let forgotten =
-            current.then(|| audiences.insert(topic, &audience, audience.listeners.len()));
+        let forgotten = current.then(|| audiences.insert(topic, &audience, audience.len()));
         drop(audiences);
         // Not under the lock: there may be very many.
         drop((outdated, forgotten));

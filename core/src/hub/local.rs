@@ -68,12 +68,14 @@ impl Heard<'_> {
 /// as a [`Stream`] of [`Delivery`], or with [`read`](Self::read) without a copy. Nothing is resumed here, as nothing breaks: it brings [`Delivery::Event`] and
 /// [`Delivery::Lagged`] only.
 ///
-/// Dropping it unsubscribes. It ends when the hub has shut down, or nobody has the hub any more.
+/// Dropping it unsubscribes. It ends when the hub has shut down, or nobody has the hub any more. Its tasks are woken by publishers, so a waker
+/// must not poll.
 ///
 /// # When full
 ///
 /// Nobody waits for it, but [`publish_within`](Hub::publish_within). When more events wait than its [capacity](LocalOptions::capacity), or when the hub's memory runs
-/// short, the oldest go, by up to 64 at a time, and it is told how many are missing, in their place.
+/// short, the oldest go, by up to 64 at a time, and it is told how many are missing, in their place. What one that stands still has begun to read, up to 64 KiB or one
+/// event, it keeps.
 ///
 /// # Examples
 ///
@@ -197,7 +199,7 @@ impl fmt::Debug for LocalSubscription {
 }
 
 impl Hub {
-    /// The events that `filter` selects, for the program itself: every event that is published after this has returned.
+    /// The events that `filter` selects, for the program itself: every event whose publishing begins after this has returned.
     ///
     /// See [`subscribe_with`](Self::subscribe_with), which takes options beside it.
     ///

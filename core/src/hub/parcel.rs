@@ -17,9 +17,6 @@ use crate::wire::{Encoding, Envelope, Event, Frame, Payload};
 /// The largest event that a program may publish: segments count their bytes in 32 bits, and JSON may write six for one.
 const EVENT_BYTES_MAX: u64 = 1 << 29;
 
-/// In what typed values are for the program itself.
-pub(super) const LOCAL_ENCODING: Encoding = Encoding::Postcard;
-
 /// Events of one topic, as each of an audience gets them.
 #[derive(Default)]
 pub(super) struct Parcel {
@@ -100,7 +97,7 @@ impl Parcel {
         topic: Topic<'_>,
         offset: u64,
         variants: &Variants,
-        audience: &Audience,
+        (audience, local): (&Audience, Encoding),
     ) {
         for batch in &mut self.batches {
             batch.push(Event {
@@ -111,7 +108,7 @@ impl Parcel {
             });
         }
         if let Some(hearers) = &audience.hearers {
-            let (encoding, bytes) = variants.shared(LOCAL_ENCODING);
+            let (encoding, bytes) = variants.shared(local);
             let event = hearers.event(encoding, bytes);
             self.local.push(event.at(Some(offset)));
         }
@@ -174,8 +171,16 @@ impl Shared {
         let Some(hearers) = &audience.hearers else {
             return Ok(None);
         };
-        let (encoding, bytes) = self.written(payload, LOCAL_ENCODING)?;
-        Ok(Some(hearers.event(encoding, bytes.into())))
+        let (encoding, bytes) = self.written(payload, self.local_encoding())?;
+        // As many bytes as there are: that is what the budget counts.
+        let bytes = bytes.into_boxed_slice().into();
+        Ok(Some(hearers.event(encoding, bytes)))
+    }
+
+    /// In what typed values are for the program itself: as its first protocol wants them.
+    pub(super) fn local_encoding(&self) -> Encoding {
+        let first = self.protocols.iter().next();
+        first.map_or(Encoding::Postcard, |protocol| protocol.encoding())
     }
 
     /// Adds an event to a batch, in the encoding that its protocol wants where the topic's values are known.

@@ -9,7 +9,6 @@ use core::time::Duration;
 use super::audience::{Audience, Listener};
 use super::class::Class;
 use super::lane::Prospect;
-use super::parcel::LOCAL_ENCODING;
 use super::waitlist::Ticket;
 use super::{Hub, PublishError, Shared};
 use crate::payload::{Encode, encoded};
@@ -144,7 +143,11 @@ impl<'a> Pace<'a> {
         };
         let bytes = match self.local_bytes {
             Some(bytes) => bytes,
-            None => self.hub.written(payload, LOCAL_ENCODING)?.1.len(),
+            None => self
+                .hub
+                .written(payload, self.hub.local_encoding())?
+                .1
+                .len(),
         };
         self.local_bytes = Some(bytes);
         Ok(hearers.are_full_for(bytes, tight))

@@ -267,6 +267,9 @@ impl Shared {
         let last = tasks.is_empty();
         drop(tasks);
         if last {
+            if self.is_stopping() {
+                self.locals.end();
+            }
             self.wake_farewell();
         }
     }

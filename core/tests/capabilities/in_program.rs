@@ -251,6 +251,19 @@ fn a_program_hears_nothing_after_the_end_of_its_hub() {
 }
 
 #[test]
+fn a_program_hears_of_the_end_though_nobody_waits_for_it() {
+    World::check(async |world| {
+        let hub = world.serve(world.hub());
+        let client = world.online("phone").await;
+        let mut numbers = hub.subscribe("numbers").expect("a filter");
+        // It has begun, and goes on by itself.
+        assert!(poll_once(hub.shutdown(Shutdown::default())).await.is_none());
+        assert_eq!(numbers.next().await, None);
+        drop(client);
+    });
+}
+
+#[test]
 fn a_program_hears_nothing_more_when_nobody_has_the_hub() {
     World::check(async |world| {
         let hub: Hub = world.hub().build().expect("good filters");

@@ -66,7 +66,7 @@ impl Shared {
         let now = self.runtime.now();
         for variants in kept {
             let offset = histories.newest() + 1;
-            parcel.push_kept(topic, offset, &variants, &audience);
+            parcel.push_kept(topic, offset, &variants, (&audience, self.local_encoding()));
             histories.keep(topic, keep, variants, now);
         }
         self.offer_in_order(topic.as_str(), &parcel.batches, parcel.local, &audience)
@@ -108,7 +108,7 @@ impl Shared {
         }
         let mut variants = variants
             .into_iter()
-            .map(|(encoding, bytes)| (encoding, Bytes::from(bytes)));
+            .map(|(encoding, bytes)| (encoding, Bytes::from(bytes.into_boxed_slice())));
         let own = variants.next().unwrap_or((Encoding::Bytes, Bytes::new()));
         Ok(Variants::new(own, variants.collect()))
     }

@@ -20,8 +20,11 @@ use crate::wire::Envelope;
 /// Events of a chunk at most; a log holds eight of them or more.
 pub(super) const CHUNK_EVENTS_MAX: usize = 64;
 
-/// A chunk with more bytes gets no further event.
+/// A chunk with more bytes gets no further event, or with an eighth of what a log may hold.
 pub(super) const CHUNK_BYTES_MAX: usize = 64 * 1024;
+
+/// What a log keeps at most that everybody has read.
+pub(super) const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// What a log holds for readers that have not come so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,6 +106,8 @@ struct Chunk {
     /// Events of the log before it.
     before: u64,
     events: Box<[OnceLock<Envelope>]>,
+    /// With more of them it gets no further event.
+    bytes_max: usize,
     bytes: AtomicUsize,
     budget: Arc<Budget>,
 }
@@ -162,7 +167,8 @@ impl Log {
         }
         for event in events {
             state.append(event, self);
-            dropped += state.make_room(self.bounds, tight, &mut gone);
+            let missed = state.make_room(self.bounds, tight, &mut gone);
+            dropped = u32::saturating_add(dropped, missed);
         }
         let queued = state.readers.len() * count;
         let woken = state.take_wakers();
@@ -170,14 +176,17 @@ impl Log {
         drop(gone);
         self.wake(woken);
         Published {
-            queued: queued as u32,
+            queued: u32::try_from(queued).unwrap_or(u32::MAX),
             dropped,
         }
     }
 
-    /// Whether somebody would lose an event of so many bytes, or an older one, if it came now.
+    /// Whether somebody would lose an event of so many bytes, topic and payload, or an older one, if it came now.
     pub(super) fn is_full_for(&self, bytes: usize, tight: bool) -> bool {
         let state = lock(&self.state);
+        if state.ended {
+            return false;
+        }
         let more = Load {
             events: 1,
             bytes: cost(bytes),
@@ -211,7 +220,7 @@ impl Log {
         self.wake(woken);
     }
 
-    /// Wakes tasks, without the lock: their executor may act at once.
+    /// Wakes tasks, without the lock of the log. A topic's order may be locked: a waker must not poll.
     fn wake(&self, mut woken: Vec<Waker>) {
         if woken.is_empty() {
             return;
@@ -221,9 +230,9 @@ impl Log {
     }
 }
 
-/// What an event costs in the budget.
-pub(super) fn cost(payload_bytes: usize) -> usize {
-    payload_bytes + size_of::<Envelope>()
+/// What an event costs in the budget, with so many bytes in topic and payload.
+pub(super) fn cost(bytes: usize) -> usize {
+    bytes + size_of::<Envelope>()
 }
 
 impl Held {
@@ -234,6 +243,7 @@ impl Held {
                 number,
                 before,
                 events: (0..events).map(|_| OnceLock::new()).collect(),
+                bytes_max: (bounds.bytes / 8).min(CHUNK_BYTES_MAX),
                 bytes: AtomicUsize::new(0),
                 budget: budget.clone(),
             }),
@@ -245,7 +255,7 @@ impl Held {
     fn takes(&self, bytes: usize) -> bool {
         let empty = self.load.events == 0;
         self.load.events < self.chunk.events.len()
-            && (empty || self.load.bytes + bytes <= CHUNK_BYTES_MAX)
+            && (empty || self.load.bytes + bytes <= self.chunk.bytes_max)
     }
 
     fn append(&mut self, event: Envelope, bytes: usize) {
@@ -264,17 +274,27 @@ impl Held {
 
 impl State {
     fn append(&mut self, event: Envelope, log: &Log) {
-        let bytes = cost(event.bytes().len());
+        let bytes = cost(event.topic().len() + event.bytes().len());
         if !self.newest.takes(bytes) {
-            let full = &self.newest;
-            let (number, before) = (full.chunk.number, full.chunk.before);
-            let before = before + full.load.events as u64;
-            let next = Held::new(log.bounds, &log.budget, number + 1, before);
-            let full = core::mem::replace(&mut self.newest, next);
-            self.older.push_back(full);
+            self.begin_chunk(log);
         }
         self.newest.append(event, bytes);
         self.load = self.load + Load { events: 1, bytes };
+    }
+
+    fn begin_chunk(&mut self, log: &Log) {
+        let full = &self.newest;
+        let (number, before) = (full.chunk.number, full.chunk.before);
+        let before = before + full.load.events as u64;
+        let next = Held::new(log.bounds, &log.budget, number + 1, before);
+        let full = core::mem::replace(&mut self.newest, next);
+        self.older.push_back(full);
+    }
+
+    /// Whether everybody has read everything when one more comes to the end, and it is worth letting go of.
+    fn is_read(&self, id: usize) -> bool {
+        let asleep = self.asleep + usize::from(self.readers[id].is_none());
+        asleep == self.readers.len() && self.newest.load.bytes > READ_BYTES_MAX
     }
 
     /// Lets go of the oldest chunks while there is more than may be, or nobody needs them; how many events readers miss by that.
@@ -283,7 +303,8 @@ impl State {
         while self.is_oldest_due(bounds, tight)
             && let Some(oldest) = self.older.pop_front()
         {
-            missed += self.stragglers * oldest.load.events as u32;
+            let missed_each = oldest.load.events as u32;
+            missed = u32::saturating_add(missed, self.stragglers.saturating_mul(missed_each));
             self.stragglers += oldest.readers;
             self.load -= oldest.load;
             gone.push(oldest.chunk);
@@ -299,7 +320,7 @@ impl State {
         })
     }
 
-    /// Everybody who has come to the end. To be woken without the lock.
+    /// Everybody who has come to the end, to be woken. Looks at all readers, when there is one who sleeps.
     fn take_wakers(&mut self) -> Vec<Waker> {
         if self.asleep == 0 {
             return Vec::new();
@@ -459,6 +480,14 @@ impl Reader {
         }
         if state.ended {
             return Poll::Ready(Found::End);
+        }
+        if state.is_read(*id) {
+            // All of them go on to an empty chunk, and nobody needs this one any more.
+            state.begin_chunk(log);
+            let woken = state.take_wakers();
+            drop(state);
+            log.wake(woken);
+            return self.poll_next(cx);
         }
         let waker = &mut state.readers[*id];
         let older = waker.replace(cx.waker().clone());

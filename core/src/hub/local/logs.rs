@@ -147,8 +147,8 @@ impl<T: IntoIterator<Item = Envelope, IntoIter: ExactSizeIterator>> Events for T
 
 fn both(one: Published, other: Published) -> Published {
     Published {
-        queued: one.queued + other.queued,
-        dropped: one.dropped + other.dropped,
+        queued: one.queued.saturating_add(other.queued),
+        dropped: one.dropped.saturating_add(other.dropped),
     }
 }
 
@@ -170,8 +170,14 @@ impl Hearers {
         }
     }
 
-    /// Whether somebody would lose something if an event with so many bytes came now.
+    /// How many logs they read.
+    pub(crate) fn len(&self) -> usize {
+        self.logs.len()
+    }
+
+    /// Whether somebody would lose something if an event with so many bytes of payload came now.
     pub(crate) fn are_full_for(&self, bytes: usize, tight: bool) -> bool {
+        let bytes = self.topic.len() + bytes;
         self.logs.iter().any(|log| log.is_full_for(bytes, tight))
     }
 }

@@ -4,11 +4,15 @@ use std::{format, vec};
 
 use futures_lite::future::{block_on, poll_once};
 
-use super::log::{Bounds, CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, Found, Log, Reader, cost};
+use super::log::{
+    Bounds, CHUNK_BYTES_MAX, CHUNK_EVENTS_MAX, Found, Log, READ_BYTES_MAX, Reader, cost,
+};
 use crate::hub::segment::Budget;
 use crate::sync::{Arc, lock};
 use crate::topic::Topic;
 use crate::wire::{Encoding, Envelope};
+
+const TOPIC: &str = "numbers";
 
 const SMALL: Bounds = Bounds {
     events: 16,
@@ -24,7 +28,7 @@ fn log(bounds: Bounds) -> (Arc<Log>, Arc<Budget>) {
 fn event(number: u64, bytes: usize) -> Envelope {
     let mut payload = number.to_be_bytes().to_vec();
     payload.resize(payload.len().max(bytes), 0);
-    let topic = Topic::new("numbers").expect("a good topic");
+    let topic = Topic::new(TOPIC).expect("a good topic");
     Envelope::new(topic, Encoding::Bytes, payload.into())
 }
 
@@ -93,7 +97,7 @@ fn everybody_hears_everything_or_is_told() {
                     let many: Vec<_> = (0..dice.u64(1..20))
                         .map(|more| event(published + more, dice.usize(8..3_000)))
                         .collect();
-                    let would_lose = log.is_full_for(many[0].bytes().len(), false);
+                    let would_lose = log.is_full_for(TOPIC.len() + many[0].bytes().len(), false);
                     let taken = log.push(many[..1].iter().cloned(), false);
                     assert!(would_lose || taken.dropped == 0, "seed {seed}");
                     assert_eq!(taken.queued as usize, witnesses.len());
@@ -123,7 +127,7 @@ fn everybody_hears_everything_or_is_told() {
                 held.events <= bounds.events + 2 * CHUNK_EVENTS_MAX,
                 "seed {seed}"
             );
-            let largest = CHUNK_BYTES_MAX + cost(3_000);
+            let largest = CHUNK_BYTES_MAX + cost(3_000 + TOPIC.len());
             assert!(held.bytes <= bounds.bytes.saturating_add(largest));
             let pinned = witnesses.len() * largest;
             assert!(budget.used() as usize <= held.bytes + pinned, "seed {seed}");
@@ -172,8 +176,8 @@ fn one_who_stands_still_keeps_a_chunk_and_no_more() {
         log.push([event(count, 1_000)].into_iter(), false);
         while quick.read() {}
     }
-    let chunk = 2 * cost(1_000);
-    assert!(budget.used() as usize <= (SMALL.events + 2) * cost(1_000) + chunk);
+    let chunk = 2 * cost(1_000 + TOPIC.len());
+    assert!(budget.used() as usize <= (SMALL.events + 2) * cost(1_000 + TOPIC.len()) + chunk);
     assert_eq!(quick.missed, 0, "one who keeps up misses nothing");
     drop(still);
 }
@@ -208,4 +212,43 @@ fn the_end_comes_behind_what_is_there() {
         [Found::Event, Found::End, Found::End]
     );
     assert!(format!("{log:?}").contains("ended: true"));
+}
+
+#[test]
+fn what_everybody_has_read_is_let_go_of() {
+    let (log, budget) = log(SMALL);
+    let mut readers = [Witness::new(&log, 0), Witness::new(&log, 0)];
+    for round in 0..3 {
+        for count in 0..10 {
+            log.push([event(10 * round + count, 5_000)].into_iter(), false);
+        }
+        // The last one who comes to the end wakes the other.
+        for _ in 0..2 {
+            for reader in &mut readers {
+                while reader.read() {}
+            }
+        }
+        assert!(budget.used() as usize <= READ_BYTES_MAX, "round {round}");
+    }
+    for reader in &readers {
+        assert_eq!((reader.next, reader.missed), (30, 0));
+    }
+}
+
+#[test]
+fn few_bytes_are_a_bound_too() {
+    let (log, _) = log(Bounds {
+        events: 256,
+        bytes: 8_000,
+    });
+    let mut slow = Witness::new(&log, 0);
+    let mut dropped = 0;
+    for count in 0..100 {
+        let taken = log.push([event(count, 1_000)].into_iter(), false);
+        dropped += u64::from(taken.dropped);
+    }
+    assert!(lock(&log.state).load.bytes <= 8_000);
+    while slow.read() {}
+    assert_eq!((slow.next, slow.missed), (100, dropped));
+    assert!(dropped > 85, "{dropped}");
 }
