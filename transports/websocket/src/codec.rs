@@ -38,6 +38,8 @@ pub(crate) struct Codec {
     parts: Option<Box<Parts>>,
     /// Our close frame is written.
     closing: bool,
+    /// The peer's close frame was read.
+    over: bool,
 }
 
 /// Something that arrived, and what tungstenite answers: a pong or the close frame in return.
@@ -66,6 +68,7 @@ impl Codec {
             context: None,
             parts: None,
             closing: false,
+            over: false,
         }
     }
 
@@ -86,11 +89,8 @@ impl Codec {
     pub(crate) fn next_arrival(&mut self) -> Result<Option<Arrival>, Fault> {
         if let Some(usual) = self.usual(&self.arrived) {
             self.arrived.advance(usual.head);
-            let bytes = self.arrived.split_to(usual.bytes);
-            if self.arrived.is_empty() {
-                // It would keep the memory of what was read.
-                self.arrived = BytesMut::new();
-            }
+            let bytes = self.take(usual.bytes);
+            self.rest();
             return Ok(Some(usual.arrival(bytes)));
         }
         let mut arrived = mem::take(&mut self.arrived);
@@ -124,9 +124,20 @@ impl Codec {
         Ok(found)
     }
 
+    /// Takes so many bytes of what arrived.
+    fn take(&mut self, bytes: usize) -> BytesMut {
+        if self.role == Role::Client {
+            // A program may keep a message for long, and shall not keep with it all that was read.
+            let taken = BytesMut::from(&self.arrived[..bytes]);
+            self.arrived.advance(bytes);
+            return taken;
+        }
+        self.arrived.split_to(bytes)
+    }
+
     /// A frame for which nobody needs to be asked, if one is next: with all that a message has, in bytes, and all of it here.
     fn usual(&self, bytes: &[u8]) -> Option<Usual> {
-        let alone = self.context.is_none() && !self.closing && !self.sieve.is_inside();
+        let alone = !self.over && !self.closing && !self.sieve.is_inside();
         let usual = Usual::parse(bytes, self.role).filter(|_| alone)?;
         (usual.bytes <= self.sieve.message_bytes_max() as usize).then_some(usual)
     }
@@ -200,6 +211,7 @@ impl Codec {
             // That this was the last frame it says as an error.
             let _ = context.flush(&mut turn);
         }
+        self.over |= matches!(incoming, Incoming::Goodbye(_));
         Ok(Some(Arrival {
             incoming,
             answer: turn.written.into(),
@@ -208,8 +220,12 @@ impl Codec {
 
     /// Gives memory back that an idle connection does not need.
     fn rest(&mut self) {
-        if self.arrived.is_empty() && !self.sieve.is_inside() && !self.closing {
-            self.context = None;
+        if self.arrived.is_empty() {
+            // Empty, it would keep the memory of what was read.
+            self.arrived = BytesMut::new();
+            if !self.sieve.is_inside() && !self.closing {
+                self.context = None;
+            }
         }
     }
 
