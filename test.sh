@@ -148,7 +148,7 @@ connections() {
 # What operations cost in instructions, beside the stored figures; and that the load generator loses nothing.
 instructions() {
     benches/instructions.py --check
-    benches/compare.py --reps 1 --secs 0.2 --rows fanout-100,stopped-reader,topics,publishers-16,round-trip
+    benches/compare.py --reps 1 --secs 0.5 --rows fanout-100,stopped-reader,topics,publishers-16,round-trip
 }
 
 # What threads share, in every order with three switches of thread in the midst of something. The whole workspace: it is built.

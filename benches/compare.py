@@ -5,16 +5,18 @@
                      [--transports tcp,ws]
 
 Builds lapwing's bench-server and the ruler (a load generator and a raw server without topics, policies or liveness),
-then runs every row with each of them on core 1 and the load on core 0, repetitions outermost, and prints medians.
+then runs every row with each of them on one core and the load on another, repetitions outermost, and prints medians.
 A run that loses a message, measures none or drops a connection is told, does not count, and ends this with 1.
 Loopback only, bounded in count and time. Needs Linux, two cores and `ulimit -n` of 12,000.
 """
-import argparse, json, os, pathlib, resource, signal, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, math, os, pathlib, resource, signal, socket, statistics, subprocess, sys, tempfile, time
 
 HERE = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
 RULER = TARGET / "ruler"
 
+# The load has the first, servers the last.
+CORES = sorted(map(str, os.sched_getaffinity(0)))
 CPU = ("srv_us_msg", "µs of CPU a delivery")
 TCP_ONLY = ("tcp",)
 
@@ -94,13 +96,13 @@ def wait_for(port, process):
 
 def measure(name, transport, row, secs, folder):
     port = free_port()
-    core = "0" if row.one_core else "1"
+    core = CORES[0] if row.one_core else CORES[-1]
     command = ["taskset", "-c", core, *map(str, server(name, transport, port, row))]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         wait_for(port, process)
         timing = ["--secs", str(secs), "--warm", "0.3"] if row.load[0] in ("fanout", "rtt") else []
-        command = ["taskset", "-c", "0", RULER / "release/bench-load", *row.load, *timing, "--name", name, "--proto",
+        command = ["taskset", "-c", CORES[0], RULER / "release/bench-load", *row.load, *timing, "--name", name, "--proto",
                    script(name, transport, row, folder), "--port", port, "--payload", row.payload, "--pid", process.pid]
         result = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, timeout=90)
         return json.loads(result.stdout)
@@ -115,10 +117,12 @@ def fault(result, figure):
         return "it stalled"
     if result.get("closed"):
         return f"{result['closed']} connections were closed"
+    if result.get("lost"):
+        return f"{result['lost']} messages were lost"
     # What was under way at the end is seen or not.
     if abs(result.get("seen0", 0) - result.get("count0", 0)) > 1:
         return f"{result['count0']} messages were counted and {result['seen0']} seen"
-    if not result.get(figure):
+    if result.get("pings") == 0 or not result.get(figure) or not math.isfinite(result[figure]):
         return "nothing was measured"
     return None
 
@@ -145,7 +149,7 @@ def main():
                     try:
                         result = measure(name, transport, ROWS[row], options.secs, pathlib.Path(folder))
                         why = fault(result, figure)
-                    except subprocess.SubprocessError as error:
+                    except (subprocess.SubprocessError, ValueError) as error:
                         why = f"{error} {getattr(error, 'stderr', '')}"
                     if why:
                         faults.append(f"{transport} {row} {name}: {why}")

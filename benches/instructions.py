@@ -6,9 +6,9 @@
   benches/instructions.py --store    stores what it measures
 
 Each case runs under callgrind for two numbers of rounds: the difference of their counts by the difference of rounds is the
-cost of a round. Figures are stored with the compiler and the lock file that they hold for; with others they are only printed.
+cost of a round. Figures are stored with the compiler, the lock file and the C library that they hold for; with others they are only printed.
 """
-import argparse, hashlib, json, os, pathlib, re, subprocess, sys
+import argparse, hashlib, json, os, pathlib, platform, re, subprocess, sys
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -42,7 +42,9 @@ def cost(name, operations):
 
 def holds_for():
     lock = hashlib.sha256((ROOT / "Cargo.lock").read_bytes()).hexdigest()
-    return {"compiler": output("rustc", "-vV").stdout.strip(), "lock": lock}
+    compiler, valgrind = output("rustc", "-vV").stdout.strip(), output("valgrind", "--version").stdout.strip()
+    # Allocations and copies are the system's.
+    return {"compiler": compiler, "lock": lock, "system": f"{platform.machine()} {' '.join(platform.libc_ver())} {valgrind}"}
 
 
 def main():
@@ -63,7 +65,7 @@ def main():
         print(f"| {name} | {now} | {figures.get(name, '-')} |")
     comparable = all(stored.get(key) == value for key, value in holds_for().items())
     if not comparable:
-        print("\nThe stored figures are those of another compiler or other dependencies.")
+        print("\nThe stored figures are those of another compiler, other dependencies or another system.")
     worse = [name for name, now in costs.items() if now > figures.get(name, 0) * WORSE_MAX]
     if options.check and comparable and worse:
         sys.exit("more than 5 % above what is stored: " + "; ".join(worse))

@@ -136,6 +136,7 @@ fn measure(subscribers: u64) -> Outcome {
         .next_multiple_of(BURST)
         .max(BURST);
     let publish = |events: u64, topic: &dyn Fn(u64) -> String, each: u64| {
+        let written = hub.counters().frames_out;
         let spent = spent_by(me)?;
         for number in 0..events {
             let published = hub.publish(&topic(number), PAYLOAD)?;
@@ -147,11 +148,18 @@ fn measure(subscribers: u64) -> Outcome {
             }
         }
         sim.run(sim.settle())?;
-        Outcome::Ok(spent_by(me)? - spent)
+        let spent = spent_by(me)? - spent;
+        let written = hub.counters().frames_out - written;
+        match written == events * each {
+            true => Outcome::Ok(spent),
+            false => {
+                Err(format!("{written} events were written instead of {}", events * each).into())
+            }
+        }
     };
     publish(BURST, &|_| TOPIC.into(), subscribers)?;
     let all = publish(events, &|_| TOPIC.into(), subscribers)?;
-    // Far from each other, so that none is remembered.
+    // Far from each other, so that none is remembered, but of a thousand: so many topics the hub knows by heart.
     let alone = publish(
         SINGLE,
         &|number| own((number * 7_919 % subscribers) as usize),
