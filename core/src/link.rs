@@ -12,7 +12,8 @@ use crate::runtime::Runtime;
 use crate::session::{Config, Input, Lane, Output, Role, Session, Store, Wish};
 use crate::time::Instant;
 use crate::transport::{
-    Framing, Guarded, Incoming, Info, Message, Outgoing, Transport, TransportError, Upgrade,
+    Framing, Guarded, Incoming, Info, Message, Messages, Outgoing, Transport, TransportError,
+    Upgrade,
 };
 use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Refusal, Terms};
 
@@ -50,9 +51,18 @@ pub(crate) struct Traffic {
     pub(crate) bytes_out: u64,
 }
 
+impl Traffic {
+    fn hear(&mut self, bytes: usize) {
+        self.frames_in += 1;
+        self.bytes_in += bytes as u64;
+    }
+}
+
 /// A session, its transport and its protocol.
 pub(crate) struct Link {
     transport: Guarded<Box<dyn Transport>>,
+    /// Messages that are here already.
+    arrived: Messages,
     protocols: Protocols,
     /// Which side the peer is.
     peer: Role,
@@ -93,6 +103,7 @@ impl Link {
         let session = Session::new(config(limits, role), runtime.now());
         let link = Self {
             transport,
+            arrived: Messages::default(),
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
             peer: match role {
@@ -177,10 +188,13 @@ impl Link {
             if self.deaf {
                 return Poll::Ready(None);
             }
-            match ready!(self.transport.poll_recv(cx)) {
+            if let Some(message) = self.arrived.next() {
+                self.traffic.hear(message.bytes.len());
+                return Poll::Ready(Some(message));
+            }
+            match ready!(self.transport.poll_recv_many(&mut self.arrived, cx)) {
                 Ok(Incoming::Message(message)) => {
-                    self.traffic.frames_in += 1;
-                    self.traffic.bytes_in += message.bytes.len() as u64;
+                    self.traffic.hear(message.bytes.len());
                     return Poll::Ready(Some(message));
                 }
                 Ok(Incoming::Alive) => self.session.handle_alive(now),
@@ -192,6 +206,24 @@ impl Link {
         // Nothing but signs of life: others have their turn first.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Gives `take` those messages that are here already and that it knows to publish as one before them did, up to the first one that it does
+    /// not want.
+    pub(crate) fn handle_again(&mut self, mut take: impl FnMut(&[u8]) -> bool, now: Instant) {
+        let right_kind = !self.kinds || self.arrived.kind() == self.protocol().kind();
+        if self.deaf || !right_kind || !self.session.is_ready() {
+            return;
+        }
+        while let Some(message) = self.arrived.first() {
+            if !take(message) {
+                return;
+            }
+            let bytes = message.len();
+            self.traffic.hear(bytes);
+            self.session.handle_again(bytes, now);
+            self.arrived.drop_first();
+        }
     }
 
     /// What a message means.
@@ -331,6 +363,7 @@ impl Link {
     pub(crate) fn let_go(&mut self) {
         let runtime = self.transport.runtime().clone();
         self.transport = Guarded::within_session(Box::new(nowhere::Nowhere), runtime);
+        self.arrived = Messages::default();
         self.deaf = true;
     }
 

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 pub use self::json::Json;
 use crate::session::Role;
 use crate::transport::{Kind, Message};
-use crate::wire::{self, DecodeError, Encoding, Event, Frame, Payload};
+use crate::wire::{self, DecodeError, Encoding, Event, Frame, Name, Payload, Publish};
 
 /// Turns messages into frames and frames into messages; one connection speaks one protocol.
 ///
@@ -58,6 +58,13 @@ pub trait Protocol: Send + Sync + 'static {
     /// lowest first, and its bytes. Then many events are written faster; most protocols have no such beginning.
     fn event_head(&self, topic: &str, encoding: Encoding) -> Option<Vec<u8>> {
         let _ = (topic, encoding);
+        None
+    }
+
+    /// What every message begins with that publishes under this name and asks for no answer, if nothing follows but the payload as behind an
+    /// [event's](Self::event_head): no other message may begin so. Then many of them are read faster.
+    fn publish_head(&self, name: Name<'_>, encoding: Encoding) -> Option<Vec<u8>> {
+        let _ = (name, encoding);
         None
     }
 }
@@ -106,20 +113,36 @@ impl Protocol for Postcard {
     }
 
     fn event_head(&self, topic: &str, encoding: Encoding) -> Option<Vec<u8>> {
-        let mut head = Vec::new();
         let payload = Payload {
             encoding,
             bytes: &[],
         };
-        let event = Event {
+        Some(head(&Frame::Event(Event {
             topic,
             direct: false,
             offset: None,
             payload,
-        };
-        wire::append(&Frame::Event(event), &mut head);
-        // The length of nothing.
-        head.pop();
-        Some(head)
+        })))
     }
+
+    fn publish_head(&self, name: Name<'_>, encoding: Encoding) -> Option<Vec<u8>> {
+        let payload = Payload {
+            encoding,
+            bytes: &[],
+        };
+        Some(head(&Frame::Publish(Publish {
+            receipt: 0,
+            name,
+            payload,
+        })))
+    }
+}
+
+/// What comes before the payload's length in a frame whose payload is empty and last.
+fn head(frame: &Frame<'_>) -> Vec<u8> {
+    let mut head = Vec::new();
+    wire::append(frame, &mut head);
+    // The length of nothing.
+    head.pop();
+    head
 }

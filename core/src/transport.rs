@@ -12,10 +12,12 @@ use crate::limits::Limits;
 
 mod framing;
 mod guarded;
+mod messages;
 mod upgrade;
 
 pub use self::framing::Framing;
 pub use self::guarded::Guarded;
+pub use self::messages::Messages;
 pub use self::upgrade::Upgrade;
 
 /// How a message travels on transports that tell two kinds apart, as WebSocket does.
@@ -209,6 +211,21 @@ pub trait Transport: Send {
     /// it destroys its own last words.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>;
 
+    /// As [`poll_recv`](Self::poll_recv). Behind a message a transport may put others into `more`, which was empty: all that are here already,
+    /// of one kind, up to the first empty one.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`poll_recv`](Self::poll_recv).
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        let _ = more;
+        self.poll_recv(cx)
+    }
+
     /// Ready when [`start_send`](Self::start_send) may be called once.
     ///
     /// # When full
@@ -264,6 +281,14 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
         (**self).poll_recv(cx)
+    }
+
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        (**self).poll_recv_many(more, cx)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

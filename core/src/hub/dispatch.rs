@@ -7,6 +7,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::again::Again;
 use super::audience::{Audience, Listener};
 use super::class::ClassSet;
 use super::connection::Connection;
@@ -30,6 +31,8 @@ pub(crate) struct Run<'h> {
     open: Option<Open>,
     /// The topic that its peer has published on last.
     known: Option<(String, Known)>,
+    /// How more of what is open begins.
+    again: Option<Again>,
 }
 
 /// What does not change about events of one peer on one topic.
@@ -55,6 +58,7 @@ impl<'h> Run<'h> {
             hub,
             open: None,
             known: None,
+            again: None,
         }
     }
 
@@ -91,8 +95,34 @@ impl<'h> Run<'h> {
         Ok(())
     }
 
+    /// Whether it is known how more of what is open begins.
+    pub(crate) fn expects(&self) -> bool {
+        self.again.is_some()
+    }
+
+    /// Remembers how messages begin that publish more of what was added last.
+    pub(crate) fn expect(&mut self, again: Again) {
+        let kept = |open: &Open| open.audience.keep.is_some();
+        self.again = (!self.open.as_ref().is_none_or(kept)).then_some(again);
+    }
+
+    /// Adds the event of a message that publishes more of what is open; false when it is none of those. Takes no lock.
+    pub(crate) fn add_again(&mut self, message: &[u8]) -> bool {
+        let (Some(again), Some(open)) = (&self.again, &mut self.open) else {
+            return false;
+        };
+        let payload = match again.payload(message) {
+            Some(payload) if open.epoch == self.hub.epoch() => payload,
+            _ => return false,
+        };
+        let topic = Topic::checked(&open.topic);
+        open.parcel.add_again(topic, payload, &open.audience);
+        true
+    }
+
     /// Offers what has gathered.
     pub(crate) fn close(&mut self) -> Published {
+        self.again = None;
         let Some(open) = self.open.take() else {
             return Published::default();
         };

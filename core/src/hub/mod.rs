@@ -5,6 +5,7 @@
 
 mod accounts;
 mod admission;
+mod again;
 mod audience;
 mod audiences;
 mod builder;

@@ -91,6 +91,26 @@ impl Batch {
 }
 
 impl Parcel {
+    /// Adds an event of a peer that is the same in every protocol.
+    pub(super) fn add_again(
+        &mut self,
+        topic: Topic<'_>,
+        payload: Payload<'_>,
+        audience: &Audience,
+    ) {
+        for batch in &mut self.batches {
+            batch.add(topic, false, payload);
+        }
+        self.add_local(payload, audience);
+    }
+
+    fn add_local(&mut self, payload: Payload<'_>, audience: &Audience) {
+        if let Some(hearers) = &audience.hearers {
+            let bytes = Bytes::copy_from_slice(payload.bytes);
+            self.local.push(hearers.event(payload.encoding, bytes));
+        }
+    }
+
     /// Adds an event that its topic keeps.
     pub(super) fn push_kept(
         &mut self,
@@ -139,10 +159,7 @@ impl Shared {
         for batch in &mut parcel.batches {
             self.add_to(batch, topic, false, payload);
         }
-        if let Some(hearers) = &audience.hearers {
-            let bytes = Bytes::copy_from_slice(payload.bytes);
-            parcel.local.push(hearers.event(payload.encoding, bytes));
-        }
+        parcel.add_local(payload, audience);
     }
 
     /// One event of the program, for each class of an audience.

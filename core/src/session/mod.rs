@@ -494,6 +494,14 @@ impl Session {
         }
     }
 
+    /// Takes note of a message of so many bytes that publishes, of a client that is let in.
+    #[cfg(feature = "std")]
+    pub(crate) fn handle_again(&mut self, bytes: usize, now: Instant) {
+        self.live.heard(now);
+        self.counting.weigh(bytes);
+        self.counting.arrived(now);
+    }
+
     fn handle_received<'a>(
         &mut self,
         count: u64,

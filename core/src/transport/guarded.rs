@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
 
-use super::{Goodbye, Incoming, Info, Outgoing, Progress, Transport, TransportError, Upgrade};
+use super::{
+    Goodbye, Incoming, Info, Messages, Outgoing, Progress, Transport, TransportError, Upgrade,
+};
 use crate::limits::{Limits, Rate};
 use crate::runtime::{Runtime, Timer};
 use crate::session::Bucket;
@@ -173,6 +175,30 @@ impl<T: Transport> Guarded<T> {
         Poll::Pending
     }
 
+    /// Does `read`, one of the two reading functions, and watches it.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        if self.reading.has_stopped() {
+            return self.poll_throw_away(cx);
+        }
+        let error = match read(&mut self.transport, cx) {
+            Poll::Ready(received) if !self.is_flooded(&received) => return Poll::Ready(received),
+            Poll::Ready(_) => TransportError::Flood,
+            Poll::Pending => {
+                if self.turn == Turn::Said {
+                    self.turn = Turn::Theirs;
+                }
+                ready!(self.poll_read_stalled(cx));
+                TransportError::Stalled
+            }
+        };
+        self.give_up(&error);
+        Poll::Ready(Err(error))
+    }
+
     /// Watches a write that is pending.
     fn poll_write_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Progress {
@@ -230,22 +256,15 @@ impl<T: Transport> Transport for Guarded<T> {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        if self.reading.has_stopped() {
-            return self.poll_throw_away(cx);
-        }
-        let error = match self.transport.poll_recv(cx) {
-            Poll::Ready(received) if !self.is_flooded(&received) => return Poll::Ready(received),
-            Poll::Ready(_) => TransportError::Flood,
-            Poll::Pending => {
-                if self.turn == Turn::Said {
-                    self.turn = Turn::Theirs;
-                }
-                ready!(self.poll_read_stalled(cx));
-                TransportError::Stalled
-            }
-        };
-        self.give_up(&error);
-        Poll::Ready(Err(error))
+        self.poll_read(cx, T::poll_recv)
+    }
+
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        self.poll_read(cx, |transport, cx| transport.poll_recv_many(more, cx))
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

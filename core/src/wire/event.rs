@@ -105,21 +105,26 @@ impl<'a> Publish<'a> {
             return None;
         }
         let (topic, rest) = rest.split_at_checked(topic.into())?;
-        let (&[encoding, length], rest) = rest.split_first_chunk()?;
+        let (&encoding, rest) = rest.split_first()?;
         let encoding = *ENCODINGS.get(usize::from(encoding))?;
-        let bytes = match (length, rest) {
-            (..MORE, _) => rest.get(..usize::from(length))?,
-            (_, [high @ ..MORE, rest @ ..]) => {
-                let length = usize::from(length - MORE) | usize::from(*high) << 7;
-                rest.get(..length)?
-            }
-            _ => return None,
-        };
+        let (length, rest) = counted(rest)?;
+        let bytes = rest.get(..length)?;
         Some(Self {
             receipt: receipt.into(),
             name: Name::Topic(core::str::from_utf8(topic).ok()?),
             payload: Payload { encoding, bytes },
         })
+    }
+}
+
+/// The usual length of a payload, of one byte or two, and what follows it.
+pub(crate) fn counted(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    match bytes {
+        [length @ ..MORE, rest @ ..] => Some((usize::from(*length), rest)),
+        [low, high @ ..MORE, rest @ ..] => {
+            Some((usize::from(low - MORE) | usize::from(*high) << 7, rest))
+        }
+        _ => None,
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) use self::codec::{append_to, is_hello};
 pub use self::control::{Close, CloseReason, Ping, Pong, Received, Return};
 #[cfg(feature = "alloc")]
 pub use self::envelope::Envelope;
+#[cfg(feature = "std")]
+pub(crate) use self::event::counted;
 pub use self::event::{
     Ack, Denied, Event, Lagged, Live, Name, Outcome, Publish, Replay, Start, Subscribe, Unsubscribe,
 };

@@ -4,7 +4,7 @@ use core::mem;
 
 use bytes::{Buf, Bytes};
 use lapwing::Limits;
-use lapwing::transport::TransportError;
+use lapwing::transport::{Kind, Messages, TransportError};
 
 /// The bytes of the length.
 const HEAD_BYTES: usize = 4;
@@ -60,6 +60,18 @@ impl Decoder {
     }
 
     /// Moves the beginning of a message out of what arrived, so that it does not keep the whole read.
+    /// All that are here as they are, up to one that needs a look of its own: it is empty, too large, or not all of it is here.
+    pub(crate) fn messages(&mut self) -> Messages {
+        let mut whole = 0;
+        while let Some((head, rest)) = self.arrived[whole..].split_first_chunk() {
+            match self.bounds.size(*head) {
+                Ok(size) if size > 0 && size <= rest.len() => whole += HEAD_BYTES + size,
+                _ => break,
+            }
+        }
+        Messages::new(self.arrived.split_to(whole), Kind::Binary)
+    }
+
     fn keep_beginning(&mut self) -> Result<Option<Bytes>, TransportError> {
         let beginning = mem::take(&mut self.arrived);
         if !beginning.is_empty() {

@@ -6,7 +6,7 @@ use std::io;
 use bytes::Bytes;
 use lapwing::Limits;
 use lapwing::transport::{
-    Framing, Incoming, Info, Message, Outgoing, Progress, Transport, TransportError,
+    Framing, Incoming, Info, Message, Messages, Outgoing, Progress, Transport, TransportError,
 };
 use lapwing_sockets::{READ_BYTES, Socket, Stream, UNSENT_BYTES_MAX};
 
@@ -139,6 +139,18 @@ impl<S: Socket> Transport for Tcp<S> {
         }
         if incoming.is_err() && self.reading == Reading::Messages {
             self.reading = Reading::ThrownAway;
+        }
+        Poll::Ready(incoming)
+    }
+
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        let incoming = ready!(self.poll_recv(cx));
+        if matches!(incoming, Ok(Incoming::Message(_))) {
+            *more = self.decoder.messages();
         }
         Poll::Ready(incoming)
     }

@@ -9,7 +9,7 @@ use async_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketC
 use async_tungstenite::tungstenite::{self, Error};
 use bytes::{Buf, Bytes, BytesMut};
 use lapwing::Limits;
-use lapwing::transport::{Goodbye, Incoming, Kind, Message};
+use lapwing::transport::{Goodbye, Incoming, Kind, Message, Messages};
 
 use crate::fault::Fault;
 use crate::sieve::{PIECE_BYTES_MAX, Piece, Sieve};
@@ -122,6 +122,28 @@ impl Codec {
         self.arrived = BytesMut::from(rest);
         self.rest();
         Ok(found)
+    }
+
+    /// All that follow and are as most are, without their masks.
+    pub(crate) fn messages(&mut self) -> Messages {
+        // A program may keep a message for long, and shall not keep others with it.
+        if self.role == Role::Client || self.arrived.is_empty() {
+            return Messages::default();
+        }
+        let mut messages = Vec::new();
+        while let Some(usual) = self.usual(&self.arrived).filter(|usual| usual.bytes > 0) {
+            if messages.is_empty() {
+                messages.reserve_exact(self.arrived.len());
+            }
+            let body = &self.arrived[usual.head..][..usual.bytes];
+            messages.extend_from_slice(&(body.len() as u32).to_be_bytes());
+            let start = messages.len();
+            messages.extend_from_slice(body);
+            usual.unmask(&mut messages[start..]);
+            self.arrived.advance(usual.head + usual.bytes);
+        }
+        self.rest();
+        Messages::new(messages, Kind::Binary)
     }
 
     /// Takes so many bytes of what arrived.

@@ -9,7 +9,8 @@ use async_tungstenite::tungstenite::protocol::Role;
 use bytes::Bytes;
 use lapwing::Limits;
 use lapwing::transport::{
-    Framing, Goodbye, Incoming, Info, Outgoing, Progress, Transport, TransportError, Upgrade,
+    Framing, Goodbye, Incoming, Info, Messages, Outgoing, Progress, Transport, TransportError,
+    Upgrade,
 };
 use lapwing_sockets::{READ_BYTES, Socket, Stream, UNSENT_BYTES_MAX};
 
@@ -370,6 +371,18 @@ impl<S: Socket> Transport for WebSocket<S> {
         }
         if self.reading() != Reading::Frames {
             self.codec.forget();
+        }
+        Poll::Ready(incoming)
+    }
+
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        let incoming = ready!(self.poll_recv(cx));
+        if matches!(incoming, Ok(Incoming::Message(_))) {
+            *more = self.codec.messages();
         }
         Poll::Ready(incoming)
     }

@@ -23,6 +23,7 @@ use super::resume::Resume;
 use super::{Hub, Shared};
 use crate::answers::Answers;
 use crate::id::{Group, UserId};
+use crate::limits::Limits;
 use crate::registry::Key;
 use crate::runtime::{BoxFuture, Timer};
 use crate::session::{Ending, Input, SessionEvent};
@@ -87,6 +88,31 @@ enum Reading {
     Budget,
     /// Something else has to happen first.
     Paused,
+}
+
+/// What may still be read in a turn.
+struct Budget {
+    frames: u32,
+    bytes: u32,
+}
+
+impl Budget {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            frames: limits.turn_frames_max.max(1),
+            bytes: limits.turn_bytes_max.max(1),
+        }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.frames == 0 || self.bytes == 0
+    }
+
+    fn spend(&mut self, message: &[u8]) {
+        self.frames -= 1;
+        let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// What a turn came to.
@@ -199,8 +225,7 @@ impl Drive {
             return Reading::Drained;
         }
         let hub = self.hub.shared.clone();
-        let mut frames = hub.limits.turn_frames_max.max(1);
-        let mut bytes = hub.limits.turn_bytes_max.max(1) as usize;
+        let mut budget = Budget::new(&hub.limits);
         let mut run = Run::new(&hub);
         let mut scratch = BytesMut::new();
         while !self.is_busy() {
@@ -211,15 +236,22 @@ impl Drive {
                 if !live.may_be_read(now) {
                     return Some(Reading::Paused);
                 }
-                if frames == 0 || bytes == 0 {
+                let again = |message: &[u8]| {
+                    let taken = !budget.is_used_up() && run.add_again(message);
+                    if taken {
+                        budget.spend(message);
+                    }
+                    taken
+                };
+                live.link.handle_again(again, now);
+                if budget.is_used_up() {
                     return Some(Reading::Budget);
                 }
                 let Poll::Ready(Some(next)) = live.link.poll_message(now, cx) else {
                     return Some(Reading::Drained);
                 };
                 let message = message.insert(next);
-                frames -= 1;
-                bytes = bytes.saturating_sub(message.bytes.len());
+                budget.spend(&message.bytes);
                 input = live
                     .link
                     .handle(message, &mut scratch, &mut live.store, now);

@@ -8,17 +8,18 @@ use bytes::BytesMut;
 
 use super::Drive;
 use crate::answers::Place;
-use crate::hub::carries::Carries;
+use crate::hub::again::Again;
+use crate::hub::carries::{Carries, is_value};
 use crate::hub::connection::Live;
 use crate::hub::dispatch::{Known, Run};
 use crate::hub::replay::Wanted;
-use crate::hub::rules::Peer;
+use crate::hub::rules::{Peer, PublishRule};
 use crate::policy::Policy;
 use crate::registry::Key;
 use crate::sync::write;
 use crate::topic::{Topic, TopicFilter};
 use crate::wire::{
-    self, Ack, Denied, Event, Frame, Name, Outcome, Payload, Publish, Replay, Subscribe,
+    self, Ack, Denied, Encoding, Event, Frame, Name, Outcome, Payload, Publish, Replay, Subscribe,
     Unsubscribe,
 };
 
@@ -81,7 +82,8 @@ impl Drive {
                 &declared
             }
         };
-        let known = match run.known(text) {
+        let before = run.known(text);
+        let known = match before {
             Some(known) => known,
             None => run.know(text, self.known(text)?),
         };
@@ -100,8 +102,36 @@ impl Drive {
         run.add(topic, payload)?;
         if known.heard {
             self.notify(topic, payload);
+        } else if before.is_some() && !run.expects() {
+            self.expect_more((name, topic), payload.encoding, rule, run);
         }
         Ok(())
+    }
+
+    /// Where an event follows another of its topic there may be very many.
+    fn expect_more(
+        &self,
+        (name, topic): (Name<'_>, Topic<'_>),
+        encoding: Encoding,
+        rule: PublishRule,
+        run: &mut Run<'_>,
+    ) {
+        if rule.carries.is_some() && is_value(encoding) {
+            return;
+        }
+        let head = |live: &mut Live| live.link.protocol().publish_head(name, encoding);
+        let Some(head) = self.live(head).flatten() else {
+            return;
+        };
+        let hub = self.shared();
+        let around = topic.as_str().len() + EVENT_BYTES_MAX;
+        let fits = (hub.limits.message_bytes_max as usize).saturating_sub(around);
+        let fits = fits.min(hub.event_bytes_max() as usize);
+        run.expect(Again {
+            head,
+            encoding,
+            payload_bytes_max: rule.payload_bytes_max.map_or(fits, |max| fits.min(max)),
+        });
     }
 
     /// What is to be known about events of a peer on one topic, if it may publish there.
