@@ -23,6 +23,7 @@ mod resume;
 mod resume_bad_input;
 mod storms;
 mod time;
+mod together;
 mod upgrades;
 mod wakers;
 mod world;

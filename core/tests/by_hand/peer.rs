@@ -89,6 +89,14 @@ impl Peer {
         self.say_bytes(&bytes(frame)).await;
     }
 
+    /// Begins to say something that leaves with what follows.
+    pub(crate) fn gather(&mut self, bytes: &[u8]) {
+        let message = Outgoing::Message(Message::binary(bytes.to_vec()));
+        self.transport
+            .start_send(message)
+            .expect("a whole connection");
+    }
+
     /// Starts to say something, and leaves it to the network whether that arrives.
     pub(crate) fn start(&mut self, frame: &Frame<'_>) {
         let message = Outgoing::Message(Message::binary(bytes(frame)));

@@ -1,5 +1,6 @@
 //! A transport that lets somebody listen in: every frame that comes and goes, at the moment when it does.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,8 +11,8 @@ use lapwing::Limits;
 use lapwing::protocol::{Json, Postcard, Protocol};
 use lapwing::session::Role;
 use lapwing::transport::{
-    Connector, Framing, Incoming, Info, Listener, Message, Outgoing, Progress, Transport,
-    TransportError, Upgrade,
+    Connector, Framing, Incoming, Info, Kind, Listener, Message, Messages, Outgoing, Progress,
+    Transport, TransportError, Upgrade,
 };
 use lapwing::wire::Frame;
 
@@ -39,6 +40,8 @@ pub(crate) struct Tap {
     /// As the first message has it.
     json: Option<bool>,
     scratch: BytesMut,
+    /// What came with others and is heard alone.
+    waiting: VecDeque<Message>,
     listens: Arc<dyn Listens>,
 }
 
@@ -50,6 +53,7 @@ impl Tap {
             role,
             json: None,
             scratch: BytesMut::new(),
+            waiting: VecDeque::new(),
             listens,
         }
     }
@@ -86,6 +90,12 @@ impl Tap {
     }
 }
 
+fn is_publish(message: &Message) -> bool {
+    let mut scratch = BytesMut::new();
+    let frame = Postcard.decode(message, Role::Client, &mut scratch);
+    matches!(frame, Ok(Some(Frame::Publish(_))))
+}
+
 impl Transport for Tap {
     fn apply(&mut self, limits: &Limits) {
         self.inner.apply(limits);
@@ -99,10 +109,38 @@ impl Transport for Tap {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        let polled = self.inner.poll_recv(cx);
+        let polled = match self.waiting.pop_front() {
+            Some(message) => Poll::Ready(Ok(Incoming::Message(message))),
+            None => self.inner.poll_recv(cx),
+        };
         if let Poll::Ready(Ok(Incoming::Message(message))) = &polled {
             self.listen(message, self.other());
         }
+        polled
+    }
+
+    /// Several at once are publishes to a hub only: what it has heard of those it may forget, and everything else is dealt with when it is heard.
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        if self.role == Role::Client || !self.waiting.is_empty() {
+            return self.poll_recv(cx);
+        }
+        let polled = self.inner.poll_recv_many(more, cx);
+        if let Poll::Ready(Ok(Incoming::Message(message))) = &polled {
+            self.listen(message, self.other());
+        }
+        self.waiting.extend(core::mem::take(more));
+        let mut framed = BytesMut::new();
+        while let Some(publish) = self.waiting.pop_front_if(|message| is_publish(message)) {
+            Framing::LengthPrefix.append(publish.kind, &mut framed, |into| {
+                into.extend_from_slice(&publish.bytes);
+            });
+            self.listen(&publish, self.other());
+        }
+        *more = Messages::new(framed, Kind::Binary);
         polled
     }
 
