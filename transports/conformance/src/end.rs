@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use lapwing::Limits;
-use lapwing::transport::{Incoming, Info, Message, Outgoing, Progress, Transport, TransportError};
+use lapwing::transport::{
+    Incoming, Info, Message, Messages, Outgoing, Progress, Transport, TransportError,
+};
 
 use crate::report::{Broken, ensure};
 
@@ -75,6 +77,30 @@ impl End {
     pub(crate) async fn expect(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let heard = self.hear().await?;
         ensure(heard.bytes == bytes, || differs(bytes, &heard.bytes))
+    }
+
+    /// Whether these are the next messages, as many at once as come.
+    pub(crate) async fn expect_together(&mut self, expected: &[Bytes]) -> Result<(), Broken> {
+        let mut expected = expected.iter();
+        while expected.len() > 0 {
+            let mut more = Messages::default();
+            let incoming = poll_fn(|cx| self.0.poll_recv_many(&mut more, cx)).await?;
+            let alone = !matches!(incoming, Incoming::Message(_));
+            ensure(!alone || more.first().is_none(), || {
+                format!("messages come with {}", brief(&Ok(incoming.clone())))
+            })?;
+            let Incoming::Message(first) = incoming else {
+                continue;
+            };
+            agrees(expected.next(), &first.bytes)?;
+            for message in more {
+                ensure(!message.bytes.is_empty(), || {
+                    "an empty one among many".into()
+                })?;
+                agrees(expected.next(), &message.bytes)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the peer has finished, however often one asks; says whether it said goodbye before.
@@ -192,6 +218,11 @@ pub(crate) fn brief(received: &Result<Incoming, TransportError>) -> String {
         Ok(Incoming::End) => "the end".into(),
         Err(error) => format!("the error \"{error}\""),
     }
+}
+
+fn agrees(expected: Option<&Bytes>, heard: &[u8]) -> Result<(), Broken> {
+    let expected = expected.map_or(&[][..], |bytes| bytes);
+    ensure(expected == heard, || differs(expected, heard))
 }
 
 fn differs(expected: &[u8], heard: &[u8]) -> String {

@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use futures_lite::future::yield_now;
 use lapwing::Limits;
 use lapwing::transport::{
-    Connector, Incoming, Info, Kind, Listener, Outgoing, Progress, Transport, TransportError,
+    Connector, Framing, Incoming, Info, Kind, Listener, Messages, Outgoing, Progress, Transport,
+    TransportError,
 };
 use lapwing_conformance::Suite;
 use lapwing_memory::{Network, Virtual};
@@ -20,6 +22,8 @@ enum Fault {
     None,
     LosesEmptyMessages,
     SwapsTwoMessages,
+    LosesOneOfMany,
+    HidesEmptyMessages,
     CallsBinaryText,
     TakesEverything,
     HidesWhatIsUnsent,
@@ -34,10 +38,12 @@ enum Fault {
     LosesPeersOfADroppedAccept,
 }
 
-const FOUND_BY: [(Fault, &str); 15] = [
-    (Fault::None, "memory keeps 18 rules, 3 do not concern it"),
+const FOUND_BY: [(Fault, &str); 17] = [
+    (Fault::None, "memory keeps 19 rules, 3 do not concern it"),
     (Fault::LosesEmptyMessages, "\"message boundaries\""),
     (Fault::SwapsTwoMessages, "\"order in both directions\""),
+    (Fault::LosesOneOfMany, "\"many at once\""),
+    (Fault::HidesEmptyMessages, "\"many at once\""),
     (Fault::CallsBinaryText, "\"kinds of messages\""),
     (Fault::TakesEverything, "\"back-pressure\""),
     (Fault::HidesWhatIsUnsent, "\"back-pressure\""),
@@ -210,6 +216,27 @@ impl Transport for FaultyTransport {
                 return Poll::Ready(Ok(incoming));
             }
         }
+    }
+
+    fn poll_recv_many(
+        &mut self,
+        more: &mut Messages,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Incoming, TransportError>> {
+        let first = ready!(self.poll_recv(cx))?;
+        let fault = [Fault::LosesOneOfMany, Fault::HidesEmptyMessages].contains(&self.fault);
+        if let Incoming::Message(_) = first
+            && fault
+            && let Poll::Ready(Ok(Incoming::Message(second))) = self.poll_recv(cx)
+            && self.fault == Fault::HidesEmptyMessages
+        {
+            let mut framed = BytesMut::new();
+            Framing::LengthPrefix.append(second.kind, &mut framed, |into| {
+                into.extend_from_slice(&second.bytes);
+            });
+            *more = Messages::new(framed, second.kind);
+        }
+        Poll::Ready(Ok(first))
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

@@ -75,6 +75,30 @@ pub(super) async fn order(ground: &mut Ground) -> Outcome {
     exchange(ends, binary(&messages), &messages).await
 }
 
+/// Messages that are received together are those that were sent, and none of them is empty but the first.
+pub(super) async fn many(ground: &mut Ground) -> Outcome {
+    let messages: Vec<Bytes> = (0..4_000)
+        .map(|number| {
+            numbered(
+                number,
+                [9, 200, 0, 70_000][usize::from(number % 97 == 0) * (number % 4) as usize],
+            )
+        })
+        .collect();
+    for [from, to] in [[0, 1], [1, 0]] {
+        let mut ends = ground.connect().await?.map(Some);
+        let [Some(mut from), Some(mut to)] = [ends[from].take(), ends[to].take()] else {
+            continue;
+        };
+        both(
+            from.talk(binary(&messages), &[]),
+            to.expect_together(&messages),
+        )
+        .await?;
+    }
+    Ok(Verdict::Kept)
+}
+
 /// Binary arrives as binary, and text with its bytes; as text where the transport says that it tells kinds apart.
 pub(super) async fn kinds(ground: &mut Ground) -> Outcome {
     let text = Message {

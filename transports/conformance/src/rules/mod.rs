@@ -50,6 +50,10 @@ pub(crate) const RULES: &[Rule] = &[
         check: |ground| Box::pin(messages::order(ground)),
     },
     Rule {
+        name: "many at once",
+        check: |ground| Box::pin(messages::many(ground)),
+    },
+    Rule {
         name: "progress",
         check: |ground| Box::pin(messages::progress(ground)),
     },
