@@ -3,39 +3,50 @@
 use std::task::{Context, Poll, Waker};
 
 use lapwing::Limits;
-use lapwing::transport::{Incoming, Transport, TransportError};
+use lapwing::transport::{Incoming, Messages, Transport, TransportError};
 
 use crate::socket::Script;
 
 /// The largest message of this target.
 const MESSAGE_BYTES_MAX: u32 = 10_000;
 
-/// However the bytes of a peer are cut, the same messages come out, and they are those that a plain loop finds.
+/// However the bytes of a peer are cut, and whether one message is asked for or many, the same messages come out, and they are those that a plain loop finds.
 ///
 /// The first byte is how long the longest read is.
 pub fn tcp(script: &[u8]) {
     let Some((cut, bytes)) = script.split_first() else {
         return;
     };
-    for read in [usize::from(*cut) + 1, usize::MAX] {
+    for (read, many) in [
+        (usize::from(*cut) + 1, false),
+        (usize::from(*cut) + 1, true),
+        (usize::MAX, true),
+    ] {
         let mut expected = Expected(bytes);
         let mut transport = lapwing_tcp::over(Script::new(bytes, read));
         transport.apply(&Limits {
             message_bytes_max: MESSAGE_BYTES_MAX,
             ..Limits::default()
         });
-        while hears(&mut transport, &mut expected) {}
+        while hears(&mut transport, &mut expected, many) {}
     }
 }
 
 /// Compares what is heard next; false at the end.
-fn hears(transport: &mut impl Transport, expected: &mut Expected<'_>) -> bool {
+fn hears(transport: &mut impl Transport, expected: &mut Expected<'_>, many: bool) -> bool {
     let cx = &mut Context::from_waker(Waker::noop());
-    match transport.poll_recv(cx) {
+    let mut more = Messages::default();
+    let polled = match many {
+        true => transport.poll_recv_many(&mut more, cx),
+        false => transport.poll_recv(cx),
+    };
+    match polled {
         // Others had their turn.
         Poll::Pending => true,
         Poll::Ready(Ok(Incoming::Message(message))) => {
-            assert_eq!(expected.message(), Some(&message.bytes[..]));
+            for message in std::iter::once(message).chain(more) {
+                assert_eq!(expected.message(), Some(&message.bytes[..]));
+            }
             true
         }
         Poll::Ready(Err(TransportError::MessageTooLarge { size, max })) => {

@@ -4,21 +4,22 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::task::{Context, Poll, Waker};
 
 use lapwing::Limits;
-use lapwing::transport::{Incoming, Transport, Upgrade};
+use lapwing::transport::{Incoming, Messages, Transport, TransportError, Upgrade};
 use lapwing_websocket::over;
 
 use crate::socket::Script;
 
-/// However the bytes of a client are cut, a server hears the same, answers the same and says the same at the end.
+/// However the bytes of a client are cut, and whether it asks for one message or for many, a server hears the same, answers the same and says the same at the end.
 ///
 /// The first byte is how long the longest read is.
 pub fn websocket(script: &[u8]) {
     let Some((cut, bytes)) = script.split_first() else {
         return;
     };
-    let whole = play(&mut server(bytes, usize::MAX));
-    let cut = play(&mut server(bytes, usize::from(*cut) + 1));
-    assert_eq!(cut, whole);
+    let whole = play(&mut server(bytes, usize::MAX), false);
+    for read in [usize::from(*cut) + 1, usize::MAX] {
+        assert_eq!(play(&mut server(bytes, read), true), whole);
+    }
 }
 
 fn server(bytes: &[u8], read: usize) -> impl Transport + use<> {
@@ -30,7 +31,7 @@ fn server(bytes: &[u8], read: usize) -> impl Transport + use<> {
 }
 
 /// What one end hears until the end: how much it was, a hash of it, and how much it said itself.
-pub(crate) fn play(transport: &mut impl Transport) -> (usize, u64, u64) {
+pub(crate) fn play(transport: &mut impl Transport, many: bool) -> (usize, u64, u64) {
     transport.apply(&Limits {
         message_bytes_max: 10_000,
         fragments_max: 8,
@@ -38,12 +39,21 @@ pub(crate) fn play(transport: &mut impl Transport) -> (usize, u64, u64) {
     });
     let cx = &mut Context::from_waker(Waker::noop());
     let (mut count, mut heard) = (0, DefaultHasher::new());
+    let mut hear = |said: Result<Incoming, TransportError>| {
+        count += 1;
+        format!("{said:?}").hash(&mut heard);
+    };
     loop {
-        match transport.poll_recv(cx) {
+        let mut more = Messages::default();
+        let polled = match many {
+            true => transport.poll_recv_many(&mut more, cx),
+            false => transport.poll_recv(cx),
+        };
+        match polled {
             Poll::Ready(Ok(Incoming::End)) => break,
             Poll::Ready(said) => {
-                count += 1;
-                format!("{said:?}").hash(&mut heard);
+                hear(said);
+                more.for_each(|message| hear(Ok(Incoming::Message(message))));
             }
             // Others had their turn.
             Poll::Pending => {}

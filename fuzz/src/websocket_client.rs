@@ -29,7 +29,7 @@ pub fn websocket_client(script: &[u8]) {
 }
 
 fn hear(hub: Hub) -> Option<(usize, u64, u64)> {
-    Some(play(&mut connected(hub)?))
+    Some(play(&mut connected(hub)?, true))
 }
 
 /// The client's transport, if it takes the answer.
