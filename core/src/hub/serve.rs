@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::task::Wake;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
@@ -23,6 +23,9 @@ use crate::wire::Refusal;
 /// Peers accepted before others have their turn.
 const ACCEPTS_PER_TURN: u64 = 64;
 
+/// Pumps of one `serve`: more threads than that would not write faster than one can offer.
+const THREADS_MAX: usize = 16;
+
 /// How long to wait when the machine is out of something that a new connection needs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,7 +34,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Serve {
     hub: Hub,
     waiter: Waiter,
-    shard: Arc<Shard>,
+    shards: Arc<[Arc<Shard>]>,
+    /// Of the first shard; the others have tasks of their own, so that several threads write.
     pump: Pump,
     /// `None` once the hub stops.
     accept: Option<Gate>,
@@ -39,19 +43,16 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn new(hub: Hub, listener: Box<dyn Listener>) -> Self {
-        let shard = Arc::new(Shard::new());
-        let pump = Pump::new(shard.clone(), hub.shared.runtime.clone());
-        let accept = Some(Gate::new(Box::pin(accept(
-            hub.clone(),
-            shard.clone(),
-            listener,
-        ))));
+        let threads = hub.shared.runtime.threads().clamp(1, THREADS_MAX);
+        let shards: Arc<[_]> = (0..threads).map(|_| Arc::new(Shard::new())).collect();
+        let pump = Pump::new(shards[0].clone(), hub.shared.runtime.clone());
+        let accept = Gate::new(Box::pin(accept(hub.clone(), shards.clone(), listener)));
         Self {
             waiter: Waiter::new(&hub),
             hub,
-            shard,
+            shards,
             pump,
-            accept,
+            accept: Some(accept),
         }
     }
 }
@@ -71,7 +72,8 @@ impl Future for Serve {
         this.pump.poll(cx);
         // Once for all that it has written.
         this.hub.shared.room_freed();
-        match stopping && this.shard.is_empty() {
+        let deserted = |shard: &Arc<Shard>| shard.is_deserted(cx.waker());
+        match stopping && this.shards.iter().all(deserted) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
@@ -81,11 +83,10 @@ impl Future for Serve {
 impl Drop for Serve {
     /// Whoever drops this wants all of it to end now.
     fn drop(&mut self) {
-        self.shard.stop();
+        self.shards.iter().for_each(|shard| shard.stop());
         let mine = |connection: &&Arc<Connection>| {
-            connection
-                .shard()
-                .is_some_and(|shard| Arc::ptr_eq(shard, &self.shard))
+            let shard = connection.shard();
+            shard.is_some_and(|shard| self.shards.iter().any(|mine| Arc::ptr_eq(shard, mine)))
         };
         self.hub
             .shared
@@ -96,8 +97,10 @@ impl Drop for Serve {
     }
 }
 
-async fn accept(hub: Hub, shard: Arc<Shard>, mut listener: Box<dyn Listener>) {
+async fn accept(hub: Hub, shards: Arc<[Arc<Shard>]>, mut listener: Box<dyn Listener>) {
     let mut timer = hub.shared.runtime.timer();
+    // The first shard has its pump.
+    let mut pumped = 1;
     for accepted in 1_u64.. {
         match listener.accept().await {
             // Nobody is left to tell it why.
@@ -106,7 +109,13 @@ async fn accept(hub: Hub, shard: Arc<Shard>, mut listener: Box<dyn Listener>) {
                 hub.shared.counters.refused(full);
             }
             Ok(transport) => {
-                let drive = hub.drive(transport, Some(shard.clone()));
+                let fewest = (0..shards.len()).min_by_key(|index| shards[*index].members());
+                let index = fewest.unwrap_or_default();
+                if index >= pumped {
+                    pumped = index + 1;
+                    spawn_pump(&hub, &shards[index]);
+                }
+                let drive = hub.drive(transport, Some(shards[index].clone()));
                 hub.shared.runtime.spawn(Box::pin(async move {
                     drive.await;
                 }));
@@ -120,10 +129,24 @@ async fn accept(hub: Hub, shard: Arc<Shard>, mut listener: Box<dyn Listener>) {
     }
 }
 
+/// Gives a shard a pump, for as long as its `serve` is there.
+fn spawn_pump(hub: &Hub, shard: &Arc<Shard>) {
+    let shared = hub.shared.clone();
+    let mut pump = Pump::new(shard.clone(), shared.runtime.clone());
+    hub.shared.runtime.spawn(Box::pin(poll_fn(move |cx| {
+        pump.poll(cx);
+        shared.room_freed();
+        match pump.shard().is_stopped() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })));
+}
+
 /// Lets the pump have its turn, however many peers wait to be accepted.
 async fn others_first() {
     let mut turns = 0;
-    core::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         turns += 1;
         cx.waker().wake_by_ref();
         match turns {
@@ -145,7 +168,7 @@ fn is_of_one_peer(error: &std::io::Error) -> bool {
 
 async fn pause(runtime: &dyn Runtime, timer: &mut dyn Timer) {
     timer.arm(runtime.now() + ACCEPT_PAUSE);
-    core::future::poll_fn(|cx| timer.poll_fired(cx)).await;
+    poll_fn(|cx| timer.poll_fired(cx)).await;
 }
 
 /// A future that is polled only when it was woken itself: reactors try before they look, so polling it

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::task::Context;
+use core::task::{Context, Waker};
 
 use super::connection::Connection;
 use crate::runtime::{Runtime, Timer};
@@ -17,12 +17,14 @@ use crate::time::Instant;
 /// Connections written for in one turn of the pump, before others have theirs.
 const WRITES_PER_TURN: usize = 256;
 
-/// The connections of one `serve`.
+/// Connections of one `serve` that have a pump in common.
 pub(crate) struct Shard {
     dirty: Mutex<Vec<Arc<Connection>>>,
     deadlines: Mutex<BTreeMap<(Instant, u64), Arc<Connection>>>,
     members: AtomicUsize,
     pump: AtomicWaker,
+    /// Of the `serve`, while it waits for the last member to leave.
+    owner: AtomicWaker,
     stopped: AtomicBool,
 }
 
@@ -33,6 +35,7 @@ impl Shard {
             deadlines: Mutex::default(),
             members: AtomicUsize::new(0),
             pump: AtomicWaker::new(),
+            owner: AtomicWaker::new(),
             stopped: AtomicBool::new(false),
         }
     }
@@ -84,11 +87,18 @@ impl Shard {
         let planned = Instant::from_micros(connection.scheduled.load(Ordering::Relaxed));
         lock(&self.deadlines).remove(&(planned, connection.number));
         self.members.fetch_sub(1, Ordering::AcqRel);
-        self.pump.wake();
+        self.owner.wake();
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.members.load(Ordering::Acquire) == 0
+    /// How many connections there are.
+    pub(crate) fn members(&self) -> usize {
+        self.members.load(Ordering::Acquire)
+    }
+
+    /// Whether there are none; `waker` is woken when one leaves.
+    pub(crate) fn is_deserted(&self, waker: &Waker) -> bool {
+        self.owner.register(waker);
+        self.members() == 0
     }
 
     /// Whether the owner of all these connections is gone.
@@ -102,6 +112,7 @@ impl Shard {
         // They hold this shard, and it holds them.
         lock(&self.dirty).clear();
         lock(&self.deadlines).clear();
+        self.pump.wake();
     }
 }
 
@@ -128,6 +139,10 @@ impl Pump {
             batch: Vec::new(),
             deferred: false,
         }
+    }
+
+    pub(crate) fn shard(&self) -> &Shard {
+        &self.shard
     }
 
     /// Has a turn; the waker of `cx` is woken when it wants another.

@@ -42,6 +42,11 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Fills `bytes` with random ones, good enough for ids and tokens that nobody may guess.
     fn random(&self, bytes: &mut [u8]);
+
+    /// How many threads run what is spawned: a hub that serves writes on as many of them at a time.
+    fn threads(&self) -> usize {
+        1
+    }
 }
 
 /// One timer that can be armed again and again; what [`Runtime::timer`] gives.
@@ -74,6 +79,10 @@ impl<R: Runtime + ?Sized> Runtime for Arc<R> {
 
     fn random(&self, bytes: &mut [u8]) {
         (**self).random(bytes);
+    }
+
+    fn threads(&self) -> usize {
+        (**self).threads()
     }
 }
 

@@ -32,6 +32,7 @@ use crate::time::Instant;
 pub struct Smol {
     executor: Arc<Executor<'static>>,
     start: std::time::Instant,
+    threads: usize,
 }
 
 impl Smol {
@@ -40,7 +41,13 @@ impl Smol {
         Self {
             executor: Arc::new(Executor::new()),
             start: std::time::Instant::now(),
+            threads: 1,
         }
+    }
+
+    /// The same runtime, with the knowledge that so many threads will poll it: a hub that serves writes on as many at a time.
+    pub fn on_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// Runs `future` on this thread until it ends, and beside it everything that was spawned.
@@ -98,6 +105,10 @@ impl Runtime for Smol {
 
     fn random(&self, bytes: &mut [u8]) {
         fill_random(bytes);
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
     }
 }
 

@@ -81,6 +81,10 @@ impl Runtime for Tokio {
     fn random(&self, bytes: &mut [u8]) {
         fill_random(bytes);
     }
+
+    fn threads(&self) -> usize {
+        self.handle.metrics().num_workers()
+    }
 }
 
 struct TokioTimer {

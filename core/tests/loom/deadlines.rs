@@ -38,7 +38,7 @@ fn serve(shard: &Arc<Shard>, clock: &Clock) {
     let mut pump = Pump::new(shard.clone(), Arc::new(clock.clone()));
     block_on(poll_fn(|cx| {
         pump.poll(cx);
-        match shard.is_empty() {
+        match shard.is_deserted(cx.waker()) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
