@@ -5,16 +5,16 @@ use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
+use core::slice;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use atomic_waker::AtomicWaker;
 
-use super::Hub;
-use super::connection::Connection;
 use super::shard::{Pump, Shard};
 use super::shutdown::Waiter;
+use super::{Hub, Shared};
 use crate::runtime::{BoxFuture, Runtime, Timer};
 use crate::session::Ending;
 use crate::transport::Listener;
@@ -46,6 +46,7 @@ impl Serve {
         let threads = hub.shared.runtime.threads().clamp(1, THREADS_MAX);
         let shards: Arc<[_]> = (0..threads).map(|_| Arc::new(Shard::new())).collect();
         let pump = Pump::new(shards[0].clone(), hub.shared.runtime.clone());
+        let _ = shards[0].wants_pump();
         let accept = Gate::new(Box::pin(accept(hub.clone(), shards.clone(), listener)));
         Self {
             waiter: Waiter::new(&hub),
@@ -83,24 +84,66 @@ impl Future for Serve {
 impl Drop for Serve {
     /// Whoever drops this wants all of it to end now.
     fn drop(&mut self) {
-        self.shards.iter().for_each(|shard| shard.stop());
-        let mine = |connection: &&Arc<Connection>| {
-            let shard = connection.shard();
-            shard.is_some_and(|shard| self.shards.iter().any(|mine| Arc::ptr_eq(shard, mine)))
-        };
-        self.hub
-            .shared
-            .everybody()
+        self.hub.shared.abandon(&self.shards);
+    }
+}
+
+/// The pump of a shard in a task of its own, for as long as the shard has connections.
+struct Pumping {
+    shared: Arc<Shared>,
+    shard: Arc<Shard>,
+    pump: Pump,
+    spared: bool,
+}
+
+impl Pumping {
+    fn new(shared: Arc<Shared>, shard: Arc<Shard>) -> Self {
+        Self {
+            pump: Pump::new(shard.clone(), shared.runtime.clone()),
+            shared,
+            shard,
+            spared: false,
+        }
+    }
+}
+
+impl Future for Pumping {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.pump.poll(cx);
+        self.shared.room_freed();
+        self.spared = self.shard.spares_pump();
+        match self.spared {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Pumping {
+    /// Without it nobody would write for these any more.
+    fn drop(&mut self) {
+        if !self.spared {
+            self.shared.abandon(slice::from_ref(&self.shard));
+        }
+    }
+}
+
+impl Shared {
+    /// Ends all connections of these without a word.
+    fn abandon(&self, shards: &[Arc<Shard>]) {
+        shards.iter().for_each(|shard| shard.stop());
+        let is_mine = |shard: &Arc<Shard>| shards.iter().any(|mine| Arc::ptr_eq(shard, mine));
+        self.everybody()
             .iter()
-            .filter(mine)
+            .filter(|connection| connection.shard().is_some_and(is_mine))
             .for_each(|connection| connection.wake_task());
     }
 }
 
 async fn accept(hub: Hub, shards: Arc<[Arc<Shard>]>, mut listener: Box<dyn Listener>) {
     let mut timer = hub.shared.runtime.timer();
-    // The first shard has its pump.
-    let mut pumped = 1;
     for accepted in 1_u64.. {
         match listener.accept().await {
             // Nobody is left to tell it why.
@@ -109,13 +152,13 @@ async fn accept(hub: Hub, shards: Arc<[Arc<Shard>]>, mut listener: Box<dyn Liste
                 hub.shared.counters.refused(full);
             }
             Ok(transport) => {
-                let fewest = (0..shards.len()).min_by_key(|index| shards[*index].members());
-                let index = fewest.unwrap_or_default();
-                if index >= pumped {
-                    pumped = index + 1;
-                    spawn_pump(&hub, &shards[index]);
+                let alive = shards.iter().filter(|shard| !shard.is_stopped());
+                let shard = alive.min_by_key(|shard| shard.members());
+                let drive = hub.drive(transport, shard.cloned());
+                if let Some(shard) = shard.filter(|shard| shard.wants_pump()) {
+                    let pumping = Pumping::new(hub.shared.clone(), shard.clone());
+                    hub.shared.runtime.spawn(Box::pin(pumping));
                 }
-                let drive = hub.drive(transport, Some(shards[index].clone()));
                 hub.shared.runtime.spawn(Box::pin(async move {
                     drive.await;
                 }));
@@ -127,20 +170,6 @@ async fn accept(hub: Hub, shards: Arc<[Arc<Shard>]>, mut listener: Box<dyn Liste
             others_first().await;
         }
     }
-}
-
-/// Gives a shard a pump, for as long as its `serve` is there.
-fn spawn_pump(hub: &Hub, shard: &Arc<Shard>) {
-    let shared = hub.shared.clone();
-    let mut pump = Pump::new(shard.clone(), shared.runtime.clone());
-    hub.shared.runtime.spawn(Box::pin(poll_fn(move |cx| {
-        pump.poll(cx);
-        shared.room_freed();
-        match pump.shard().is_stopped() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    })));
 }
 
 /// Lets the pump have its turn, however many peers wait to be accepted.

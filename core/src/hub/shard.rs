@@ -25,6 +25,8 @@ pub(crate) struct Shard {
     pump: AtomicWaker,
     /// Of the `serve`, while it waits for the last member to leave.
     owner: AtomicWaker,
+    /// It has a pump, or gets one.
+    pumped: AtomicBool,
     stopped: AtomicBool,
 }
 
@@ -36,6 +38,7 @@ impl Shard {
             members: AtomicUsize::new(0),
             pump: AtomicWaker::new(),
             owner: AtomicWaker::new(),
+            pumped: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
         }
     }
@@ -86,8 +89,10 @@ impl Shard {
     pub(crate) fn leave(&self, connection: &Connection) {
         let planned = Instant::from_micros(connection.scheduled.load(Ordering::Relaxed));
         lock(&self.deadlines).remove(&(planned, connection.number));
-        self.members.fetch_sub(1, Ordering::AcqRel);
-        self.owner.wake();
+        if self.members.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.pump.wake();
+            self.owner.wake();
+        }
     }
 
     /// How many connections there are.
@@ -95,10 +100,25 @@ impl Shard {
         self.members.load(Ordering::Acquire)
     }
 
-    /// Whether there are none; `waker` is woken when one leaves.
+    /// Whether there are none; `waker` is woken when the last leaves.
     pub(crate) fn is_deserted(&self, waker: &Waker) -> bool {
         self.owner.register(waker);
         self.members() == 0
+    }
+
+    /// Whether it needs a pump now, as it has a member and no pump.
+    pub(crate) fn wants_pump(&self) -> bool {
+        !self.pumped.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether its pump may go, as nobody is there; the next member wants another.
+    pub(crate) fn spares_pump(&self) -> bool {
+        if self.members() > 0 {
+            return self.is_stopped();
+        }
+        self.pumped.swap(false, Ordering::AcqRel);
+        // Who has come meanwhile either found the pump or found none: then there is another one.
+        self.members() == 0 || self.pumped.swap(true, Ordering::AcqRel)
     }
 
     /// Whether the owner of all these connections is gone.
@@ -139,10 +159,6 @@ impl Pump {
             batch: Vec::new(),
             deferred: false,
         }
-    }
-
-    pub(crate) fn shard(&self) -> &Shard {
-        &self.shard
     }
 
     /// Has a turn; the waker of `cx` is woken when it wants another.

@@ -164,7 +164,7 @@ fn who_comes_while_too_many_are_refused_is_dropped_without_a_word() {
             world.sim.settle().await;
         }
         // One in its handshake, two are told to go and do not; together they are as many as may be.
-        assert_eq!(world.sim.tasks(), 1 + 3);
+        assert_eq!(world.sim.tasks(), world.own_tasks() + 3);
         assert_eq!(world.hub.counters().refused["full"], 9);
         for peer in &mut crowd[3..] {
             assert!(peer.next().await.is_none());

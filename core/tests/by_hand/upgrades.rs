@@ -193,7 +193,7 @@ fn a_crowd_is_refused_and_then_dropped() {
             world.sim.settle().await;
         }
         // One in its handshake, two are told to go and do not.
-        assert_eq!(world.sim.tasks(), 1 + 3);
+        assert_eq!(world.sim.tasks(), world.own_tasks() + 3);
         assert_eq!(world.hub.counters().refused["full"], 9);
         for raw in &mut crowd[1..3] {
             assert!(raw.head().await.starts_with("HTTP/1.1 503 "));

@@ -76,6 +76,7 @@ pub(crate) fn check_orders(
     test: impl AsyncFn(&World),
 ) {
     Virtual::check(seeds, async |sim| {
+        sim.set_threads(1 + sim.seed() as usize % 2);
         let world = World::new(carrier, sim, &build);
         test(&world).await;
         world.everything_is_back().await;
@@ -109,6 +110,11 @@ impl World {
             hub,
             gone,
         }
+    }
+
+    /// The tasks of the hub itself while it has many connections: one that serves, and one for each other thread that writes.
+    pub(crate) fn own_tasks(&self) -> usize {
+        self.sim.runtime().threads()
     }
 
     /// A connection, before its hello.

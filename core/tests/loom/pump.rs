@@ -129,3 +129,22 @@ fn a_shard_that_has_stopped_holds_nobody() {
         assert_eq!(Arc::strong_count(&connection), 1, "the shard holds it");
     });
 }
+
+#[test]
+fn a_shard_with_a_member_has_one_pump() {
+    model(|| {
+        let shard = Arc::new(Shard::new());
+        // One that has nobody left, and is about to go.
+        assert!(shard.wants_pump());
+        let member = {
+            let shard = shard.clone();
+            thread::spawn(move || {
+                shard.enter();
+                shard.wants_pump()
+            })
+        };
+        let gone = shard.spares_pump();
+        let another = member.join().expect("no panic");
+        assert_eq!(gone, another, "none, or two");
+    });
+}

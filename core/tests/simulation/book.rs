@@ -116,8 +116,8 @@ pub(crate) struct Book {
     pub(crate) losses: BTreeMap<ConnectionId, Loss>,
     /// Events that were sent straight to somebody.
     pub(crate) sent: usize,
-    /// A task of the hub is dropped at the moment.
-    pub(crate) dropping: bool,
+    /// When a task of the hub was dropped last.
+    pub(crate) dropped_at: Option<Instant>,
     /// When each client was let in last, and when it was last granted each gate.
     doors: BTreeMap<(usize, u64), Door>,
     /// The first thing that was wrong.

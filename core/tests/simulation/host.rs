@@ -234,7 +234,9 @@ fn leave(world: &World, gone: &Gone) {
         );
     }
     let mut book = world.book();
-    let (dropping, loss) = (book.dropping, book.losses.remove(&gone.connection));
+    // One that writes for others takes them along, once their own tasks have had a turn.
+    let dropping = book.dropped_at == Some(world.now());
+    let loss = book.losses.remove(&gone.connection);
     let Some(present) = book.present.remove(&gone.connection) else {
         return;
     };

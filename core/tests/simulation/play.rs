@@ -29,6 +29,7 @@ pub(crate) struct Outcome {
 
 pub(crate) fn play(seed: u64, diary: bool) -> Outcome {
     let sim = Virtual::new(seed);
+    sim.set_threads(1 + seed as usize % 3);
     let world = World::new(sim.clone(), seed, diary);
     let run = catch_unwind(AssertUnwindSafe(|| sim.run(story(world.clone()))));
     let stuck = match run {

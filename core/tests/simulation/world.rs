@@ -131,9 +131,8 @@ impl World {
 
     /// Drops a task of the hub, whichever the dice say; whether there was one.
     pub(crate) fn drop_task_of_hub(self: &Arc<Self>) -> bool {
-        self.book().dropping = true;
+        self.book().dropped_at = Some(self.now());
         let dropped = host::process(self).drop_one();
-        self.book().dropping = false;
         if host::serve(self) {
             // It was one that accepts, and took all its connections along.
             self.book().excuse_everybody();

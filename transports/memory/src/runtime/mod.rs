@@ -108,6 +108,13 @@ impl Virtual {
         self.scheduler.lock().seed
     }
 
+    /// Lets hubs believe that so many threads run their tasks, so that a `serve` writes in as many of them.
+    ///
+    /// One task runs at a time all the same, and the seed decides which.
+    pub fn set_threads(&self, threads: usize) {
+        self.scheduler.lock().threads = threads;
+    }
+
     /// This runtime as an argument for everything that takes one.
     pub fn runtime(&self) -> Arc<dyn Runtime> {
         Arc::new(self.clone())
@@ -221,6 +228,10 @@ impl Runtime for Virtual {
     /// Fills `bytes` as the seed decides: whoever knows the seed can guess them.
     fn random(&self, bytes: &mut [u8]) {
         fill(&mut self.scheduler.lock().chance, bytes);
+    }
+
+    fn threads(&self) -> usize {
+        self.scheduler.lock().threads
     }
 }
 

@@ -173,6 +173,10 @@ impl Runtime for Process {
     fn random(&self, bytes: &mut [u8]) {
         fill(self.scheduler.lock().chance_of(self.number), bytes);
     }
+
+    fn threads(&self) -> usize {
+        self.scheduler.lock().threads
+    }
 }
 
 impl fmt::Debug for Process {

@@ -49,6 +49,8 @@ pub(super) struct State {
     /// Who waits for all others to rest, in order.
     pub(super) settling: BTreeMap<u64, Waker>,
     pub(super) seed: u64,
+    /// What hubs are told of threads.
+    pub(super) threads: usize,
     order: fastrand::Rng,
     /// Chance for tasks that are dropped.
     faults: fastrand::Rng,
@@ -89,6 +91,7 @@ impl Scheduler {
                 timers: BTreeMap::new(),
                 settling: BTreeMap::new(),
                 seed,
+                threads: 1,
                 order,
                 faults: fastrand::Rng::with_seed(!seed),
                 processes: Processes::default(),
