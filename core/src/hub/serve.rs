@@ -154,14 +154,14 @@ async fn accept(hub: Hub, shards: Arc<[Arc<Shard>]>, mut listener: Box<dyn Liste
             Ok(transport) => {
                 let alive = shards.iter().filter(|shard| !shard.is_stopped());
                 let shard = alive.min_by_key(|shard| shard.members());
-                let drive = hub.drive(transport, shard.cloned());
+                let mut drive = hub.drive(transport, shard.cloned());
                 if let Some(shard) = shard.filter(|shard| shard.wants_pump()) {
                     let pumping = Pumping::new(hub.shared.clone(), shard.clone());
                     hub.shared.runtime.spawn(Box::pin(pumping));
                 }
-                hub.shared.runtime.spawn(Box::pin(async move {
-                    drive.await;
-                }));
+                // An async block that awaits it would hold it twice.
+                let task = poll_fn(move |cx| Pin::new(&mut drive).poll(cx).map(drop));
+                hub.shared.runtime.spawn(Box::pin(task));
             }
             Err(error) if is_of_one_peer(&error) => {}
             Err(_) => pause(&*hub.shared.runtime, &mut *timer).await,

@@ -3,11 +3,12 @@
 use core::borrow::Borrow;
 use core::hash::Hash;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use hashbrown::HashMap;
 
+use super::numbered::Numbered;
 use super::subscriptions::Place;
 use super::{JoinError, Seed};
 use crate::{ConnectionId, Group, UserId};
@@ -48,7 +49,7 @@ pub(super) struct Member<C> {
     pub(super) id: ConnectionId,
     pub(super) user: Option<UserId>,
     pub(super) groups: BTreeSet<Group>,
-    pub(super) subscriptions: BTreeMap<u32, Place>,
+    pub(super) subscriptions: Numbered<Place>,
     pub(super) value: C,
 }
 
@@ -78,7 +79,7 @@ impl<C> Members<C> {
             id,
             user: user.map(|user| enter(&mut self.users, user, key)),
             groups: BTreeSet::new(),
-            subscriptions: BTreeMap::new(),
+            subscriptions: Numbered::default(),
             value,
         });
         Some(key)

@@ -13,6 +13,7 @@ use crate::{ConnectionId, Group, Policy, Topic, TopicFilter, UserId};
 mod members;
 #[cfg(test)]
 mod model;
+mod numbered;
 mod subscriptions;
 
 pub use self::members::Key;
@@ -120,8 +121,8 @@ impl<C> Registry<C> {
     /// Takes out a connection, in one step with its user, groups and subscriptions.
     pub fn remove(&mut self, key: Key) -> Option<C> {
         let member = self.members.remove(key)?;
-        for (number, place) in member.subscriptions {
-            self.subscriptions.remove(key, number, place);
+        for (number, place) in member.subscriptions.iter() {
+            self.subscriptions.remove(key, *number, *place);
         }
         self.epoch += 1;
         Some(member.value)
@@ -249,7 +250,7 @@ impl<C> Registry<C> {
         subscriptions_max: usize,
     ) -> Result<(), SubscribeError> {
         let member = self.members.get_mut(key).ok_or(SubscribeError::Gone)?;
-        if member.subscriptions.contains_key(&number) {
+        if member.subscriptions.get(number).is_some() {
             return Err(SubscribeError::NumberTaken);
         }
         if member.subscriptions.len() >= subscriptions_max {
@@ -265,7 +266,7 @@ impl<C> Registry<C> {
     /// Ends a subscription; `false` when there was none with this number.
     pub fn unsubscribe(&mut self, key: Key, number: u32) -> bool {
         let member = self.members.get_mut(key);
-        let Some(place) = member.and_then(|member| member.subscriptions.remove(&number)) else {
+        let Some(place) = member.and_then(|member| member.subscriptions.remove(number)) else {
             return false;
         };
         self.subscriptions.remove(key, number, place);
@@ -285,7 +286,7 @@ impl<C> Registry<C> {
 
     fn set_dormant(&mut self, key: Key, number: u32, dormant: bool) -> bool {
         let member = self.members.get(key);
-        let place = member.and_then(|member| member.subscriptions.get(&number));
+        let place = member.and_then(|member| member.subscriptions.get(number));
         let changed = place.is_some_and(|place| {
             let subscriptions = &mut self.subscriptions;
             subscriptions.set_dormant(key, number, *place, dormant)
@@ -297,7 +298,9 @@ impl<C> Registry<C> {
     /// The subscriptions of a connection, by number, those that are dormant too.
     pub fn subscriptions_of(&self, key: Key) -> impl Iterator<Item = (u32, &str, Policy)> {
         let member = self.members.get(key);
-        let places = member.into_iter().flat_map(|member| &member.subscriptions);
+        let places = member
+            .into_iter()
+            .flat_map(|member| member.subscriptions.iter());
         places.filter_map(move |(number, place)| {
             let (filter, policy) = self.subscriptions.get(key, *number, *place)?;
             Some((*number, filter, policy))
@@ -306,7 +309,7 @@ impl<C> Registry<C> {
 
     /// The filter and the policy of the subscription with this number.
     pub fn subscription(&self, key: Key, number: u32) -> Option<(&str, Policy)> {
-        let place = self.members.get(key)?.subscriptions.get(&number)?;
+        let place = self.members.get(key)?.subscriptions.get(number)?;
         self.subscriptions.get(key, number, *place)
     }
 

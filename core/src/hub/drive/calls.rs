@@ -29,7 +29,7 @@ impl Drive {
             .map(|ms| now + Duration::from_millis(ms.into()));
         let bytes = call.arguments.bytes.len();
         if !self
-            .answers
+            .answers()
             .push(Some(call.id), deadline, place, bytes, future)
         {
             self.reply(call.id, &Err(CallFailure::new(FailureCode::Busy, "")));
@@ -50,10 +50,11 @@ impl Drive {
     pub(super) fn answer(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let ending = self.shared().calls_until();
         if let Some(until) = ending {
-            self.answers.finish_by(until);
+            self.answers().finish_by(until);
         }
         for _ in 0..self.shared().limits.turn_frames_max {
-            match self.answers.poll(now, cx) {
+            let answers = self.answers.as_mut();
+            match answers.map_or(Poll::Pending, |answers| answers.poll(now, cx)) {
                 Poll::Ready((id, answer)) => {
                     self.reply(id, &answer);
                     if ending.is_some() {
@@ -74,7 +75,11 @@ impl Drive {
     /// Says goodbye because the hub ends, when every call is answered.
     fn part(&mut self, now: Instant) {
         let closing = |live: &mut Live| live.link.session.is_closing();
-        if self.answers.is_finished() && self.live(closing) == Some(false) {
+        let finished = match &self.answers {
+            Some(answers) => answers.is_finished(),
+            None => true,
+        };
+        if finished && self.live(closing) == Some(false) {
             let farewell = self.shared().farewell();
             self.live(|live| live.link.session.close(farewell, true, now));
         }

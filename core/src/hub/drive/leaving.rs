@@ -1,11 +1,11 @@
 //! The end of a connection: out of the hub, last words, and nothing left over.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Drive, Stage};
-use crate::answers::Answers;
+use super::{Drive, Ended, Stage};
 use crate::hub::admission::Gone;
 use crate::hub::log;
 use crate::hub::resume::Claim;
@@ -16,7 +16,7 @@ use crate::time::Instant;
 impl Drive {
     /// Takes the connection out of the hub: from here on it is gone for everybody but its peer.
     pub(super) fn leave(&mut self, ending: Ending) {
-        self.answers = Answers::new(&self.shared().limits);
+        self.answers = None;
         self.admission = None;
         let left = self.live(|live| {
             live.left = true;
@@ -54,6 +54,62 @@ impl Drive {
             };
             let _ = catch_unwind(AssertUnwindSafe(|| hook(gone)));
         }
+    }
+
+    /// Begins to say goodbye to the peer, whose client may return.
+    pub(super) fn end(&mut self, ending: Ending, now: Instant) {
+        let away = self.go_away(ending, now);
+        if away.is_none() {
+            self.leave(ending);
+        }
+        let begun = self.live(|live| live.link.session.closing_until());
+        let until = begun
+            .flatten()
+            .unwrap_or(now + self.shared().limits.closing);
+        self.stage = Stage::Ended(Box::new(Ended::Goodbye {
+            ending,
+            until,
+            away,
+        }));
+    }
+
+    /// Has a turn after the end; `None` when it is to have another at once.
+    pub(super) fn poll_ended(
+        &mut self,
+        ended: Ended,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Option<Poll<Ending>> {
+        let again = match ended {
+            Ended::Goodbye {
+                ending,
+                until,
+                away,
+            } => {
+                let again = away.is_some() && self.answer_nobody(now, cx);
+                match (self.goodbye(now, until, cx).is_ready(), away) {
+                    (true, None) => {
+                        self.bury();
+                        return Some(Poll::Ready(ending));
+                    }
+                    (true, Some(until)) => {
+                        self.live(|live| live.link.let_go());
+                        self.stage = Stage::Ended(Box::new(Ended::Away { ending, until }));
+                        return None;
+                    }
+                    (false, _) => again,
+                }
+            }
+            Ended::Away { ending, until } => {
+                if let Some(ending) = self.given_up(ending, until, now) {
+                    self.leave(ending);
+                    self.bury();
+                    return Some(Poll::Ready(ending));
+                }
+                self.answer_nobody(now, cx)
+            }
+        };
+        (again || !self.schedule(now, cx)).then(|| self.rest(again, cx))
     }
 
     /// Lets the peer have our last words, and its own.

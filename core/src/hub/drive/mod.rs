@@ -46,7 +46,8 @@ pub(crate) struct Drive {
     /// What the peer asked for in it, until somebody wants to know.
     upgrade: Option<Box<Upgrade>>,
     admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
-    answers: Answers,
+    /// None before the first.
+    answers: Option<Box<Answers>>,
     key: Option<Key>,
     user: Option<UserId>,
     /// What a client that may return got at the door.
@@ -63,9 +64,15 @@ pub(crate) struct Drive {
     unheard: bool,
 }
 
-#[derive(Clone, Copy)]
 enum Stage {
     Running,
+    /// It has ended: on the heap, as most do so only once.
+    Ended(Box<Ended>),
+    Done,
+}
+
+#[derive(Clone, Copy)]
+enum Ended {
     /// The peer may take its time for last words; its client may return until `away`, if at all.
     Goodbye {
         ending: Ending,
@@ -73,17 +80,24 @@ enum Stage {
         away: Option<Instant>,
     },
     /// The client may return.
-    Away {
-        ending: Ending,
-        until: Instant,
-    },
-    Done,
+    Away { ending: Ending, until: Instant },
+}
+
+impl Stage {
+    fn ended(&self) -> Option<Ended> {
+        match self {
+            Self::Ended(ended) => Some(**ended),
+            Self::Running | Self::Done => None,
+        }
+    }
 }
 
 /// Why reading came to an end in a turn.
 enum Reading {
     /// The peer has said nothing more; it wakes us.
     Drained,
+    /// The peer has said nothing at all since the last turn.
+    Silent,
     /// The budget is used up.
     Budget,
     /// Something else has to happen first.
@@ -94,6 +108,7 @@ enum Reading {
 struct Budget {
     frames: u32,
     bytes: u32,
+    spent: bool,
 }
 
 impl Budget {
@@ -101,7 +116,12 @@ impl Budget {
         Self {
             frames: limits.turn_frames_max.max(1),
             bytes: limits.turn_bytes_max.max(1),
+            spent: false,
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.spent
     }
 
     fn is_used_up(&self) -> bool {
@@ -109,6 +129,7 @@ impl Budget {
     }
 
     fn spend(&mut self, message: &[u8]) {
+        self.spent = true;
         self.frames -= 1;
         let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -125,8 +146,6 @@ enum Turn {
 
 impl Drive {
     pub(crate) fn new(hub: Hub, connection: Arc<Connection>) -> Self {
-        let limits = &hub.shared.limits;
-        let answers = Answers::new(limits);
         let timer = connection
             .shard()
             .is_none()
@@ -147,7 +166,7 @@ impl Drive {
             open: false,
             upgrade: None,
             admission: None,
-            answers,
+            answers: None,
             key: None,
             user: None,
             groups: Box::default(),
@@ -161,6 +180,18 @@ impl Drive {
 
     fn shared(&self) -> &Shared {
         &self.hub.shared
+    }
+
+    /// The handlers that answer the peer.
+    fn answers(&mut self) -> &mut Answers {
+        let limits = &self.hub.shared.limits;
+        self.answers
+            .get_or_insert_with(|| Box::new(Answers::new(limits)))
+    }
+
+    /// When the next of them runs out of time.
+    fn answers_due(&self) -> Option<Instant> {
+        self.answers.as_ref()?.deadline()
     }
 
     /// Runs `act` on what the connection has until it is gone.
@@ -191,7 +222,12 @@ impl Drive {
         });
         // Before time passes: what waits to be read may be older than our sleep.
         let reading = self.read(now, cx);
-        self.live(|live| live.link.session.handle_timeout(&mut live.store, now));
+        self.live(|live| {
+            live.link.session.handle_timeout(&mut live.store, now);
+            if matches!(reading, Reading::Silent) {
+                live.store.lane.rest();
+            }
+        });
         // After reading: a hello that came in is decided about in this turn, or nobody would wake us for it.
         self.decide(now, cx);
         self.unheard = matches!(reading, Reading::Paused);
@@ -248,7 +284,10 @@ impl Drive {
                     return Some(Reading::Budget);
                 }
                 let Poll::Ready(Some(next)) = live.link.poll_message(now, cx) else {
-                    return Some(Reading::Drained);
+                    return Some(match budget.is_whole() {
+                        true => Reading::Silent,
+                        false => Reading::Drained,
+                    });
                 };
                 let message = message.insert(next);
                 budget.spend(&message.bytes);
@@ -275,7 +314,11 @@ impl Drive {
 
     /// Whether the program has to have its turn before the peer says more.
     fn is_busy(&self) -> bool {
-        self.admission.is_some() || self.answers.is_full() && !self.shared().listeners.is_empty()
+        let full = match &self.answers {
+            Some(answers) => answers.is_full(),
+            None => false,
+        };
+        self.admission.is_some() || full && !self.shared().listeners.is_empty()
     }
 
     fn act(&mut self, input: Input<'_>, run: &mut Run<'_>, now: Instant) {
@@ -290,7 +333,7 @@ impl Drive {
             Input::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
             Input::Call(call) => self.call(call, now),
             Input::Reply(reply) => self.answered(reply),
-            Input::Cancel(cancel) => self.answers.cancel(cancel.id),
+            Input::Cancel(cancel) => self.answers().cancel(cancel.id),
             _ => {}
         }
     }
@@ -317,17 +360,17 @@ impl Drive {
 
     /// When this task wants a turn although nothing has happened.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        match self.stage {
+        match self.stage.ended() {
             // Nobody waits for answers any more, in either direction.
-            Stage::Goodbye {
+            Some(Ended::Goodbye {
                 until, away: None, ..
-            } => return Some(until),
-            Stage::Goodbye { until, .. } | Stage::Away { until, .. } => {
+            }) => return Some(until),
+            Some(Ended::Goodbye { until, .. } | Ended::Away { until, .. }) => {
                 let calls = self.live(|live| live.link.session.calls_timeout());
-                let others = [calls.flatten(), self.answers.deadline()];
+                let others = [calls.flatten(), self.answers_due()];
                 return others.into_iter().flatten().chain([until]).min();
             }
-            Stage::Running | Stage::Done => {}
+            None => {}
         }
         let session = |live: &mut Live| {
             [
@@ -336,7 +379,7 @@ impl Drive {
             ]
         };
         let [timeout, resumes] = self.live(session)?;
-        [timeout, resumes, self.answers.deadline()]
+        [timeout, resumes, self.answers_due()]
             .into_iter()
             .flatten()
             .min()
@@ -381,52 +424,11 @@ impl Future for Drive {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
-                    Turn::Ended(ending) => {
-                        let away = this.go_away(ending, now);
-                        if away.is_none() {
-                            this.leave(ending);
-                        }
-                        let begun = this.live(|live| live.link.session.closing_until());
-                        let until = begun
-                            .flatten()
-                            .unwrap_or(now + this.shared().limits.closing);
-                        this.stage = Stage::Goodbye {
-                            ending,
-                            until,
-                            away,
-                        };
-                    }
+                    Turn::Ended(ending) => this.end(ending, now),
                 },
-                Stage::Goodbye {
-                    ending,
-                    until,
-                    away,
-                } => {
-                    let again = away.is_some() && this.answer_nobody(now, cx);
-                    match (this.goodbye(now, until, cx).is_ready(), away) {
-                        (true, None) => {
-                            this.bury();
-                            return Poll::Ready(ending);
-                        }
-                        (true, Some(until)) => {
-                            this.live(|live| live.link.let_go());
-                            this.stage = Stage::Away { ending, until };
-                        }
-                        (false, _) if again || !this.schedule(now, cx) => {
-                            return this.rest(again, cx);
-                        }
-                        (false, _) => {}
-                    }
-                }
-                Stage::Away { ending, until } => {
-                    if let Some(ending) = this.given_up(ending, until, now) {
-                        this.leave(ending);
-                        this.bury();
-                        return Poll::Ready(ending);
-                    }
-                    let again = this.answer_nobody(now, cx);
-                    if again || !this.schedule(now, cx) {
-                        return this.rest(again, cx);
+                Stage::Ended(ref ended) => {
+                    if let Some(polled) = this.poll_ended(**ended, now, cx) {
+                        return polled;
                     }
                 }
                 Stage::Done => panic!("polled after it was ready"),
@@ -438,12 +440,10 @@ impl Future for Drive {
 impl Drop for Drive {
     /// A connection whose future is dropped ends without a word, for its peer and for the hub.
     fn drop(&mut self) {
-        match self.stage {
-            Stage::Running | Stage::Away { .. } | Stage::Goodbye { away: Some(_), .. } => {
-                self.leave(Ending::Lost);
-            }
-            Stage::Goodbye { .. } => {}
-            Stage::Done => return,
+        match (&self.stage, self.stage.ended()) {
+            (Stage::Done, _) => return,
+            (_, Some(Ended::Goodbye { away: None, .. })) => {}
+            _ => self.leave(Ending::Lost),
         }
         self.bury();
     }

@@ -174,7 +174,7 @@ impl Drive {
                 let place = Place::default();
                 let future = handler(self.caller(place.clone()), topic, payload);
                 let bytes = payload.bytes.len();
-                self.answers.push(None, None, place, bytes, future);
+                self.answers().push(None, None, place, bytes, future);
             }
         }
     }

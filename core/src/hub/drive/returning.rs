@@ -9,7 +9,6 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 
 use super::{Drive, Stage};
-use crate::answers::Answers;
 use crate::hub::admission::{Admission, Refuse};
 use crate::hub::connection::{Connection, Live};
 use crate::hub::log;
@@ -243,7 +242,7 @@ impl Drive {
     /// Gives up what waited, what was asked before, and the subscriptions that the client may not have or does not know of;
     /// says which of the others history helps.
     fn begin_anew(&mut self, key: Key, resume: &Resume, denied: &[u32]) -> Vec<(u32, Verdict)> {
-        self.answers = Answers::new(&self.shared().limits);
+        self.answers = None;
         let over = |number: u32| {
             let known = resume
                 .positions

@@ -208,6 +208,13 @@ impl HubLane {
         }
     }
 
+    /// Gives back the memory of entries that there were.
+    pub(crate) fn rest(&mut self) {
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
+    }
+
     /// Gives up what waits and what was sent: the peer will not have it.
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
@@ -241,6 +248,10 @@ impl HubLane {
             owner,
         };
         self.count(entry.load(), owner);
+        if self.entries.capacity() == 0 {
+            // Neighbours join: most never need a second.
+            self.entries.reserve_exact(1);
+        }
         self.entries.push_back(entry);
     }
 
@@ -353,8 +364,8 @@ impl HubLane {
             }
         };
         self.ring.push(piece, taken);
-        if self.entries.is_empty() && self.entries.capacity() > 8 {
-            self.entries = VecDeque::new();
+        if self.entries.capacity() > 8 {
+            self.rest();
         }
         Some(taken)
     }

@@ -1,0 +1,49 @@
+//! What a connection has by number: [`Numbered`].
+
+use alloc::vec::Vec;
+
+/// Values by number, in order; most have few, and numbers count up.
+#[derive(Debug)]
+pub(super) struct Numbered<T>(Vec<(u32, T)>);
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Numbered<T> {
+    fn place(&self, number: u32) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&T> {
+        let place = self.place(number).ok()?;
+        Some(&self.0[place].1)
+    }
+
+    /// Adds a value under a number that has none.
+    pub(super) fn insert(&mut self, number: u32, value: T) {
+        let Err(place) = self.place(number) else {
+            return;
+        };
+        if self.0.capacity() == 0 {
+            // Most never have a second.
+            self.0.reserve_exact(1);
+        }
+        self.0.insert(place, (number, value));
+    }
+
+    pub(super) fn remove(&mut self, number: u32) -> Option<T> {
+        let place = self.place(number).ok()?;
+        Some(self.0.remove(place).1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(u32, T)> {
+        self.0.iter()
+    }
+}
