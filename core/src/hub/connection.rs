@@ -76,6 +76,8 @@ pub(crate) struct Connection {
     arrived: AtomicBool,
     /// Its client is away and may return.
     away: AtomicBool,
+    /// Its task waits for its peer, and for no time but the session's.
+    pub(crate) rests: AtomicBool,
     /// The earliest instant for which its shard will wake it, in microseconds.
     pub(crate) scheduled: AtomicU64,
 }
@@ -235,6 +237,7 @@ impl Connection {
             class: AtomicU8::new(0),
             arrived: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
             scheduled: AtomicU64::new(u64::MAX),
         }
     }
@@ -423,6 +426,29 @@ impl Connection {
         if !self.blocked.load(Ordering::Acquire) && !self.is_away() {
             self.mark_dirty();
         }
+    }
+
+    /// Its time has come: as its shard tells.
+    pub(crate) fn due(self: &Arc<Self>, shard: &Shard, now: Instant) {
+        match self.keep_promise(now) {
+            Some(next) => {
+                shard.schedule(self, next);
+                self.mark_dirty();
+            }
+            None => self.wake_task(),
+        }
+    }
+
+    /// Sees to it that a ping leaves which is due, without a turn of the task; `None` when the task has to look.
+    fn keep_promise(&self, now: Instant) -> Option<Instant> {
+        if !self.rests.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut guard = self.live();
+        let live = guard.as_mut()?;
+        let next = live.link.session.keep_promise(now)?;
+        live.store.lane.rest();
+        Some(next)
     }
 
     fn mark_dirty(self: &Arc<Self>) {

@@ -82,6 +82,23 @@ impl Shard {
         }
     }
 
+    /// Takes one of those whose time has come.
+    fn next_due(&self, now: Instant) -> Option<Arc<Connection>> {
+        let mut deadlines = lock(&self.deadlines);
+        let entry = deadlines.first_entry()?;
+        if entry.key().0 > now {
+            return None;
+        }
+        let connection = entry.remove();
+        connection.scheduled.store(u64::MAX, Ordering::Relaxed);
+        Some(connection)
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let deadlines = lock(&self.deadlines);
+        deadlines.first_key_value().map(|((at, _), _)| *at)
+    }
+
     pub(crate) fn enter(&self) {
         self.members.fetch_add(1, Ordering::AcqRel);
     }
@@ -201,7 +218,10 @@ impl Pump {
     fn fire(&mut self, cx: &mut Context<'_>) {
         loop {
             let now = self.runtime.now();
-            let next = self.wake_due(now);
+            while let Some(connection) = self.shard.next_due(now) {
+                connection.due(&self.shard, now);
+            }
+            let next = self.shard.next_deadline();
             if next != self.armed {
                 self.armed = next;
                 match next {
@@ -214,19 +234,5 @@ impl Pump {
             }
             self.armed = None;
         }
-    }
-
-    fn wake_due(&self, now: Instant) -> Option<Instant> {
-        let mut deadlines = lock(&self.shard.deadlines);
-        while let Some(entry) = deadlines.first_entry() {
-            let at = entry.key().0;
-            if at > now {
-                return Some(at);
-            }
-            let connection = entry.remove();
-            connection.scheduled.store(u64::MAX, Ordering::Relaxed);
-            connection.wake_task();
-        }
-        None
     }
 }

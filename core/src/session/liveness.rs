@@ -78,6 +78,16 @@ impl Liveness {
         }
     }
 
+    /// The same if a ping that is due leaves at this instant.
+    #[cfg(feature = "std")]
+    pub(super) fn deadline_once_said(&self, now: Instant) -> Instant {
+        let promise = Duration::from_millis(self.promise_ms.into());
+        match self.ping_due {
+            true => self.death().min(now + promise),
+            false => self.deadline(),
+        }
+    }
+
     /// When the peer is dead, if it says nothing until then.
     fn death(&self) -> Instant {
         self.heard + Duration::from_millis(self.patience_ms.into())

@@ -359,6 +359,20 @@ impl Session {
         }
     }
 
+    /// Does what [`handle_timeout`](Self::handle_timeout) does if that is no more than to have something to say, and gives the time for the
+    /// next; `None`, and nothing is done, when it may be more.
+    #[cfg(feature = "std")]
+    pub(crate) fn keep_promise(&mut self, now: Instant) -> Option<Instant> {
+        let more = self.deadline.is_some() || self.calls.deadline().is_some();
+        if more || !self.is_ready() || self.live.is_dead(now) {
+            return None;
+        }
+        self.live.speak_if_due(now);
+        self.counting.expire(now);
+        let next = self.live.deadline_once_said(now);
+        Some(self.counting.deadline().map_or(next, |due| due.min(next)))
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, if nothing happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let (live, counting) = match self.phase {

@@ -54,6 +54,11 @@ impl Connection {
         self.task.wake();
     }
 
+    /// As when more is due than a ping.
+    pub(crate) fn due(&self, _: &Shard, _: Instant) {
+        self.wake_task();
+    }
+
     /// What its task does when it wants a turn in time.
     pub(crate) fn schedule(self: &Arc<Self>, at: Instant) {
         if let Some(shard) = &self.shard {

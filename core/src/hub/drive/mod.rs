@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
+use core::sync::atomic::Ordering;
 use core::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -385,11 +386,22 @@ impl Drive {
             .min()
     }
 
+    /// Whether no deadline is its own.
+    fn rests(&self, now: Instant) -> bool {
+        let resumes = |live: &mut Live| live.link.session.reading_resumes(now);
+        matches!(self.stage, Stage::Running)
+            && !self.unheard
+            && self.answers_due().is_none()
+            && self.live(resumes).flatten().is_none()
+    }
+
     /// Sees to it that this task has a turn in time; true when it is due already.
     fn schedule(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let Some(at) = self.deadline(now) else {
             return false;
         };
+        let rests = self.rests(now);
+        self.connection.rests.store(rests, Ordering::Release);
         match (&mut self.timer, self.connection.shard()) {
             (Some(timer), _) => {
                 timer.arm(at);
