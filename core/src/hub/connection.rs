@@ -430,23 +430,37 @@ impl Connection {
 
     /// Its time has come: as its shard tells.
     pub(crate) fn due(self: &Arc<Self>, shard: &Shard, now: Instant) {
-        match self.keep_promise(now) {
-            Some(next) => {
+        match self.keep_promise(now, false) {
+            Some((speaks, next)) => {
                 shard.schedule(self, next);
-                self.mark_dirty();
+                self.mark_dirty_if(speaks);
             }
             None => self.wake_task(),
         }
     }
 
+    /// Its time comes soon, and that of others has come: what it has to say then it says now.
+    pub(crate) fn due_early(self: &Arc<Self>, shard: &Shard, now: Instant) {
+        if let Some((speaks, next)) = self.keep_promise(now, true) {
+            shard.put_off(self, next);
+            self.mark_dirty_if(speaks);
+        }
+    }
+
+    fn mark_dirty_if(self: &Arc<Self>, speaks: bool) {
+        if speaks {
+            self.mark_dirty();
+        }
+    }
+
     /// Sees to it that a ping leaves which is due, without a turn of the task; `None` when the task has to look.
-    fn keep_promise(&self, now: Instant) -> Option<Instant> {
+    fn keep_promise(&self, now: Instant, early: bool) -> Option<(bool, Instant)> {
         if !self.rests.load(Ordering::Acquire) {
             return None;
         }
         let mut guard = self.live();
         let live = guard.as_mut()?;
-        let next = live.link.session.keep_promise(now)?;
+        let next = live.link.session.keep_promise(now, early)?;
         live.store.lane.rest();
         Some(next)
     }

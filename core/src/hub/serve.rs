@@ -16,7 +16,7 @@ use super::shard::{Pump, Shard};
 use super::shutdown::Waiter;
 use super::{Hub, Shared};
 use crate::runtime::{BoxFuture, Runtime, Timer};
-use crate::session::Ending;
+use crate::session::{self, Ending};
 use crate::transport::Listener;
 use crate::wire::Refusal;
 
@@ -45,7 +45,7 @@ impl Serve {
     pub(crate) fn new(hub: Hub, listener: Box<dyn Listener>) -> Self {
         let threads = hub.shared.runtime.threads().clamp(1, THREADS_MAX);
         let shards: Arc<[_]> = (0..threads).map(|_| Arc::new(Shard::new())).collect();
-        let pump = Pump::new(shards[0].clone(), hub.shared.runtime.clone());
+        let pump = hub.shared.pump(&shards[0]);
         let _ = shards[0].wants_pump();
         let accept = Gate::new(Box::pin(accept(hub.clone(), shards.clone(), listener)));
         Self {
@@ -99,7 +99,7 @@ struct Pumping {
 impl Pumping {
     fn new(shared: Arc<Shared>, shard: Arc<Shard>) -> Self {
         Self {
-            pump: Pump::new(shard.clone(), shared.runtime.clone()),
+            pump: shared.pump(&shard),
             shared,
             shard,
             spared: false,
@@ -131,6 +131,11 @@ impl Drop for Pumping {
 }
 
 impl Shared {
+    fn pump(&self, shard: &Arc<Shard>) -> Pump {
+        let slack = session::slack(self.limits.promise);
+        Pump::new(shard.clone(), self.runtime.clone(), slack)
+    }
+
     /// Ends all connections of these without a word.
     fn abandon(&self, shards: &[Arc<Shard>]) {
         shards.iter().for_each(|shard| shard.stop());

@@ -8,6 +8,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::{Context, Waker};
+use core::time::Duration;
 
 use super::connection::Connection;
 use crate::runtime::{Runtime, Timer};
@@ -94,6 +95,26 @@ impl Shard {
         Some(connection)
     }
 
+    /// Those whose time comes until then.
+    fn due_until(&self, end: Instant) -> Vec<Arc<Connection>> {
+        let deadlines = lock(&self.deadlines);
+        let soon = deadlines.range(..(end, 0));
+        soon.take(WRITES_PER_TURN)
+            .map(|(_, connection)| connection.clone())
+            .collect()
+    }
+
+    /// Replaces the deadline of a connection by a later one, or an earlier one.
+    pub(crate) fn put_off(&self, connection: &Arc<Connection>, at: Instant) {
+        let mut deadlines = lock(&self.deadlines);
+        if self.is_stopped() {
+            return;
+        }
+        let planned = connection.scheduled.swap(at.as_micros(), Ordering::Relaxed);
+        deadlines.remove(&(Instant::from_micros(planned), connection.number));
+        deadlines.insert((at, connection.number), connection.clone());
+    }
+
     fn next_deadline(&self) -> Option<Instant> {
         let deadlines = lock(&self.deadlines);
         deadlines.first_key_value().map(|((at, _), _)| *at)
@@ -159,6 +180,8 @@ pub(crate) struct Pump {
     runtime: Arc<dyn Runtime>,
     timer: Box<dyn Timer>,
     armed: Option<Instant>,
+    /// How much earlier than at its time a connection may say something, when the pump is awake anyway.
+    slack: Duration,
     /// Taken from the list, to be written for.
     batch: Vec<Arc<Connection>>,
     /// Woken once, and gone to the end of the executor's queue.
@@ -166,13 +189,14 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    pub(crate) fn new(shard: Arc<Shard>, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn new(shard: Arc<Shard>, runtime: Arc<dyn Runtime>, slack: Duration) -> Self {
         let timer = runtime.timer();
         Self {
             shard,
             runtime,
             timer,
             armed: None,
+            slack,
             batch: Vec::new(),
             deferred: false,
         }
@@ -218,8 +242,15 @@ impl Pump {
     fn fire(&mut self, cx: &mut Context<'_>) {
         loop {
             let now = self.runtime.now();
+            let mut woken = false;
             while let Some(connection) = self.shard.next_due(now) {
                 connection.due(&self.shard, now);
+                woken = true;
+            }
+            if woken {
+                for connection in self.shard.due_until(now + self.slack) {
+                    connection.due_early(&self.shard, now);
+                }
             }
             let next = self.shard.next_deadline();
             if next != self.armed {

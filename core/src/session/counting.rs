@@ -91,6 +91,11 @@ impl Counting {
         self.due.filter(|_| !self.owed)
     }
 
+    #[cfg(feature = "std")]
+    pub(super) fn is_owed(&self) -> bool {
+        self.owed
+    }
+
     pub(super) fn expire(&mut self, now: Instant) {
         self.owed |= self.due.is_some_and(|due| due <= now);
     }

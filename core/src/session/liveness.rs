@@ -5,6 +5,16 @@ use core::time::Duration;
 use crate::time::Instant;
 use crate::wire::{Frame, Ping, Pong};
 
+/// Into how many parts a promise is divided: pings of one part may leave together.
+#[cfg(feature = "std")]
+const PINGS_APART: u32 = 64;
+
+/// How much earlier than promised a ping may leave, so that one wake-up does for many.
+#[cfg(feature = "std")]
+pub(crate) fn slack(promise: Duration) -> Duration {
+    promise / PINGS_APART
+}
+
 /// Who spoke when, and what is owed to the peer.
 #[derive(Debug)]
 pub(super) struct Liveness {
@@ -76,6 +86,17 @@ impl Liveness {
             true => self.death(),
             false => self.death().min(self.silence()),
         }
+    }
+
+    /// How much earlier than promised a ping may leave, so that one wake-up does for many.
+    #[cfg(feature = "std")]
+    pub(super) fn slack(&self) -> Duration {
+        slack(Duration::from_millis(self.promise_ms.into()))
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn is_ping_due(&self) -> bool {
+        self.ping_due
     }
 
     /// The same if a ping that is due leaves at this instant.

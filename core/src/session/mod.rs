@@ -38,6 +38,8 @@ pub(crate) use self::handshake::millis;
 pub use self::handshake::{Grant, Wish};
 pub use self::lane::{FixedLane, Lane};
 use self::liveness::Liveness;
+#[cfg(feature = "std")]
+pub(crate) use self::liveness::slack;
 pub(crate) use self::rate::Bucket;
 
 /// Which end of a connection a session is.
@@ -359,18 +361,22 @@ impl Session {
         }
     }
 
-    /// Does what [`handle_timeout`](Self::handle_timeout) does if that is no more than to have something to say, and gives the time for the
-    /// next; `None`, and nothing is done, when it may be more.
+    /// Does what [`handle_timeout`](Self::handle_timeout) does if that is no more than to have something to say: whether it has, and the time
+    /// for the next. `None`, and nothing is done, when it may be more. With `early` a ping is due that would be within its slack.
     #[cfg(feature = "std")]
-    pub(crate) fn keep_promise(&mut self, now: Instant) -> Option<Instant> {
+    pub(crate) fn keep_promise(&mut self, now: Instant, early: bool) -> Option<(bool, Instant)> {
         let more = self.deadline.is_some() || self.calls.deadline().is_some();
         if more || !self.is_ready() || self.live.is_dead(now) {
             return None;
         }
-        self.live.speak_if_due(now);
+        self.live.speak_if_due(match early {
+            true => now + self.live.slack(),
+            false => now,
+        });
         self.counting.expire(now);
         let next = self.live.deadline_once_said(now);
-        Some(self.counting.deadline().map_or(next, |due| due.min(next)))
+        let next = self.counting.deadline().map_or(next, |due| due.min(next));
+        Some((self.live.is_ping_due() || self.counting.is_owed(), next))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) has something to do, if nothing happens before.

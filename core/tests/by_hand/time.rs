@@ -39,6 +39,28 @@ fn the_hub_keeps_its_promise() {
 }
 
 #[test]
+fn pings_of_those_who_came_together_leave_together() {
+    let promise = Limits::default().promise;
+    check(Limits::default(), async |world| {
+        let mut first = world.peer("first").await;
+        world.pass(Duration::from_millis(100)).await;
+        // One for another thread that writes, if there is one.
+        let _second = world.peer("second").await;
+        world.pass(Duration::from_millis(100)).await;
+        let mut third = world.peer("third").await;
+        world.pass(promise / 64).await;
+        let _fourth = world.peer("fourth").await;
+        let mut late = world.peer("late").await;
+        for peer in [&mut first, &mut third] {
+            assert!(matches!(peer.hear().await.frame(), Frame::Ping(_)));
+            assert_eq!(world.sim.elapsed(), promise);
+        }
+        assert!(matches!(late.hear().await.frame(), Frame::Ping(_)));
+        assert!(world.sim.elapsed() > promise);
+    });
+}
+
+#[test]
 fn a_peer_that_breaks_its_promise_is_dead_after_the_grace() {
     let limits = Limits {
         grace: secs(7),

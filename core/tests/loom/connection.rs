@@ -59,6 +59,8 @@ impl Connection {
         self.wake_task();
     }
 
+    pub(crate) fn due_early(&self, _: &Shard, _: Instant) {}
+
     /// What its task does when it wants a turn in time.
     pub(crate) fn schedule(self: &Arc<Self>, at: Instant) {
         if let Some(shard) = &self.shard {

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::future::poll_fn;
 use core::task::Poll;
+use core::time::Duration;
 
 use loom::future::block_on;
 use loom::thread;
@@ -35,7 +36,7 @@ fn sleeper(shard: &Arc<Shard>, clock: &Clock, deadlines: &'static [u64]) -> thre
 
 /// What `serve` does: it lets the pump have its turns until the last connection is gone.
 fn serve(shard: &Arc<Shard>, clock: &Clock) {
-    let mut pump = Pump::new(shard.clone(), Arc::new(clock.clone()));
+    let mut pump = Pump::new(shard.clone(), Arc::new(clock.clone()), Duration::ZERO);
     block_on(poll_fn(|cx| {
         pump.poll(cx);
         match shard.is_deserted(cx.waker()) {

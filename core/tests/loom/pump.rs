@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::future::poll_fn;
 use core::task::Poll;
+use core::time::Duration;
 
 use loom::future::block_on;
 use loom::thread;
@@ -19,7 +20,7 @@ fn spawn(connection: &Arc<Connection>, act: fn(&Arc<Connection>)) -> thread::Joi
 
 /// Writes for a shard until `connection` has written so many; for ever, when a wake-up is lost.
 fn pump_until(shard: &Arc<Shard>, connection: &Connection, written: u32) {
-    let mut pump = Pump::new(shard.clone(), Arc::new(Clock::default()));
+    let mut pump = Pump::new(shard.clone(), Arc::new(Clock::default()), Duration::ZERO);
     block_on(poll_fn(|cx| {
         pump.poll(cx);
         match connection.written() == written {

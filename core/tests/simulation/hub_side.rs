@@ -134,7 +134,8 @@ impl Listens for HubSide {
                 state.promise = Some(state.asked_promise);
             }
             Frame::Close(_) | Frame::Refused(_) => state.closing = Some(now),
-            Frame::Ping(_) if silence < self.world.limits.promise => {
+            // Pings may leave together, a little early.
+            Frame::Ping(_) if silence < self.world.limits.promise.mul_f64(0.98) => {
                 drop(state);
                 self.world.find(
                     "ping",
