@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """lapwing beside the floor: what the server spends, as ratios within one run.
 
-  benches/compare.py [--reps 5] [--secs 1.0] [--rows fanout-1000,idle] [--runtimes tokio,smol]
+  benches/compare.py [--reps 5] [--secs 1.0] [--rows fanout-1000,idle] [--runtimes tokio,smol,tokio-2]
                      [--transports tcp,ws]
 
 Builds lapwing's bench-server and the ruler (a load generator and a raw server without topics, policies or liveness),
@@ -64,7 +64,14 @@ def build():
 def server(name, transport, port, row):
     if name == "raw":
         return [RULER / "release/raw", "--proto", transport, "--mode", "batch", "--port", port, "--ping", row.ping, *row.server]
-    return [TARGET / "release/bench-server", "--transport", transport, "--port", port, "--ping-secs", row.ping, "--runtime", name]
+    runtime, threads = threads_of(name)
+    return [TARGET / "release/bench-server", "--transport", transport, "--port", port, "--ping-secs", row.ping, "--runtime", runtime, "--threads", threads]
+
+
+def threads_of(name):
+    """`tokio-2` is tokio with two threads."""
+    runtime, _, threads = name.partition("-")
+    return runtime, int(threads or 1)
 
 
 def script(name, transport, row, folder):
@@ -96,7 +103,8 @@ def wait_for(port, process):
 
 def measure(name, transport, row, secs, folder):
     port = free_port()
-    core = CORES[0] if row.one_core else CORES[-1]
+    # Those with several threads have all cores, and share the first with the load generator.
+    core = CORES[0] if row.one_core else CORES[-1] if threads_of(name)[1] == 1 else ",".join(map(str, CORES))
     command = ["taskset", "-c", core, *map(str, server(name, transport, port, row))]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:

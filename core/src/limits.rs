@@ -83,7 +83,8 @@ pub struct Limits {
     ///
     /// 10 s: longer than a hand-over between radio cells.
     pub stall: Duration,
-    /// How often this side speaks at least: our promise. A `Ping` goes out when nothing else did.
+    /// How often this side speaks at least: our promise. A `Ping` goes out when nothing else did, up to a 64th
+    /// of it earlier when others are due.
     ///
     /// 25 s: below the idle time-outs of common middleboxes.
     pub promise: Duration,

@@ -25,7 +25,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// The runtime as a value: time, tasks and random bytes, chosen by whoever builds a hub or client.
 ///
 /// [`Smol`] and [`Tokio`] come with the features of these names, a virtual one with the crate
-/// `lapwing-memory`; a third is these four functions. Nothing else in the library reads a clock, starts a task or rolls dice,
+/// `lapwing-memory`; a third is these functions. Nothing else in the library reads a clock, starts a task or rolls dice,
 /// so a runtime that repeats makes a whole program repeat. Sockets are not its business: they belong to the transport crates.
 /// An `Arc` of a runtime is one too, so a program may hold `Arc<dyn Runtime>` and choose late.
 pub trait Runtime: Send + Sync + 'static {
