@@ -208,8 +208,7 @@ impl Link {
         Poll::Pending
     }
 
-    /// Gives `take` those messages that are here already and that it knows to publish as one before them did, up to the first one that it does
-    /// not want.
+    /// Gives `take` the messages that are here already, up to the first that it does not recognise as one more publish like those before.
     pub(crate) fn handle_again(&mut self, mut take: impl FnMut(&[u8]) -> bool, now: Instant) {
         let right_kind = !self.kinds || self.arrived.kind() == self.protocol().kind();
         if self.deaf || !right_kind || !self.session.is_ready() {
@@ -340,6 +339,7 @@ impl Link {
     /// Whoever closes a socket with unread bytes in it destroys its own last words; the caller bounds the time.
     pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tell();
+        self.arrived = Messages::default();
         if ready!(self.transport.poll_close(cx)).is_err() {
             return Poll::Ready(());
         }
@@ -363,8 +363,7 @@ impl Link {
     pub(crate) fn let_go(&mut self) {
         let runtime = self.transport.runtime().clone();
         self.transport = Guarded::within_session(Box::new(nowhere::Nowhere), runtime);
-        self.arrived = Messages::default();
-        self.deaf = true;
+        self.be_deaf();
     }
 
     /// Lets the transport know what to say at the end, once.
@@ -399,9 +398,14 @@ impl Link {
         })
     }
 
+    fn be_deaf(&mut self) {
+        self.deaf = true;
+        self.arrived = Messages::default();
+    }
+
     /// The peer has finished. If we have too, it may still listen for the reason.
     fn end(&mut self) {
-        self.deaf = true;
+        self.be_deaf();
         match self.session.is_closing() {
             true => self.session.give_up(CloseReason::Silent),
             false => self.session.handle_end(),
@@ -410,7 +414,7 @@ impl Link {
 
     /// Nothing of the peer can be read any more. Where it can still hear why, it does.
     fn fail(&mut self, error: &TransportError) {
-        self.deaf = true;
+        self.be_deaf();
         match *error {
             TransportError::MessageTooLarge { size, max } => {
                 self.session

@@ -62,7 +62,8 @@ pub trait Protocol: Send + Sync + 'static {
     }
 
     /// What every message begins with that publishes under this name and asks for no answer, if nothing follows but the payload as behind an
-    /// [event's](Self::event_head): no other message may begin so. Then many of them are read faster.
+    /// [event's](Self::event_head): no other message may begin so. Then many of them are read faster, without [`decode`](Self::decode).
+    /// A number for a topic stands for what it meant when this was asked.
     fn publish_head(&self, name: Name<'_>, encoding: Encoding) -> Option<Vec<u8>> {
         let _ = (name, encoding);
         None

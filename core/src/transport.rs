@@ -211,8 +211,8 @@ pub trait Transport: Send {
     /// it destroys its own last words.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>;
 
-    /// As [`poll_recv`](Self::poll_recv). Behind a message a transport may put others into `more`, which was empty: all that are here already,
-    /// of one kind, up to the first empty one.
+    /// As [`poll_recv`](Self::poll_recv). Behind a message a transport may put others into `more`, which was empty: those that are here already
+    /// and follow it, of one kind, none of them empty, as many as it likes. With anything else `more` stays empty.
     ///
     /// # Errors
     ///

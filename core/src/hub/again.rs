@@ -25,3 +25,51 @@ impl Again {
         (usual && is_sound(payload)).then_some(payload)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::protocol::{Postcard, Protocol};
+    use crate::wire::{self, Frame, Name, Publish};
+
+    #[test]
+    fn a_message_that_publishes_again_gives_its_payload() {
+        let names = [
+            Name::Topic("room/7"),
+            Name::Declare(300, "room/7"),
+            Name::Alias(300),
+        ];
+        for (name, encoding) in names
+            .into_iter()
+            .zip([Encoding::Text, Encoding::Bytes].into_iter().cycle())
+        {
+            let head = Postcard.publish_head(name, encoding).expect("it has one");
+            let again = Again {
+                head,
+                encoding,
+                payload_bytes_max: usize::MAX,
+            };
+            for length in [0, 1, 127, 128, 16_383, 16_384] {
+                let bytes = &vec![b'x'; length];
+                let payload = Payload { encoding, bytes };
+                let mut message = Vec::new();
+                let receipt = 0;
+                wire::append(
+                    &Frame::Publish(Publish {
+                        receipt,
+                        name,
+                        payload,
+                    }),
+                    &mut message,
+                );
+                // A longer one is looked at in general.
+                let expected = (length < 16_384).then_some(payload);
+                assert_eq!(again.payload(&message), expected, "{name:?} {length}");
+                message.push(0);
+                assert_eq!(again.payload(&message), None, "more than a publish");
+            }
+        }
+    }
+}

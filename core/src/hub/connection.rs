@@ -76,9 +76,7 @@ pub(crate) struct Connection {
     arrived: AtomicBool,
     /// Its client is away and may return.
     away: AtomicBool,
-    /// Its task waits for its peer, and for no time but the session's.
-    pub(crate) rests: AtomicBool,
-    /// The earliest instant for which its shard will wake it, in microseconds.
+    /// The instant for which it has an entry with its shard, in microseconds; the largest number when it has none.
     pub(crate) scheduled: AtomicU64,
 }
 
@@ -101,6 +99,8 @@ pub(crate) struct Live {
     pub(crate) arrival: Option<Box<Arrival>>,
     /// Its client is away, and not welcome any more.
     pub(crate) dismissed: Option<Box<Ending>>,
+    /// Its task waits for its peer, and for no time but the session's.
+    pub(crate) rests: bool,
 }
 
 impl Live {
@@ -117,6 +117,7 @@ impl Live {
             heard: false,
             arrival: None,
             dismissed: None,
+            rests: false,
         }
     }
 
@@ -237,7 +238,6 @@ impl Connection {
             class: AtomicU8::new(0),
             arrived: AtomicBool::new(false),
             away: AtomicBool::new(false),
-            rests: AtomicBool::new(false),
             scheduled: AtomicU64::new(u64::MAX),
         }
     }
@@ -439,11 +439,14 @@ impl Connection {
         }
     }
 
-    /// Its time comes soon, and that of others has come: what it has to say then it says now.
-    pub(crate) fn due_early(self: &Arc<Self>, shard: &Shard, now: Instant) {
-        if let Some((speaks, next)) = self.keep_promise(now, true) {
-            shard.put_off(self, next);
-            self.mark_dirty_if(speaks);
+    /// Its time comes at `at`, and that of others has come: what it has to say then it says now.
+    pub(crate) fn due_early(self: &Arc<Self>, shard: &Shard, at: Instant, now: Instant) {
+        match self.keep_promise(now, true) {
+            Some((speaks, next)) => {
+                shard.schedule(self, next);
+                self.mark_dirty_if(speaks);
+            }
+            None => shard.schedule(self, at),
         }
     }
 
@@ -455,11 +458,9 @@ impl Connection {
 
     /// Sees to it that a ping leaves which is due, without a turn of the task; `None` when the task has to look.
     fn keep_promise(&self, now: Instant, early: bool) -> Option<(bool, Instant)> {
-        if !self.rests.load(Ordering::Acquire) {
-            return None;
-        }
         let mut guard = self.live();
-        let live = guard.as_mut()?;
+        // Either this sees what the task waits for, or the task sees that it has no entry.
+        let live = guard.as_mut().filter(|live| live.rests)?;
         let next = live.link.session.keep_promise(now, early)?;
         live.store.lane.rest();
         Some(next)

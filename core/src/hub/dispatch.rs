@@ -33,6 +33,7 @@ pub(crate) struct Run<'h> {
     known: Option<(String, Known)>,
     /// How more of what is open begins.
     again: Option<Again>,
+    asked: bool,
 }
 
 /// What does not change about events of one peer on one topic.
@@ -59,6 +60,7 @@ impl<'h> Run<'h> {
             open: None,
             known: None,
             again: None,
+            asked: false,
         }
     }
 
@@ -95,9 +97,14 @@ impl<'h> Run<'h> {
         Ok(())
     }
 
-    /// Whether it is known how more of what is open begins.
-    pub(crate) fn expects(&self) -> bool {
-        self.again.is_some()
+    /// Whether it is to be found out how more of what is open begins; once.
+    pub(crate) fn asks(&mut self) -> bool {
+        !core::mem::replace(&mut self.asked, true)
+    }
+
+    /// Looks at each message again.
+    pub(crate) fn forget(&mut self) {
+        (self.again, self.asked) = (None, false);
     }
 
     /// Remembers how messages begin that publish more of what was added last.
@@ -122,7 +129,7 @@ impl<'h> Run<'h> {
 
     /// Offers what has gathered.
     pub(crate) fn close(&mut self) -> Published {
-        self.again = None;
+        self.forget();
         let Some(open) = self.open.take() else {
             return Published::default();
         };

@@ -186,7 +186,8 @@ impl Hub {
 
     // ── connections ──
 
-    /// Serves whoever connects to `listener`: a future that accepts, spawns a task for each connection, and writes for all of them.
+    /// Serves whoever connects to `listener`: a future that accepts, spawns a task for each connection, and writes for them; where the runtime has
+    /// [several threads](crate::runtime::Runtime::threads), in a task for each of the others too.
     ///
     /// It is ready after [`shutdown`](Self::shutdown), when the last of its connections is gone. Best spawned on the runtime: a
     /// future polled beside others at the top of a program is polled more often than it has work.

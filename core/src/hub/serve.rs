@@ -1,4 +1,4 @@
-//! Accepts peers, gives each a task, and runs the pump that writes for all of them.
+//! Accepts peers, gives each a task, and runs the pumps that write for all of them: one itself, and one in a task for each other thread.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

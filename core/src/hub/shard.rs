@@ -1,7 +1,8 @@
 //! The pump: writes for many connections, and wakes them when their time has come.
 //!
 //! A task wake for each connection and event would cost more than everything else of ours, so publishers put
-//! connections with something to write on one list and wake one pump. It is polled by whoever polls `serve`.
+//! connections with something to write on one list and wake one pump. A `serve` has one for each thread: the first it polls itself, the others
+//! have tasks of their own.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -58,15 +59,17 @@ impl Shard {
         }
     }
 
-    /// Wakes the task of `connection` at `at` or before; it says then when it wants to be woken next.
+    /// Lets the pump look at `connection` at `at` or before; then it says when it wants that next.
     pub(crate) fn schedule(&self, connection: &Arc<Connection>, at: Instant) {
-        let planned = connection.scheduled.load(Ordering::Relaxed);
+        let planned = || connection.scheduled.load(Ordering::Relaxed);
         // Moved lazily: traffic only makes a deadline later, and that is found out when it fires.
-        if planned <= at.as_micros() {
+        if planned() <= at.as_micros() {
             return;
         }
         let mut deadlines = lock(&self.deadlines);
-        if self.is_stopped() {
+        // Under the lock it is the key of the one entry that there is.
+        let planned = planned();
+        if self.is_stopped() || planned <= at.as_micros() {
             return;
         }
         deadlines.remove(&(Instant::from_micros(planned), connection.number));
@@ -83,36 +86,17 @@ impl Shard {
         }
     }
 
-    /// Takes one of those whose time has come.
-    fn next_due(&self, now: Instant) -> Option<Arc<Connection>> {
+    /// Takes one of those whose time comes until `end`, and when that is. It has no entry then.
+    fn next_due(&self, end: Instant) -> Option<(Instant, Arc<Connection>)> {
         let mut deadlines = lock(&self.deadlines);
         let entry = deadlines.first_entry()?;
-        if entry.key().0 > now {
+        let at = entry.key().0;
+        if at > end {
             return None;
         }
         let connection = entry.remove();
         connection.scheduled.store(u64::MAX, Ordering::Relaxed);
-        Some(connection)
-    }
-
-    /// Those whose time comes until then.
-    fn due_until(&self, end: Instant) -> Vec<Arc<Connection>> {
-        let deadlines = lock(&self.deadlines);
-        let soon = deadlines.range(..(end, 0));
-        soon.take(WRITES_PER_TURN)
-            .map(|(_, connection)| connection.clone())
-            .collect()
-    }
-
-    /// Replaces the deadline of a connection by a later one, or an earlier one.
-    pub(crate) fn put_off(&self, connection: &Arc<Connection>, at: Instant) {
-        let mut deadlines = lock(&self.deadlines);
-        if self.is_stopped() {
-            return;
-        }
-        let planned = connection.scheduled.swap(at.as_micros(), Ordering::Relaxed);
-        deadlines.remove(&(Instant::from_micros(planned), connection.number));
-        deadlines.insert((at, connection.number), connection.clone());
+        Some((at, connection))
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -125,8 +109,11 @@ impl Shard {
     }
 
     pub(crate) fn leave(&self, connection: &Connection) {
-        let planned = Instant::from_micros(connection.scheduled.load(Ordering::Relaxed));
-        lock(&self.deadlines).remove(&(planned, connection.number));
+        let mut deadlines = lock(&self.deadlines);
+        // Earlier than all: nobody plans anything for it any more.
+        let planned = connection.scheduled.swap(0, Ordering::Relaxed);
+        deadlines.remove(&(Instant::from_micros(planned), connection.number));
+        drop(deadlines);
         if self.members.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.pump.wake();
             self.owner.wake();
@@ -144,12 +131,12 @@ impl Shard {
         self.members() == 0
     }
 
-    /// Whether it needs a pump now, as it has a member and no pump.
+    /// Whether it has no pump: who hears so has to start one.
     pub(crate) fn wants_pump(&self) -> bool {
         !self.pumped.swap(true, Ordering::AcqRel)
     }
 
-    /// Whether its pump may go, as nobody is there; the next member wants another.
+    /// Whether its pump goes, as nobody is there: who asks is the pump, and stays only if the answer is no.
     pub(crate) fn spares_pump(&self) -> bool {
         if self.members() > 0 {
             return self.is_stopped();
@@ -238,19 +225,29 @@ impl Pump {
         }
     }
 
+    /// Lets those whose time comes soon say now what they will have to say then.
+    fn fire_early(&mut self, now: Instant) {
+        let end = now + self.slack;
+        // All of them are taken first: they come back with a time that may be no later.
+        let soon: Vec<_> = core::iter::from_fn(|| self.shard.next_due(end))
+            .take(WRITES_PER_TURN)
+            .collect();
+        for (at, connection) in soon {
+            connection.due_early(&self.shard, at, now);
+        }
+    }
+
     /// Wakes everybody whose time has come, and sees to it that the next one will be.
     fn fire(&mut self, cx: &mut Context<'_>) {
         loop {
             let now = self.runtime.now();
             let mut woken = false;
-            while let Some(connection) = self.shard.next_due(now) {
+            while let Some((_, connection)) = self.shard.next_due(now) {
                 connection.due(&self.shard, now);
                 woken = true;
             }
             if woken {
-                for connection in self.shard.due_until(now + self.slack) {
-                    connection.due_early(&self.shard, now);
-                }
+                self.fire_early(now);
             }
             let next = self.shard.next_deadline();
             if next != self.armed {

@@ -362,18 +362,19 @@ impl Session {
     }
 
     /// Does what [`handle_timeout`](Self::handle_timeout) does if that is no more than to have something to say: whether it has, and the time
-    /// for the next. `None`, and nothing is done, when it may be more. With `early` a ping is due that would be within its slack.
+    /// for the next. `None`, and nothing is done, when it may be more. With `early` what would be due within the slack of a ping is due.
     #[cfg(feature = "std")]
     pub(crate) fn keep_promise(&mut self, now: Instant, early: bool) -> Option<(bool, Instant)> {
         let more = self.deadline.is_some() || self.calls.deadline().is_some();
         if more || !self.is_ready() || self.live.is_dead(now) {
             return None;
         }
-        self.live.speak_if_due(match early {
+        let due = match early {
             true => now + self.live.slack(),
             false => now,
-        });
-        self.counting.expire(now);
+        };
+        self.live.speak_if_due(due);
+        self.counting.expire(due);
         let next = self.live.deadline_once_said(now);
         let next = self.counting.deadline().map_or(next, |due| due.min(next));
         Some((self.live.is_ping_due() || self.counting.is_owed(), next))

@@ -264,7 +264,11 @@ impl<T: Transport> Transport for Guarded<T> {
         more: &mut Messages,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Incoming, TransportError>> {
-        self.poll_read(cx, |transport, cx| transport.poll_recv_many(more, cx))
+        let read = self.poll_read(cx, |transport, cx| transport.poll_recv_many(more, cx));
+        if !matches!(read, Poll::Ready(Ok(Incoming::Message(_)))) {
+            *more = Messages::default();
+        }
+        read
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

@@ -34,7 +34,8 @@ impl Default for Messages {
 }
 
 impl Messages {
-    /// The messages in `framed`, each behind its length in 4 bytes, big-endian. What is not whole is none.
+    /// The messages in `framed`, each behind its length in 4 bytes, big-endian. What is not whole is none; that none is empty the caller
+    /// sees to.
     pub fn new(framed: impl Into<Bytes>, kind: Kind) -> Self {
         let framed = framed.into();
         Self { framed, kind }

@@ -1,4 +1,4 @@
-//! What arrives in one read means what it means when it arrives piece by piece.
+//! What arrives together means what it means when it arrives piece by piece.
 
 use fastrand::Rng;
 use lapwing::hub::Rule;
@@ -19,8 +19,13 @@ type Event = (String, Encoding, Vec<u8>);
 fn script(rng: &mut Rng) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     while messages.len() < MESSAGES {
-        let kind = rng.u8(..19);
-        for _ in 0..rng.usize(1..6) {
+        let kind = rng.u8(..24);
+        let kinds = match kind {
+            // A number for a topic, and then for one where that is denied.
+            23 => vec![22, 17, 17, 17, 20 + rng.u8(..2), 17, 17],
+            kind => vec![kind; rng.usize(1..6)],
+        };
+        for kind in kinds {
             messages.push(message(kind, messages.len()));
         }
     }
@@ -52,7 +57,11 @@ fn message(kind: u8, number: usize) -> Vec<u8> {
             Encoding::Text,
             text,
         ),
-        17 => published(Name::Alias(1), Encoding::Text, text),
+        17..20 => published(Name::Alias(1), Encoding::Text, text),
+        // The number stands for another topic from here on, though nobody may say this there.
+        20 => published(Name::Declare(1, "closed/a"), Encoding::Text, text),
+        21 => published(Name::Declare(1, "room/b"), Encoding::Text, &[0xff]),
+        22 => published(Name::Declare(1, "room/a"), Encoding::Text, text),
         // It says nothing to anybody.
         _ => match number % 3 {
             0 => vec![0xff],
@@ -116,7 +125,7 @@ async fn events(listener: &mut Peer) -> Vec<Event> {
 }
 
 #[test]
-fn one_read_means_what_many_mean() {
+fn together_is_what_it_is_apart() {
     let limits = || Limits {
         message_bytes_max: 30_000,
         ..Limits::default()

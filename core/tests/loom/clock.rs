@@ -10,17 +10,33 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// A clock that leaps to what it is asked to wait for.
 #[derive(Clone)]
-pub(crate) struct Clock(Arc<AtomicU64>);
+pub(crate) struct Clock {
+    now: Arc<AtomicU64>,
+    stopped: bool,
+}
+
+impl Clock {
+    /// One that stands still.
+    pub(crate) fn stopped_at(micros: u64) -> Self {
+        Self {
+            now: Arc::new(AtomicU64::new(micros)),
+            stopped: true,
+        }
+    }
+}
 
 impl Default for Clock {
     fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(0)))
+        Self {
+            now: Arc::new(AtomicU64::new(0)),
+            stopped: false,
+        }
     }
 }
 
 impl Runtime for Clock {
     fn now(&self) -> Instant {
-        Instant::from_micros(self.0.load(Ordering::Acquire))
+        Instant::from_micros(self.now.load(Ordering::Acquire))
     }
 
     fn timer(&self) -> Box<dyn Timer> {
@@ -52,10 +68,13 @@ impl Timer for Leap {
     }
 
     fn poll_fired(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        if self.clock.stopped {
+            return Poll::Pending;
+        }
         let Some(at) = self.armed.take() else {
             return Poll::Pending;
         };
-        self.clock.0.fetch_max(at.as_micros(), Ordering::AcqRel);
+        self.clock.now.fetch_max(at.as_micros(), Ordering::AcqRel);
         Poll::Ready(())
     }
 }

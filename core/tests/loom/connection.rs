@@ -3,10 +3,14 @@
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 
 use crate::Instant;
 use crate::shard::Shard;
 use crate::sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, Ordering, lock};
+
+/// What a connection promises.
+const PROMISE: Duration = Duration::from_micros(100);
 
 pub(crate) struct Connection {
     pub(crate) number: u64,
@@ -24,6 +28,8 @@ pub(crate) struct Connection {
 struct Live {
     waiting: u32,
     written: u32,
+    /// Its task waits for no time but that of a promise.
+    rests: bool,
 }
 
 /// A transport: has room for so many, or wakes whoever found none.
@@ -34,8 +40,12 @@ struct Socket {
 
 impl Connection {
     pub(crate) fn new(shard: Option<Arc<Shard>>, room: u32) -> Arc<Self> {
+        Self::numbered(1, shard, room)
+    }
+
+    pub(crate) fn numbered(number: u64, shard: Option<Arc<Shard>>, room: u32) -> Arc<Self> {
         Arc::new(Self {
-            number: 1,
+            number,
             scheduled: AtomicU64::new(u64::MAX),
             shard,
             task: AtomicWaker::new(),
@@ -54,12 +64,27 @@ impl Connection {
         self.task.wake();
     }
 
-    /// As when more is due than a ping.
-    pub(crate) fn due(&self, _: &Shard, _: Instant) {
-        self.wake_task();
+    /// Keeps its promise, or has its task woken.
+    pub(crate) fn due(self: &Arc<Self>, shard: &Shard, now: Instant) {
+        match self.keep_promise(now) {
+            Some(next) => shard.schedule(self, next),
+            None => self.wake_task(),
+        }
     }
 
-    pub(crate) fn due_early(&self, _: &Shard, _: Instant) {}
+    pub(crate) fn due_early(self: &Arc<Self>, shard: &Shard, at: Instant, now: Instant) {
+        shard.schedule(self, self.keep_promise(now).unwrap_or(at));
+    }
+
+    fn keep_promise(&self, now: Instant) -> Option<Instant> {
+        let rests = lock(&self.live).rests;
+        rests.then_some(now + PROMISE)
+    }
+
+    /// Whether its task waits for no time of its own.
+    pub(crate) fn rest(&self, rests: bool) {
+        lock(&self.live).rests = rests;
+    }
 
     /// What its task does when it wants a turn in time.
     pub(crate) fn schedule(self: &Arc<Self>, at: Instant) {

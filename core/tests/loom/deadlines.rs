@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 use core::future::poll_fn;
-use core::task::Poll;
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use loom::future::block_on;
@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::runtime::Runtime;
 use crate::shard::{Pump, Shard};
+use crate::sync::Ordering;
 use crate::{Instant, join, model};
 
 /// The task of a connection that sleeps until the last of `deadlines`, then leaves.
@@ -35,8 +36,8 @@ fn sleeper(shard: &Arc<Shard>, clock: &Clock, deadlines: &'static [u64]) -> thre
 }
 
 /// What `serve` does: it lets the pump have its turns until the last connection is gone.
-fn serve(shard: &Arc<Shard>, clock: &Clock) {
-    let mut pump = Pump::new(shard.clone(), Arc::new(clock.clone()), Duration::ZERO);
+fn serve(shard: &Arc<Shard>, clock: &Clock, slack: Duration) {
+    let mut pump = Pump::new(shard.clone(), Arc::new(clock.clone()), slack);
     block_on(poll_fn(|cx| {
         pump.poll(cx);
         match shard.is_deserted(cx.waker()) {
@@ -51,7 +52,32 @@ fn a_task_has_its_turns_in_time() {
     model(|| {
         let (shard, clock) = (Arc::new(Shard::new()), Clock::default());
         let other = sleeper(&shard, &clock, &[5, 7]);
-        serve(&shard, &clock);
+        serve(&shard, &clock, Duration::ZERO);
         join([other]);
+    });
+}
+
+#[test]
+fn a_nearer_time_counts_while_the_pump_is_early() {
+    model(|| {
+        let (shard, clock) = (Arc::new(Shard::new()), Clock::stopped_at(1));
+        let [first, second] =
+            [1, 2].map(|number| Connection::numbered(number, Some(shard.clone()), 0));
+        // The time of the one has come; that of the other, which rests, comes soon.
+        first.schedule(Instant::from_micros(1));
+        second.rest(true);
+        second.schedule(Instant::from_micros(5));
+        let task = second.clone();
+        let other = thread::spawn(move || {
+            // It has a time of its own from here on.
+            task.rest(false);
+            task.schedule(Instant::from_micros(7));
+        });
+        let slack = Duration::from_micros(10);
+        let mut pump = Pump::new(shard.clone(), Arc::new(clock), slack);
+        pump.poll(&mut Context::from_waker(Waker::noop()));
+        join([other]);
+        assert!(second.scheduled.load(Ordering::Relaxed) <= 7);
+        shard.stop();
     });
 }

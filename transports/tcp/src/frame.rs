@@ -59,7 +59,6 @@ impl Decoder {
         self.keep_beginning()
     }
 
-    /// Moves the beginning of a message out of what arrived, so that it does not keep the whole read.
     /// All that are here as they are, up to one that needs a look of its own: it is empty, too large, or not all of it is here.
     pub(crate) fn messages(&mut self) -> Messages {
         let mut whole = 0;
@@ -72,6 +71,7 @@ impl Decoder {
         Messages::new(self.arrived.split_to(whole), Kind::Binary)
     }
 
+    /// Moves the beginning of a message out of what arrived, so that it does not keep the whole read.
     fn keep_beginning(&mut self) -> Result<Option<Bytes>, TransportError> {
         let beginning = mem::take(&mut self.arrived);
         if !beginning.is_empty() {

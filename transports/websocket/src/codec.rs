@@ -130,17 +130,23 @@ impl Codec {
         if self.role == Role::Client || self.arrived.is_empty() {
             return Messages::default();
         }
-        let mut messages = Vec::new();
-        while let Some(usual) = self.usual(&self.arrived).filter(|usual| usual.bytes > 0) {
-            if messages.is_empty() {
-                messages.reserve_exact(self.arrived.len());
-            }
-            let body = &self.arrived[usual.head..][..usual.bytes];
-            messages.extend_from_slice(&(body.len() as u32).to_be_bytes());
+        let (mut at, mut room) = (0, 0);
+        while let Some(usual) = self
+            .usual(&self.arrived[at..])
+            .filter(Usual::says_something)
+        {
+            at += usual.head + usual.bytes;
+            room += size_of::<u32>() + usual.bytes;
+        }
+        let mut messages = Vec::with_capacity(room);
+        let mut arrived = self.arrived.split_to(at);
+        while let Some(usual) = self.usual(&arrived) {
+            let body = &arrived[usual.head..][..usual.bytes];
+            messages.extend_from_slice(&(usual.bytes as u32).to_be_bytes());
             let start = messages.len();
             messages.extend_from_slice(body);
             usual.unmask(&mut messages[start..]);
-            self.arrived.advance(usual.head + usual.bytes);
+            arrived.advance(usual.head + usual.bytes);
         }
         self.rest();
         Messages::new(messages, Kind::Binary)

@@ -54,6 +54,11 @@ impl Usual {
         })
     }
 
+    /// Whether it has a payload.
+    pub(crate) fn says_something(&self) -> bool {
+        self.bytes > 0
+    }
+
     /// Takes the mask off its payload: section 5.3.
     pub(crate) fn unmask(&self, bytes: &mut [u8]) {
         if self.mask == [0; 4] {

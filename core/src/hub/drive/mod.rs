@@ -12,7 +12,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
-use core::sync::atomic::Ordering;
 use core::task::{Context, Poll};
 
 use bytes::BytesMut;
@@ -47,7 +46,7 @@ pub(crate) struct Drive {
     /// What the peer asked for in it, until somebody wants to know.
     upgrade: Option<Box<Upgrade>>,
     admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
-    /// None before the first.
+    /// None while there was no handler.
     answers: Option<Box<Answers>>,
     key: Option<Key>,
     user: Option<UserId>,
@@ -373,26 +372,14 @@ impl Drive {
             }
             None => {}
         }
+        let answers = self.answers_due();
         let session = |live: &mut Live| {
-            [
-                live.link.session.poll_timeout(),
-                live.link.session.reading_resumes(now),
-            ]
+            let resumes = live.link.session.reading_resumes(now);
+            live.rests = !self.unheard && answers.is_none() && resumes.is_none();
+            [live.link.session.poll_timeout(), resumes]
         };
         let [timeout, resumes] = self.live(session)?;
-        [timeout, resumes, self.answers_due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Whether no deadline is its own.
-    fn rests(&self, now: Instant) -> bool {
-        let resumes = |live: &mut Live| live.link.session.reading_resumes(now);
-        matches!(self.stage, Stage::Running)
-            && !self.unheard
-            && self.answers_due().is_none()
-            && self.live(resumes).flatten().is_none()
+        [timeout, resumes, answers].into_iter().flatten().min()
     }
 
     /// Sees to it that this task has a turn in time; true when it is due already.
@@ -400,8 +387,6 @@ impl Drive {
         let Some(at) = self.deadline(now) else {
             return false;
         };
-        let rests = self.rests(now);
-        self.connection.rests.store(rests, Ordering::Release);
         match (&mut self.timer, self.connection.shard()) {
             (Some(timer), _) => {
                 timer.arm(at);

@@ -68,6 +68,8 @@ impl Drive {
         let text = match name {
             Name::Topic(text) => text,
             Name::Declare(alias, text) => {
+                // What messages begin with may stand for another topic now, also when this one is denied.
+                run.forget();
                 self.declare(alias, text)?;
                 text
             }
@@ -102,7 +104,7 @@ impl Drive {
         run.add(topic, payload)?;
         if known.heard {
             self.notify(topic, payload);
-        } else if before.is_some() && !run.expects() {
+        } else if before.is_some() && run.asks() {
             self.expect_more((name, topic), payload.encoding, rule, run);
         }
         Ok(())
@@ -116,7 +118,7 @@ impl Drive {
         rule: PublishRule,
         run: &mut Run<'_>,
     ) {
-        if rule.carries.is_some() && is_value(encoding) {
+        if rule.keeps || rule.carries.is_some() && is_value(encoding) {
             return;
         }
         let head = |live: &mut Live| live.link.protocol().publish_head(name, encoding);
