@@ -14,12 +14,6 @@ use crate::wire::Frame;
 /// The framings in which events are prepared. Transports without one take the messages out of the first.
 const FRAMINGS: [Framing; 2] = [Framing::LengthPrefix, Framing::WebSocket];
 
-/// What a framing puts in front of a message at most.
-const FRAME_HEAD_MAX: usize = 10;
-
-/// Room that is made for a second event, and those that follow it.
-const BYTES_AHEAD: usize = 4 * 1024;
-
 /// The protocols of a hub, so that a set of classes is one word.
 pub(crate) const PROTOCOLS_MAX: usize = 16;
 
@@ -40,10 +34,10 @@ impl Class {
         });
     }
 
-    /// The same for an event whose [head](Protocol::event_head) is known.
-    pub(crate) fn append_event(&self, head: &[u8], payload: &[u8], into: &mut BytesMut) {
+    /// Appends what such a frame begins with, up to the payload of so many bytes, for an event whose [head](Protocol::event_head) is known.
+    pub(crate) fn begin_event(&self, head: &[u8], payload: usize, into: &mut BytesMut) {
         let (mut length, mut bytes) = ([0; 10], 0);
-        let mut rest = payload.len();
+        let mut rest = payload;
         while rest >= 0x80 {
             length[bytes] = rest as u8 | 0x80;
             rest >>= 7;
@@ -51,15 +45,10 @@ impl Class {
         }
         length[bytes] = rest as u8;
         let length = &length[..=bytes];
-        let message = head.len() + length.len() + payload.len();
-        if into.capacity() - into.len() < FRAME_HEAD_MAX + message {
-            // Where there are two there will be more.
-            into.reserve((FRAME_HEAD_MAX + message).max(BYTES_AHEAD));
-        }
+        let message = head.len() + length.len() + payload;
         self.framing.begin(self.protocol.kind(), message, into);
         into.extend_from_slice(head);
         into.extend_from_slice(length);
-        into.extend_from_slice(payload);
     }
 
     /// A frame as lanes and segments of this class hold it.
@@ -176,7 +165,8 @@ mod tests {
                     },
                 });
                 let mut framed = BytesMut::from(&b"before"[..]);
-                class.append_event(&head, &payload, &mut framed);
+                class.begin_event(&head, length, &mut framed);
+                framed.extend_from_slice(&payload);
                 assert_eq!(framed[6..], class.framed(&event)[..], "{length}");
             }
         }

@@ -17,6 +17,9 @@ use crate::wire::{Encoding, Envelope, Event, Frame, Payload};
 /// The largest event that a program may publish: segments count their bytes in 32 bits, and JSON may write six for one.
 const EVENT_BYTES_MAX: u64 = 1 << 29;
 
+/// Room that is made for a second event, and those that follow it.
+const BYTES_AHEAD: usize = 4 * 1024;
+
 /// Events of one topic, as each of an audience gets them.
 #[derive(Default)]
 pub(super) struct Parcel {
@@ -29,8 +32,28 @@ pub(super) struct Batch {
     pub(super) class: Arc<Class>,
     pub(super) framed: BytesMut,
     pub(super) ends: Vec<u32>,
-    /// What events of one encoding begin with, where that is all that is before their payloads.
-    head: Option<(Encoding, Vec<u8>)>,
+    /// What the last event began with, and others like it do.
+    start: Option<Start>,
+}
+
+/// What is before the payloads of events of one encoding.
+struct Start {
+    encoding: Encoding,
+    head: Vec<u8>,
+    /// Framed, for a payload of as many bytes as the last one had.
+    bytes: BytesMut,
+    payload_bytes: Option<usize>,
+}
+
+impl Start {
+    fn new(encoding: Encoding, head: Vec<u8>) -> Self {
+        Self {
+            encoding,
+            head,
+            bytes: BytesMut::new(),
+            payload_bytes: None,
+        }
+    }
 }
 
 impl Batch {
@@ -39,7 +62,7 @@ impl Batch {
             class: class.clone(),
             framed: BytesMut::new(),
             ends: Vec::new(),
-            head: None,
+            start: None,
         }
     }
 
@@ -59,20 +82,28 @@ impl Batch {
 
     /// Adds one of several events of a topic; false when they have no head in common.
     fn add_another(&mut self, topic: Topic<'_>, payload: Payload<'_>) -> bool {
-        if self
-            .head
-            .as_ref()
-            .is_none_or(|(encoding, _)| *encoding != payload.encoding)
-        {
+        let known = |start: &Start| start.encoding == payload.encoding;
+        if !self.start.as_ref().is_some_and(known) {
             let protocol = &self.class.protocol;
             let head = protocol.event_head(topic.as_str(), payload.encoding);
-            self.head = head.map(|head| (payload.encoding, head));
+            self.start = head.map(|head| Start::new(payload.encoding, head));
         }
-        let Some((_, head)) = &self.head else {
+        let Some(start) = &mut self.start else {
             return false;
         };
-        self.class
-            .append_event(head, payload.bytes, &mut self.framed);
+        if start.payload_bytes != Some(payload.bytes.len()) {
+            start.payload_bytes = Some(payload.bytes.len());
+            start.bytes.clear();
+            self.class
+                .begin_event(&start.head, payload.bytes.len(), &mut start.bytes);
+        }
+        let bytes = start.bytes.len() + payload.bytes.len();
+        if self.framed.capacity() - self.framed.len() < bytes {
+            // Where there are two there will be more.
+            self.framed.reserve(bytes.max(BYTES_AHEAD));
+        }
+        self.framed.extend_from_slice(&start.bytes);
+        self.framed.extend_from_slice(payload.bytes);
         self.ends.push(self.framed.len() as u32);
         true
     }

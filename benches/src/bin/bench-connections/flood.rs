@@ -38,16 +38,19 @@ pub(crate) enum Kind {
     Cycles,
     /// Subscribers that never read what is published for them.
     Unread,
+    /// Publishers that say as much as the hub takes, for one who does not read it.
+    Publishes,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Pings,
         Self::Empties,
         Self::Subscriptions,
         Self::HalfOpen,
         Self::Cycles,
         Self::Unread,
+        Self::Publishes,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -58,6 +61,7 @@ impl Kind {
             Self::HalfOpen => "half-open",
             Self::Cycles => "cycles",
             Self::Unread => "unread",
+            Self::Publishes => "publishes",
         }
     }
 }
@@ -113,7 +117,8 @@ async fn flood(kind: Kind, hub: Hub, number: usize) -> io::Result<()> {
         Kind::HalfOpen => half_open(hub).await,
         Kind::Cycles => cycle(hub, number).await,
         Kind::Unread if number == 0 => publisher(hub).await,
-        Kind::Unread => unread(hub).await,
+        Kind::Publishes if number > 0 => publish_on_and_on(hub).await,
+        Kind::Unread | Kind::Publishes => unread(hub).await,
     }
 }
 
@@ -199,6 +204,19 @@ async fn unread(hub: Hub) -> io::Result<()> {
         let alive = encoded(&Frame::Ping(wire::Ping { nonce: 1 }));
         peer.write(&Transport::WebSocket.from_client(&alive))
             .await?;
+    }
+}
+
+async fn publish_on_and_on(hub: Hub) -> io::Result<()> {
+    let mut peer = hub.connect().await?;
+    let payload = Payload {
+        encoding: Encoding::Bytes,
+        bytes: &[b'x'; 100],
+    };
+    let message = encoded(&publish("unread", payload));
+    let burst = Transport::WebSocket.from_client(&message).repeat(BURST);
+    loop {
+        peer.write(&burst).await?;
     }
 }
 

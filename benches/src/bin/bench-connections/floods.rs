@@ -24,6 +24,9 @@ const RISE: Duration = Duration::from_millis(500);
 /// A round trip longer than this means that somebody else's turn did not end.
 const LONGEST: Duration = Duration::from_millis(250);
 
+/// What a hub may have queued by default, and 64 MiB for all else.
+const MEMORY_MAX: u64 = (256 + 64) * 1024 * 1024;
+
 pub(crate) fn run(options: &Options, report: &mut Report) -> io::Result<()> {
     let hub = HubProcess::start(&options.hub, &[])?;
     smol::block_on(async {
@@ -51,6 +54,10 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> io::Result<()> {
             report.check(
                 format_args!("{}: no round trip waits for the flood", kind.name()),
                 flooded.1 < LONGEST,
+            );
+            report.check(
+                format_args!("{}: the hub stays within its memory", kind.name()),
+                hub.held()?.resident_bytes < MEMORY_MAX,
             );
         }
         control.finish().await
