@@ -104,14 +104,20 @@ def wait_for(port, process):
 def measure(name, transport, row, secs, folder):
     port = free_port()
     # Those with several threads have all cores, and share the first with the load generator.
-    core = CORES[0] if row.one_core else CORES[-1] if threads_of(name)[1] == 1 else ",".join(map(str, CORES))
-    command = ["taskset", "-c", core, *map(str, server(name, transport, port, row))]
+    core = None if threads_of(name)[1] == 1 else ",".join(CORES)
+    return run(name, server(name, transport, port, row), script(name, transport, row, folder), port, row, secs, core)
+
+
+def run(name, server, protocol, port, row, secs, core=None):
+    """What the load generator says of a server on a core."""
+    core = CORES[0] if row.one_core else core or CORES[-1]
+    command = ["taskset", "-c", core, *map(str, server)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         wait_for(port, process)
         timing = ["--secs", str(secs), "--warm", "0.3"] if row.load[0] in ("fanout", "rtt") else []
         command = ["taskset", "-c", CORES[0], RULER / "release/bench-load", *row.load, *timing, "--name", name, "--proto",
-                   script(name, transport, row, folder), "--port", port, "--payload", row.payload, "--pid", process.pid]
+                   protocol, "--port", port, "--payload", row.payload, "--pid", process.pid]
         result = subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, timeout=90)
         return json.loads(result.stdout)
     finally:
