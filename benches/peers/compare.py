@@ -111,7 +111,7 @@ def main():
                     faults += 1
     print("| | " + " | ".join(rows) + " |\n|---|" + "---:|" * len(rows))
     for name in names:
-        medians = [statistics.median(figures[name, row]) if (name, row) in figures else None for row in rows]
+        medians = [statistics.median(figures[name, row]) if figures.get((name, row)) else None for row in rows]
         print(f"| {name} | " + " | ".join("–" if cell is None else f"{cell:,.0f}" if cell >= 100 else f"{cell:.3g}" for cell in medians) + " |")
     if faults:
         sys.exit(f"{faults} runs do not count")

@@ -3,6 +3,7 @@
 mod calls;
 mod door;
 mod leaving;
+mod reading;
 mod requests;
 mod returning;
 
@@ -14,8 +15,7 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use bytes::BytesMut;
-
+use self::reading::Reading;
 use super::admission::{Admission, Refuse};
 use super::connection::{Connection, Live, PeerCallError};
 use super::dispatch::Run;
@@ -23,7 +23,6 @@ use super::resume::Resume;
 use super::{Hub, Shared};
 use crate::answers::Answers;
 use crate::id::{Group, UserId};
-use crate::limits::Limits;
 use crate::registry::Key;
 use crate::runtime::{BoxFuture, Timer};
 use crate::session::{Ending, Input, SessionEvent};
@@ -89,50 +88,6 @@ impl Stage {
             Self::Ended(ended) => Some(**ended),
             Self::Running | Self::Done => None,
         }
-    }
-}
-
-/// Why reading came to an end in a turn.
-enum Reading {
-    /// The peer has said nothing more; it wakes us.
-    Drained,
-    /// The peer has said nothing at all since the last turn.
-    Silent,
-    /// The budget is used up.
-    Budget,
-    /// Something else has to happen first.
-    Paused,
-}
-
-/// What may still be read in a turn.
-struct Budget {
-    frames: u32,
-    bytes: u32,
-    spent: bool,
-}
-
-impl Budget {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            frames: limits.turn_frames_max.max(1),
-            bytes: limits.turn_bytes_max.max(1),
-            spent: false,
-        }
-    }
-
-    fn is_whole(&self) -> bool {
-        !self.spent
-    }
-
-    fn is_used_up(&self) -> bool {
-        self.frames == 0 || self.bytes == 0
-    }
-
-    fn spend(&mut self, message: &[u8]) {
-        self.spent = true;
-        self.frames -= 1;
-        let bytes = u32::try_from(message.len()).unwrap_or(u32::MAX);
-        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -253,72 +208,6 @@ impl Drive {
     fn read_on(&self) -> bool {
         let reads = self.live(|live| live.replaying > 0).unwrap_or(false);
         reads && self.shared().replay(&self.connection)
-    }
-
-    /// Acts on what the peer said.
-    fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Reading {
-        if !self.open && self.open(now, cx).is_pending() {
-            return Reading::Drained;
-        }
-        let hub = self.hub.shared.clone();
-        let mut budget = Budget::new(&hub.limits);
-        let mut run = Run::new(&hub);
-        let mut scratch = BytesMut::new();
-        while !self.is_busy() {
-            scratch.clear();
-            let (mut message, mut input, mut used_up) = (None, Input::Nothing, None);
-            // Under one lock: there may be very many.
-            let stops = self.live(|live| {
-                if !live.may_be_read(now) {
-                    return Some(Reading::Paused);
-                }
-                let again = |message: &[u8]| {
-                    let taken = !budget.is_used_up() && run.add_again(message);
-                    if taken {
-                        budget.spend(message);
-                    }
-                    taken
-                };
-                live.link.handle_again(again, now);
-                if budget.is_used_up() {
-                    return Some(Reading::Budget);
-                }
-                let Poll::Ready(Some(next)) = live.link.poll_message(now, cx) else {
-                    return Some(match budget.is_whole() {
-                        true => Reading::Silent,
-                        false => Reading::Drained,
-                    });
-                };
-                let message = message.insert(next);
-                budget.spend(&message.bytes);
-                input = live
-                    .link
-                    .handle(message, &mut scratch, &mut live.store, now);
-                used_up = live.hear();
-                None
-            });
-            if let Some(reading) = stops.unwrap_or(Some(Reading::Paused)) {
-                return reading;
-            }
-            hub.tokens.remove(used_up);
-            self.act(input, &mut run, now);
-        }
-        Reading::Paused
-    }
-
-    /// Whether the peer may say more now. Whatever makes it wait here gives this task a turn when it is over.
-    fn may_read(&self, now: Instant) -> bool {
-        let may = |live: &mut Live| live.may_be_read(now);
-        !self.is_busy() && self.live(may).unwrap_or(false)
-    }
-
-    /// Whether the program has to have its turn before the peer says more.
-    fn is_busy(&self) -> bool {
-        let full = match &self.answers {
-            Some(answers) => answers.is_full(),
-            None => false,
-        };
-        self.admission.is_some() || full && !self.shared().listeners.is_empty()
     }
 
     fn act(&mut self, input: Input<'_>, run: &mut Run<'_>, now: Instant) {
