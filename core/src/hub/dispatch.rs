@@ -107,10 +107,9 @@ impl<'h> Run<'h> {
         (self.again, self.asked) = (None, false);
     }
 
-    /// Remembers how messages begin that publish more of what was added last.
+    /// Remembers how messages begin that publish more of what was added last, on a topic that keeps nothing.
     pub(crate) fn expect(&mut self, again: Again) {
-        let kept = |open: &Open| open.audience.keep.is_some();
-        self.again = (!self.open.as_ref().is_none_or(kept)).then_some(again);
+        self.again = Some(again);
     }
 
     /// Adds the event of a message that publishes more of what is open; false when it is none of those. Takes no lock.

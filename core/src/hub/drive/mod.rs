@@ -222,7 +222,11 @@ impl Drive {
             Input::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
             Input::Call(call) => self.call(call, now),
             Input::Reply(reply) => self.answered(reply),
-            Input::Cancel(cancel) => self.answers().cancel(cancel.id),
+            Input::Cancel(cancel) => {
+                if let Some(answers) = &mut self.answers {
+                    answers.cancel(cancel.id);
+                }
+            }
             _ => {}
         }
     }
@@ -247,7 +251,7 @@ impl Drive {
         }
     }
 
-    /// When this task wants a turn although nothing has happened.
+    /// When this task wants a turn although nothing has happened; takes note whether that is for the session alone.
     fn deadline(&self, now: Instant) -> Option<Instant> {
         match self.stage.ended() {
             // Nobody waits for answers any more, in either direction.
