@@ -192,8 +192,9 @@ impl Link {
                 self.traffic.hear(message.bytes.len());
                 return Poll::Ready(Some(message));
             }
-            match ready!(self.transport.poll_recv_many(&mut self.arrived, cx)) {
+            match ready!(self.transport.poll_recv(cx)) {
                 Ok(Incoming::Message(message)) => {
+                    self.arrived = self.transport.recv_more();
                     self.traffic.hear(message.bytes.len());
                     return Poll::Ready(Some(message));
                 }

@@ -211,19 +211,10 @@ pub trait Transport: Send {
     /// it destroys its own last words.
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>;
 
-    /// As [`poll_recv`](Self::poll_recv). Behind a message a transport may put others into `more`, which was empty: those that are here already
-    /// and follow it, of one kind, none of them empty, as many as it likes. With anything else `more` stays empty.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`poll_recv`](Self::poll_recv).
-    fn poll_recv_many(
-        &mut self,
-        more: &mut Messages,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming, TransportError>> {
-        let _ = more;
-        self.poll_recv(cx)
+    /// Messages that follow the one that [`poll_recv`](Self::poll_recv) has just given and are here already: as many of them as it likes, none of
+    /// them empty. Asked at another time it may as well give none; it never waits, and keeps no waker.
+    fn recv_more(&mut self) -> Messages {
+        Messages::default()
     }
 
     /// Ready when [`start_send`](Self::start_send) may be called once.
@@ -283,12 +274,8 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).poll_recv(cx)
     }
 
-    fn poll_recv_many(
-        &mut self,
-        more: &mut Messages,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming, TransportError>> {
-        (**self).poll_recv_many(more, cx)
+    fn recv_more(&mut self) -> Messages {
+        (**self).recv_more()
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

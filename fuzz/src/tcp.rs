@@ -3,7 +3,7 @@
 use std::task::{Context, Poll, Waker};
 
 use lapwing::Limits;
-use lapwing::transport::{Incoming, Messages, Transport, TransportError};
+use lapwing::transport::{Incoming, Transport, TransportError};
 
 use crate::socket::Script;
 
@@ -35,16 +35,12 @@ pub fn tcp(script: &[u8]) {
 /// Compares what is heard next; false at the end.
 fn hears(transport: &mut impl Transport, expected: &mut Expected<'_>, many: bool) -> bool {
     let cx = &mut Context::from_waker(Waker::noop());
-    let mut more = Messages::default();
-    let polled = match many {
-        true => transport.poll_recv_many(&mut more, cx),
-        false => transport.poll_recv(cx),
-    };
-    match polled {
+    match transport.poll_recv(cx) {
         // Others had their turn.
         Poll::Pending => true,
         Poll::Ready(Ok(Incoming::Message(message))) => {
-            for message in std::iter::once(message).chain(more) {
+            let more = many.then(|| transport.recv_more());
+            for message in std::iter::once(message).chain(more.into_iter().flatten()) {
                 assert_eq!(expected.message(), Some(&message.bytes[..]));
             }
             true

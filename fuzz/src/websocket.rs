@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::task::{Context, Poll, Waker};
 
 use lapwing::Limits;
-use lapwing::transport::{Incoming, Messages, Transport, TransportError, Upgrade};
+use lapwing::transport::{Incoming, Transport, TransportError, Upgrade};
 use lapwing_websocket::over;
 
 use crate::socket::Script;
@@ -44,15 +44,12 @@ pub(crate) fn play(transport: &mut impl Transport, many: bool) -> (usize, u64, u
         format!("{said:?}").hash(&mut heard);
     };
     loop {
-        let mut more = Messages::default();
-        let polled = match many {
-            true => transport.poll_recv_many(&mut more, cx),
-            false => transport.poll_recv(cx),
-        };
-        match polled {
+        match transport.poll_recv(cx) {
             Poll::Ready(Ok(Incoming::End)) => break,
             Poll::Ready(said) => {
                 hear(said);
+                // Whatever was said: only messages follow, or nothing does.
+                let more = many.then(|| transport.recv_more()).into_iter().flatten();
                 more.for_each(|message| hear(Ok(Incoming::Message(message))));
             }
             // Others had their turn.

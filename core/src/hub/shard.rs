@@ -233,7 +233,7 @@ impl Pump {
             .take(WRITES_PER_TURN)
             .collect();
         for (at, connection) in soon {
-            connection.due_early(&self.shard, at, now);
+            connection.due(&self.shard, at, now);
         }
     }
 
@@ -242,8 +242,8 @@ impl Pump {
         loop {
             let now = self.runtime.now();
             let mut woken = false;
-            while let Some((_, connection)) = self.shard.next_due(now) {
-                connection.due(&self.shard, now);
+            while let Some((at, connection)) = self.shard.next_due(now) {
+                connection.due(&self.shard, at, now);
                 woken = true;
             }
             if woken {

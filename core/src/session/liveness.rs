@@ -88,7 +88,7 @@ impl Liveness {
         }
     }
 
-    /// How much earlier than promised a ping may leave, so that one wake-up does for many.
+    /// [`slack`] of our own promise.
     #[cfg(feature = "std")]
     pub(super) fn slack(&self) -> Duration {
         slack(Duration::from_millis(self.promise_ms.into()))

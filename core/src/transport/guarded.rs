@@ -175,30 +175,6 @@ impl<T: Transport> Guarded<T> {
         Poll::Pending
     }
 
-    /// Does `read`, one of the two reading functions, and watches it.
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        read: impl FnOnce(&mut T, &mut Context<'_>) -> Poll<Result<Incoming, TransportError>>,
-    ) -> Poll<Result<Incoming, TransportError>> {
-        if self.reading.has_stopped() {
-            return self.poll_throw_away(cx);
-        }
-        let error = match read(&mut self.transport, cx) {
-            Poll::Ready(received) if !self.is_flooded(&received) => return Poll::Ready(received),
-            Poll::Ready(_) => TransportError::Flood,
-            Poll::Pending => {
-                if self.turn == Turn::Said {
-                    self.turn = Turn::Theirs;
-                }
-                ready!(self.poll_read_stalled(cx));
-                TransportError::Stalled
-            }
-        };
-        self.give_up(&error);
-        Poll::Ready(Err(error))
-    }
-
     /// Watches a write that is pending.
     fn poll_write_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Progress {
@@ -256,19 +232,29 @@ impl<T: Transport> Transport for Guarded<T> {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, TransportError>> {
-        self.poll_read(cx, T::poll_recv)
+        if self.reading.has_stopped() {
+            return self.poll_throw_away(cx);
+        }
+        let error = match self.transport.poll_recv(cx) {
+            Poll::Ready(received) if !self.is_flooded(&received) => return Poll::Ready(received),
+            Poll::Ready(_) => TransportError::Flood,
+            Poll::Pending => {
+                if self.turn == Turn::Said {
+                    self.turn = Turn::Theirs;
+                }
+                ready!(self.poll_read_stalled(cx));
+                TransportError::Stalled
+            }
+        };
+        self.give_up(&error);
+        Poll::Ready(Err(error))
     }
 
-    fn poll_recv_many(
-        &mut self,
-        more: &mut Messages,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming, TransportError>> {
-        let read = self.poll_read(cx, |transport, cx| transport.poll_recv_many(more, cx));
-        if !matches!(read, Poll::Ready(Ok(Incoming::Message(_)))) {
-            *more = Messages::default();
+    fn recv_more(&mut self) -> Messages {
+        match self.reading.has_stopped() {
+            true => Messages::default(),
+            false => self.transport.recv_more(),
         }
-        read
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

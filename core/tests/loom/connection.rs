@@ -65,15 +65,12 @@ impl Connection {
     }
 
     /// Keeps its promise, or has its task woken.
-    pub(crate) fn due(self: &Arc<Self>, shard: &Shard, now: Instant) {
+    pub(crate) fn due(self: &Arc<Self>, shard: &Shard, at: Instant, now: Instant) {
         match self.keep_promise(now) {
             Some(next) => shard.schedule(self, next),
+            None if at > now => shard.schedule(self, at),
             None => self.wake_task(),
         }
-    }
-
-    pub(crate) fn due_early(self: &Arc<Self>, shard: &Shard, at: Instant, now: Instant) {
-        shard.schedule(self, self.keep_promise(now).unwrap_or(at));
     }
 
     fn keep_promise(&self, now: Instant) -> Option<Instant> {

@@ -120,19 +120,11 @@ impl Transport for Tap {
     }
 
     /// Several at once are publishes to a hub only: what it has heard of those it may forget, and everything else is dealt with when it is heard.
-    fn poll_recv_many(
-        &mut self,
-        more: &mut Messages,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming, TransportError>> {
+    fn recv_more(&mut self) -> Messages {
         if self.role == Role::Client || !self.waiting.is_empty() {
-            return self.poll_recv(cx);
+            return Messages::default();
         }
-        let polled = self.inner.poll_recv_many(more, cx);
-        if let Poll::Ready(Ok(Incoming::Message(message))) = &polled {
-            self.listen(message, self.other());
-        }
-        self.waiting.extend(core::mem::take(more));
+        self.waiting.extend(self.inner.recv_more());
         let mut framed = BytesMut::new();
         while let Some(publish) = self.waiting.pop_front_if(|message| is_publish(message)) {
             Framing::LengthPrefix.append(publish.kind, &mut framed, |into| {
@@ -140,8 +132,7 @@ impl Transport for Tap {
             });
             self.listen(&publish, self.other());
         }
-        *more = Messages::new(framed, Kind::Binary);
-        polled
+        Messages::new(framed, Kind::Binary)
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

@@ -7,9 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use lapwing::Limits;
-use lapwing::transport::{
-    Incoming, Info, Message, Messages, Outgoing, Progress, Transport, TransportError,
-};
+use lapwing::transport::{Incoming, Info, Message, Outgoing, Progress, Transport, TransportError};
 
 use crate::report::{Broken, ensure};
 
@@ -82,18 +80,9 @@ impl End {
     /// Whether these are the next messages, as many at once as come.
     pub(crate) async fn expect_together(&mut self, expected: &[Bytes]) -> Result<(), Broken> {
         let mut expected = expected.iter();
-        while expected.len() > 0 {
-            let mut more = Messages::default();
-            let incoming = poll_fn(|cx| self.0.poll_recv_many(&mut more, cx)).await?;
-            let alone = !matches!(incoming, Incoming::Message(_));
-            ensure(!alone || more.first().is_none(), || {
-                format!("messages come with {}", brief(&Ok(incoming.clone())))
-            })?;
-            let Incoming::Message(first) = incoming else {
-                continue;
-            };
-            agrees(expected.next(), &first.bytes)?;
-            for message in more {
+        while let Some(first) = expected.next() {
+            self.expect(first).await?;
+            for message in self.0.recv_more() {
                 ensure(!message.bytes.is_empty(), || {
                     "an empty one among many".into()
                 })?;

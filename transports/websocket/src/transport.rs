@@ -375,16 +375,8 @@ impl<S: Socket> Transport for WebSocket<S> {
         Poll::Ready(incoming)
     }
 
-    fn poll_recv_many(
-        &mut self,
-        more: &mut Messages,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Incoming, TransportError>> {
-        let incoming = ready!(self.poll_recv(cx));
-        if matches!(incoming, Ok(Incoming::Message(_))) {
-            *more = self.codec.messages();
-        }
-        Poll::Ready(incoming)
+    fn recv_more(&mut self) -> Messages {
+        self.codec.messages()
     }
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {

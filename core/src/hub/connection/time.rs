@@ -7,31 +7,18 @@ use crate::hub::shard::Shard;
 use crate::time::Instant;
 
 impl Connection {
-    /// Its time has come: as its shard tells.
-    pub(crate) fn due(self: &Arc<Self>, shard: &Shard, now: Instant) {
-        match self.keep_promise(now, false) {
+    /// Its time, `at`, has come, or comes soon and that of others has come: as its shard tells, which has no time for it any more.
+    pub(crate) fn due(self: &Arc<Self>, shard: &Shard, at: Instant, now: Instant) {
+        let early = at > now;
+        match self.keep_promise(now, early) {
             Some((speaks, next)) => {
                 shard.schedule(self, next);
-                self.mark_dirty_if(speaks);
+                if speaks {
+                    self.mark_dirty();
+                }
             }
+            None if early => shard.schedule(self, at),
             None => self.wake_task(),
-        }
-    }
-
-    /// Its time comes at `at`, and that of others has come: what it has to say then it says now.
-    pub(crate) fn due_early(self: &Arc<Self>, shard: &Shard, at: Instant, now: Instant) {
-        match self.keep_promise(now, true) {
-            Some((speaks, next)) => {
-                shard.schedule(self, next);
-                self.mark_dirty_if(speaks);
-            }
-            None => shard.schedule(self, at),
-        }
-    }
-
-    fn mark_dirty_if(self: &Arc<Self>, speaks: bool) {
-        if speaks {
-            self.mark_dirty();
         }
     }
 
