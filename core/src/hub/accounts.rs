@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use smallvec::SmallVec;
+
 /// The subscriptions of a connection, by number, each with the events that it was offered: what becomes of them makes no difference.
 ///
 /// The registry knows of subscriptions too, but not at the same instant: this is what counts.
@@ -11,7 +13,8 @@ pub(crate) struct Accounts {
     direct: u64,
     /// The highest number that there has been.
     highest: u32,
-    entries: Vec<Account>,
+    /// Most connections have few: those stand where every event finds them at once.
+    entries: SmallVec<[Account; 2]>,
 }
 
 /// What the client knows of where a subscription began.
@@ -37,11 +40,6 @@ struct Account {
 impl Accounts {
     /// Opens accounts. Nothing changes for numbers that have one.
     pub(crate) fn open(&mut self, numbers: impl IntoIterator<Item = u32>, dormant: bool) {
-        let numbers = numbers.into_iter();
-        if self.entries.is_empty() {
-            // Most connections have few, and ask for them at once.
-            self.entries.reserve_exact(numbers.size_hint().0);
-        }
         for number in numbers {
             self.highest = self.highest.max(number);
             if let Err(index) = self.find(number) {

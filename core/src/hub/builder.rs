@@ -192,7 +192,7 @@ impl HubBuilder {
         let shared = Shared {
             runtime: self.runtime,
             limits: self.limits,
-            classes: Classes::new(&protocols, &budget),
+            classes: Classes::new(&protocols, &self.limits, &budget),
             protocols,
             rules,
             direct_policy: self.direct_policy,

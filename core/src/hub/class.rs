@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
 
+use super::lane;
 use super::segment::{Budget, Segments};
+use crate::limits::Limits;
 use crate::link::Protocols;
 use crate::protocol::Protocol;
 use crate::transport::Framing;
@@ -24,6 +26,8 @@ pub(crate) struct Class {
     pub(crate) protocol: Arc<dyn Protocol>,
     pub(crate) framing: Framing,
     pub(crate) segments: Segments,
+    /// Of each lane.
+    pub(crate) bounds: lane::Bounds,
 }
 
 impl Class {
@@ -73,7 +77,7 @@ impl Class {
 pub(crate) struct Classes(Vec<Arc<Class>>);
 
 impl Classes {
-    pub(crate) fn new(protocols: &Protocols, budget: &Arc<Budget>) -> Self {
+    pub(crate) fn new(protocols: &Protocols, limits: &Limits, budget: &Arc<Budget>) -> Self {
         let mut classes = Vec::new();
         for framing in FRAMINGS {
             for protocol in protocols.iter() {
@@ -82,6 +86,7 @@ impl Classes {
                     protocol: protocol.clone(),
                     framing,
                     segments: Segments::new(budget.clone()),
+                    bounds: lane::Bounds::new(limits),
                 }));
             }
         }
@@ -146,7 +151,11 @@ mod tests {
     #[test]
     fn an_event_behind_a_known_head_is_the_same_event() {
         let protocols = Protocols::from(native());
-        let classes = Classes::new(&protocols, &Arc::new(Budget::new(u64::MAX)));
+        let classes = Classes::new(
+            &protocols,
+            &Limits::default(),
+            &Arc::new(Budget::new(u64::MAX)),
+        );
         for class in classes.iter() {
             let Some(head) = class.protocol.event_head("room/7", Encoding::Text) else {
                 continue;

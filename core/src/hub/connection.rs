@@ -59,50 +59,54 @@ impl From<Rejected> for PeerCallError {
 }
 
 /// What the tasks of a hub share about one peer.
+///
+/// What a delivery looks at stands together and in this order: of very many connections none is in the processor's cache.
+#[repr(C)]
 pub(crate) struct Connection {
-    pub(crate) id: ConnectionId,
-    /// Tells connections of one hub apart, in the order in which they came.
-    pub(crate) number: u64,
-    pub(crate) info: Info,
-    live: Mutex<Option<Live>>,
     /// Who writes for it; `None`: its own task.
     shard: Option<Arc<Shard>>,
-    task: AtomicWaker,
     /// On the list of its shard.
     dirty: AtomicBool,
     /// The transport takes nothing now, and will wake us.
     blocked: AtomicBool,
+    /// Its client is away and may return.
+    away: AtomicBool,
     /// Which bytes it gets; decided before it comes into the registry.
     class: AtomicU8,
     /// A client has returned to it.
     arrived: AtomicBool,
-    /// Its client is away and may return.
-    away: AtomicBool,
+    live: Mutex<Option<Live>>,
+    task: AtomicWaker,
     /// The instant for which it has an entry with its shard, in microseconds; the largest number when it has none.
     pub(crate) scheduled: AtomicU64,
+    pub(crate) id: ConnectionId,
+    /// Tells connections of one hub apart, in the order in which they came.
+    pub(crate) number: u64,
+    pub(crate) info: Info,
 }
 
-/// What a connection has until it is gone.
+/// What a connection has until it is gone; in the same order.
+#[repr(C)]
 pub(crate) struct Live {
-    pub(crate) link: Link,
     pub(crate) store: HubStore,
     pub(crate) accounts: Accounts,
     /// Subscriptions that get events of the past.
     pub(crate) replaying: u32,
-    waiters: Vec<(u32, Waiter)>,
-    calls_max: usize,
     /// Nothing is offered any more: it has left the registry.
     pub(crate) left: bool,
-    /// For a client that may return.
-    pub(crate) claim: Option<Claim>,
     /// The client has said something since the last welcome.
     pub(crate) heard: bool,
+    /// Its task waits for its peer, and for no time but the session's.
+    pub(crate) rests: bool,
+    pub(crate) link: Link,
+    waiters: Vec<(u32, Waiter)>,
+    calls_max: usize,
+    /// For a client that may return.
+    pub(crate) claim: Option<Claim>,
     /// A client that has returned.
     pub(crate) arrival: Option<Box<Arrival>>,
     /// Its client is away, and not welcome any more.
     pub(crate) dismissed: Option<Box<Ending>>,
-    /// Its task waits for its peer, and for no time but the session's.
-    pub(crate) rests: bool,
 }
 
 impl Live {
@@ -247,6 +251,11 @@ impl Connection {
     /// The connection's own state; `None` once it is gone.
     pub(crate) fn live(&self) -> MutexGuard<'_, Option<Live>> {
         lock(&self.live)
+    }
+
+    /// Has the processor fetch what an offer begins with.
+    pub(crate) fn touch(&self) {
+        core::hint::black_box(self.live.is_poisoned());
     }
 
     pub(crate) fn shard(&self) -> Option<&Arc<Shard>> {

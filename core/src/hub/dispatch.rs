@@ -25,6 +25,9 @@ use crate::time::Instant;
 use crate::topic::Topic;
 use crate::wire::{Denied, Payload};
 
+/// Of very many connections none is in the processor's cache: it waits for the memory of so many at once instead of for one after the other.
+const TOUCHED_TOGETHER: usize = 16;
+
 /// Events on their way to one audience.
 pub(crate) struct Run<'h> {
     hub: &'h Shared,
@@ -258,17 +261,20 @@ impl Shared {
                 topic: audience.hash,
             })
             .collect();
-        for listener in &audience.listeners {
-            let Some(offer) = offers.iter().find(|offer| offer.class == listener.class) else {
-                continue;
-            };
-            let taken = match listener.offer(offer, tight, now) {
-                Some(taken) => taken,
-                None => self.offer_to_successor(topic, listener, offer, tight, now),
-            };
-            published.queued += taken.queued;
-            published.dropped += taken.dropped;
-            self.counters.dropped(listener.policy, taken.dropped);
+        for near in audience.listeners.chunks(TOUCHED_TOGETHER) {
+            near.iter().for_each(|listener| listener.connection.touch());
+            for listener in near {
+                let Some(offer) = offers.iter().find(|offer| offer.class == listener.class) else {
+                    continue;
+                };
+                let taken = match listener.offer(offer, tight, now) {
+                    Some(taken) => taken,
+                    None => self.offer_to_successor(topic, listener, offer, tight, now),
+                };
+                published.queued += taken.queued;
+                published.dropped += taken.dropped;
+                self.counters.dropped(listener.policy, taken.dropped);
+            }
         }
         self.sweep();
     }

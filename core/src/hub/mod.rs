@@ -226,7 +226,7 @@ impl Hub {
             Role::Hub,
         );
         let class = shared.classes.get(0).clone();
-        let lane = HubLane::new(&shared.limits, class, info.framing);
+        let lane = HubLane::new(class, info.framing);
         let store = HubStore {
             lane,
             slots: Vec::new(),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::limits::{Limits, Rate};
 use crate::runtime::{Runtime, Timer};
-use crate::session::Bucket;
+use crate::session::{Bucket, millis};
 use crate::time::Instant;
 
 /// Messages of a stalled peer that are thrown away before others have their turn.
@@ -52,18 +52,27 @@ enum Turn {
 
 /// What of the [`Limits`] is enforced here.
 struct Bounds {
-    handshake: Duration,
-    stall: Duration,
+    handshake_ms: u32,
+    stall_ms: u32,
     pings: Rate,
 }
 
 impl Bounds {
     fn new(limits: &Limits) -> Self {
         Self {
-            handshake: limits.handshake,
-            stall: limits.stall,
+            handshake_ms: millis(limits.handshake),
+            // What is shorter cannot be told from none.
+            stall_ms: millis(limits.stall).max(1),
             pings: limits.pings,
         }
+    }
+
+    fn handshake(&self) -> Duration {
+        Duration::from_millis(self.handshake_ms.into())
+    }
+
+    fn stall(&self) -> Duration {
+        Duration::from_millis(self.stall_ms.into())
     }
 }
 
@@ -72,11 +81,9 @@ enum Opening {
     Done,
     /// Whoever waits for it watches its time.
     Unwatched,
-    Watched {
-        since: Instant,
-        /// None while it did not have to wait.
-        timer: Option<Box<dyn Timer>>,
-    },
+    /// From here on; it did not have to wait yet.
+    Began(Instant),
+    Watched(Box<dyn Timer>),
 }
 
 impl<T: Transport> Guarded<T> {
@@ -85,10 +92,7 @@ impl<T: Transport> Guarded<T> {
         Self {
             transport,
             bounds: Bounds::new(&Limits::default()),
-            opening: Opening::Watched {
-                since: runtime.now(),
-                timer: None,
-            },
+            opening: Opening::Began(runtime.now()),
             runtime,
             idle: Bucket::default(),
             turn: Turn::Ours,
@@ -111,16 +115,15 @@ impl<T: Transport> Guarded<T> {
 
     /// Ready when the transport's own handshake has taken too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Opening::Watched { since, timer } = &mut self.opening else {
-            return Poll::Pending;
-        };
-        let runtime = &*self.runtime;
-        let timer = timer.get_or_insert_with(|| {
-            let mut timer = runtime.timer();
-            timer.arm(*since + self.bounds.handshake);
-            timer
-        });
-        timer.poll_fired(cx)
+        if let Opening::Began(since) = self.opening {
+            let mut timer = self.runtime.timer();
+            timer.arm(since + self.bounds.handshake());
+            self.opening = Opening::Watched(timer);
+        }
+        match &mut self.opening {
+            Opening::Watched(timer) => timer.poll_fired(cx),
+            _ => Poll::Pending,
+        }
     }
 
     /// Watches a read that is pending.
@@ -132,7 +135,7 @@ impl<T: Transport> Guarded<T> {
         } = self.transport.progress();
         let halfway = half_received.then_some(received_bytes);
         self.reading
-            .poll_stalled(halfway, &*self.runtime, self.bounds.stall, cx)
+            .poll_stalled(halfway, &*self.runtime, self.bounds.stall(), cx)
     }
 
     /// Whether a sign of life, or a message that says nothing, is one too many.
@@ -182,7 +185,7 @@ impl<T: Transport> Guarded<T> {
         } = self.transport.progress();
         let halfway = unsent.then_some(sent_bytes);
         self.writing
-            .poll_stalled(halfway, &*self.runtime, self.bounds.stall, cx)
+            .poll_stalled(halfway, &*self.runtime, self.bounds.stall(), cx)
     }
 
     /// Does `write`, one of the three writing functions, and watches it.

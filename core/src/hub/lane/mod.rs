@@ -36,13 +36,8 @@ pub(crate) struct HubLane {
     droppable: Load,
     /// Of answers.
     answers: Load,
-    bytes_max: usize,
-    frames_max: usize,
-    answers_max: usize,
-    /// More than the subscriptions of one moment ever need.
-    entries_max: usize,
     /// The largest message that the peer takes.
-    message_bytes_max: usize,
+    message_bytes_max: u32,
     class: Arc<Class>,
     /// The transport frames messages by itself.
     one_by_one: bool,
@@ -56,6 +51,29 @@ pub(crate) struct HubLane {
     torn: bool,
 }
 
+/// What may wait in a lane; all of a class have the same.
+pub(crate) struct Bounds {
+    bytes: usize,
+    frames: usize,
+    answers: usize,
+    /// More than the subscriptions of one moment ever need.
+    entries: usize,
+}
+
+impl Bounds {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            bytes: limits.lane_bytes_max as usize,
+            frames: limits.lane_frames_max as usize,
+            answers: limits.answers_waiting_max.max(1) as usize,
+            entries: (limits.lane_frames_max as usize)
+                .saturating_mul(2)
+                .saturating_add(limits.answers_waiting_max as usize)
+                .saturating_add(limits.subscriptions_max.max(1) as usize),
+        }
+    }
+}
+
 /// Why a frame is not in the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejected {
@@ -66,20 +84,13 @@ pub(crate) enum Rejected {
 }
 
 impl HubLane {
-    pub(crate) fn new(limits: &Limits, class: Arc<Class>, framing: Framing) -> Self {
+    pub(crate) fn new(class: Arc<Class>, framing: Framing) -> Self {
         Self {
             entries: VecDeque::new(),
             all: Load::default(),
             droppable: Load::default(),
             answers: Load::default(),
-            bytes_max: limits.lane_bytes_max as usize,
-            frames_max: limits.lane_frames_max as usize,
-            answers_max: limits.answers_waiting_max.max(1) as usize,
-            entries_max: (limits.lane_frames_max as usize)
-                .saturating_mul(2)
-                .saturating_add(limits.answers_waiting_max as usize)
-                .saturating_add(limits.subscriptions_max.max(1) as usize),
-            message_bytes_max: usize::MAX,
+            message_bytes_max: u32::MAX,
             class,
             one_by_one: framing == Framing::None,
             looked_at: 0,
@@ -91,7 +102,7 @@ impl HubLane {
 
     /// Keeps from now on what was sent until it is confirmed, up to so many bytes.
     pub(crate) fn keep_sent(&mut self, bytes_max: u32) {
-        self.ring.keep(bytes_max, self.frames_max as u32);
+        self.ring.keep(bytes_max, self.class.bounds.frames as u32);
     }
 
     /// The peer has gone away, and may return.
@@ -123,12 +134,12 @@ impl HubLane {
 
     /// The largest message that the peer takes, in bytes.
     pub(crate) fn message_bytes_max(&self) -> usize {
-        self.message_bytes_max
+        self.message_bytes_max as usize
     }
 
     /// Offers no larger events to the peer from now on: it would end the connection.
     pub(crate) fn set_message_bytes_max(&mut self, bytes: u32) {
-        self.message_bytes_max = bytes as usize;
+        self.message_bytes_max = bytes;
     }
 
     /// Holds frames of this class from now on, for a transport with this framing. Nothing waits yet.
@@ -154,9 +165,10 @@ impl HubLane {
     /// Whether so many answers wait, or so large ones, or notes to subscriptions that have ended since, that the peer may
     /// ask for no more for now.
     pub(crate) fn is_answering_enough(&self) -> bool {
-        self.answers.frames >= self.answers_max
-            || self.answers.bytes >= self.bytes_max.max(1)
-            || self.entries.len() >= self.entries_max
+        let bounds = &self.class.bounds;
+        self.answers.frames >= bounds.answers
+            || self.answers.bytes >= bounds.bytes.max(1)
+            || self.entries.len() >= bounds.entries
     }
 
     /// Appends an answer to the peer; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
@@ -197,7 +209,7 @@ impl HubLane {
         let bytes = self.class.framed(frame);
         let (size, max) = (
             self.class.message_bytes(bytes.len()),
-            self.message_bytes_max,
+            self.message_bytes_max(),
         );
         match size > max {
             true => Err(Rejected::TooLarge {
@@ -230,14 +242,14 @@ impl HubLane {
     /// The bytes that may wait.
     fn bytes_max(&self) -> usize {
         match self.away {
-            true => self.bytes_max.min(self.ring.bytes_max()),
-            false => self.bytes_max,
+            true => self.class.bounds.bytes.min(self.ring.bytes_max()),
+            false => self.class.bounds.bytes,
         }
     }
 
     fn fits(&self, bytes: usize, frames: usize) -> bool {
         let within = self.all.bytes + bytes <= self.bytes_max()
-            && self.all.frames + frames <= self.frames_max;
+            && self.all.frames + frames <= self.class.bounds.frames;
         within || self.is_idle() && frames == 1
     }
 

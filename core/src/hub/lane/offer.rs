@@ -81,7 +81,7 @@ impl HubLane {
         let count = offer.ends.len() as u32;
         let overflow = if self.is_too_large(offer.largest) {
             let size = self.class.message_bytes(offer.largest);
-            let max = self.message_bytes_max;
+            let max = self.message_bytes_max();
             Some(CloseReason::MessageTooLarge {
                 size: size as u64,
                 max: max as u64,
@@ -107,7 +107,7 @@ impl HubLane {
 
     /// Whether the peer would not take a message of this size, framed.
     pub(super) fn is_too_large(&self, framed: usize) -> bool {
-        self.class.message_bytes(framed) > self.message_bytes_max
+        self.class.message_bytes(framed) > self.message_bytes_max()
     }
 
     /// Appends a slice; a neighbour of the last entry becomes part of it.
@@ -191,9 +191,10 @@ impl HubLane {
     /// Whether a droppable event fits when entries of this load have gone. Droppable subscriptions together hold at most half of the lane.
     pub(super) fn has_room(&self, bytes: usize, gone: Load) -> bool {
         let (all, droppable) = (self.all - gone, self.droppable - gone);
-        let half = droppable.bytes + bytes <= self.bytes_max() / 2
-            && droppable.frames < self.frames_max.div_ceil(2);
-        let within = all.bytes + bytes <= self.bytes_max() && all.frames < self.frames_max;
+        let (bytes_max, frames_max) = (self.bytes_max(), self.class.bounds.frames);
+        let half =
+            droppable.bytes + bytes <= bytes_max / 2 && droppable.frames < frames_max.div_ceil(2);
+        let within = all.bytes + bytes <= bytes_max && all.frames < frames_max;
         half && within || all.frames == 0
     }
 

@@ -57,9 +57,9 @@ impl Bench {
         };
         let budget = Arc::new(Budget::new(u64::MAX));
         let postcard: Arc<dyn Protocol> = Arc::new(Postcard);
-        let classes = Classes::new(&[postcard.clone()].into(), &budget);
+        let classes = Classes::new(&[postcard.clone()].into(), &limits, &budget);
         let class = classes.find(&postcard, framing).clone();
-        let lane = HubLane::new(&limits, class.clone(), framing);
+        let lane = HubLane::new(class.clone(), framing);
         Self {
             lane,
             class,
@@ -166,10 +166,10 @@ impl Bench {
             (all, droppable, answers),
             (lane.all, lane.droppable, lane.answers)
         );
-        assert!(bounded.bytes <= lane.bytes_max || bounded.frames == 1);
-        assert!(bounded.frames <= lane.frames_max);
-        assert!(droppable.bytes <= lane.bytes_max / 2 || droppable.frames == 1);
-        assert!(droppable.frames <= lane.frames_max.div_ceil(2));
+        assert!(bounded.bytes <= lane.class.bounds.bytes || bounded.frames == 1);
+        assert!(bounded.frames <= lane.class.bounds.frames);
+        assert!(droppable.bytes <= lane.class.bounds.bytes / 2 || droppable.frames == 1);
+        assert!(droppable.frames <= lane.class.bounds.frames.div_ceil(2));
     }
 }
 
