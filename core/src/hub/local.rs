@@ -156,7 +156,10 @@ impl LocalSubscription {
         let Some(reader) = &mut self.reader else {
             return Poll::Ready(Found::End);
         };
-        let found = reader.poll_next(cx);
+        if reader.step() {
+            return Poll::Ready(Found::Event);
+        }
+        let found = reader.poll_beyond(cx);
         // It may have gone on from events for which a publisher needs the room.
         self.room.wake();
         found

@@ -396,15 +396,22 @@ impl Reader {
         }
     }
 
-    /// What comes next; the task is woken when there is something.
+    /// Goes on to the next event of the chunk, if there is one.
     #[inline]
+    pub(super) fn step(&mut self) -> bool {
+        // Not by adding `usize::from(here)`: rustc 1.95 then forgets the addition (its pass SimplifyComparisonIntegral).
+        if self.chunk.event(self.read).is_none() {
+            return false;
+        }
+        self.read += 1;
+        true
+    }
+
+    /// What comes next; the task is woken when there is something.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Found> {
-        match self.chunk.event(self.read) {
-            Some(_) => {
-                self.read += 1;
-                Poll::Ready(Found::Event)
-            }
-            None => self.poll_beyond(cx),
+        match self.step() {
+            true => Poll::Ready(Found::Event),
+            false => self.poll_beyond(cx),
         }
     }
 
@@ -449,7 +456,8 @@ impl Reader {
         )
     }
 
-    fn poll_beyond(&mut self, cx: &mut Context<'_>) -> Poll<Found> {
+    /// What comes when the chunk has nothing more; the task is woken when there is something.
+    pub(super) fn poll_beyond(&mut self, cx: &mut Context<'_>) -> Poll<Found> {
         let Self {
             log,
             id,
