@@ -25,7 +25,7 @@ pub struct Rate {
 /// The bounds of one hub or client: everything that a peer could make grow or wait has one here.
 ///
 /// Each field says what happens when it is reached. Start from [`Limits::default`] on a server, from
-/// [`Limits::small`] on a device, and change single fields.
+/// [`Limits::small`] on a device, and change single fields. Times count in whole milliseconds, up to 49 days.
 ///
 /// # Examples
 ///

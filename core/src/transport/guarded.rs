@@ -11,7 +11,7 @@ use super::{
 };
 use crate::limits::{Limits, Rate};
 use crate::runtime::{Runtime, Timer};
-use crate::session::{Bucket, millis};
+use crate::session::Bucket;
 use crate::time::Instant;
 
 /// Messages of a stalled peer that are thrown away before others have their turn.
@@ -60,9 +60,8 @@ struct Bounds {
 impl Bounds {
     fn new(limits: &Limits) -> Self {
         Self {
-            handshake_ms: millis(limits.handshake),
-            // What is shorter cannot be told from none.
-            stall_ms: millis(limits.stall).max(1),
+            handshake_ms: whole_millis(limits.handshake),
+            stall_ms: whole_millis(limits.stall),
             pings: limits.pings,
         }
     }
@@ -74,6 +73,11 @@ impl Bounds {
     fn stall(&self) -> Duration {
         Duration::from_millis(self.stall_ms.into())
     }
+}
+
+/// Rounded up: nobody has less time than was said.
+fn whole_millis(duration: Duration) -> u32 {
+    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
 /// The transport's own handshake.
