@@ -2,11 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::guest::Guest;
 use crate::id::{ConnectionId, Group, UserId};
 use crate::session::Ending;
 use crate::transport::Upgrade;
@@ -30,20 +33,21 @@ pub struct Ask {
     pub upgrade: Option<Box<Upgrade>>,
 }
 
-/// Lets a client in, as whom and into which groups.
+/// Lets a client in: as whom, in which roles, and into which groups.
 ///
 /// # Examples
 ///
 /// ```
 /// use lapwing::hub::Admission;
 ///
-/// let admission = Admission::user("ann").join("staff").join("room/7");
+/// let admission = Admission::user("ann").role("editor").join("staff").join("room/7");
 /// # let _ = admission;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Admission {
     pub(crate) user: Option<UserId>,
     pub(crate) groups: Vec<Group>,
+    pub(crate) guest: Guest,
 }
 
 impl Admission {
@@ -56,8 +60,57 @@ impl Admission {
     pub fn user(user: impl Into<UserId>) -> Self {
         Self {
             user: Some(user.into()),
-            groups: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// In this role, among others: what rules and handlers ask for by [`Peer::has_role`](super::Peer::has_role) and
+    /// [`Remote::has_role`](super::Remote::has_role).
+    ///
+    /// A client that returns to its connection has the roles that it gets then, and no others.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.guest.add_role(role.into());
+        self
+    }
+
+    /// With this value, which its connection has until it is gone; see [`Remote::state`](super::Remote::state). One with inner mutability is a
+    /// state that changes.
+    ///
+    /// A client that returns to its connection finds the value that it has; the new one is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// use lapwing::hub::{Admission, Caller, Hub};
+    /// use lapwing::Client;
+    /// use lapwing_memory::{Network, Virtual};
+    ///
+    /// let sim = Virtual::new(1);
+    /// let network = Network::new(&sim.runtime());
+    /// let hub = Hub::builder(sim.runtime())
+    ///     .on_connect(async |_| Ok(Admission::anonymous().state(AtomicU32::new(0))))
+    ///     .on_call("count", async |caller: Caller, (): ()| {
+    ///         let calls = caller.state::<AtomicU32>().ok_or("there is none")?;
+    ///         let before = calls.fetch_add(1, Ordering::Relaxed);
+    ///         Ok((before + 1).to_string())
+    ///     })
+    ///     .build()?;
+    /// sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+    /// let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
+    /// sim.run(async {
+    ///     client.online().await?;
+    ///     for expected in ["1", "2"] {
+    ///         assert_eq!(client.call::<String>("count", ()).await?, expected);
+    ///     }
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })??;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn state<T: Any + Send + Sync>(mut self, state: T) -> Self {
+        self.guest.set_state(Arc::new(state));
+        self
     }
 
     /// As a member of this group from the first moment on.
@@ -118,4 +171,12 @@ pub struct Gone {
     pub groups: Vec<Group>,
     /// Why.
     pub ending: Ending,
+    pub(crate) guest: Option<Arc<Guest>>,
+}
+
+impl Gone {
+    /// The [value](Admission::state) that it was let in with, if it is a `T`.
+    pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.guest.as_ref()?.state()
+    }
 }

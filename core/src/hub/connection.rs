@@ -18,6 +18,7 @@ use futures_channel::oneshot;
 
 use super::accounts::Accounts;
 use super::class::Class;
+use super::guest::Guest;
 use super::lane::{HubStore, Offer, Rejected, Taken};
 use super::resume::{Arrival, Claim, NotResumed, Token};
 use super::shard::Shard;
@@ -107,6 +108,7 @@ pub(crate) struct Live {
     pub(crate) arrival: Option<Box<Arrival>>,
     /// Its client is away, and not welcome any more.
     pub(crate) dismissed: Option<Box<Ending>>,
+    pub(crate) guest: Option<Arc<Guest>>,
 }
 
 impl Live {
@@ -123,6 +125,7 @@ impl Live {
             heard: false,
             arrival: None,
             dismissed: None,
+            guest: None,
             rests: false,
         }
     }

@@ -15,6 +15,7 @@ mod connection;
 mod counters;
 mod dispatch;
 mod drive;
+mod guest;
 mod history;
 mod lane;
 mod local;

@@ -68,6 +68,17 @@ impl Recipients {
             .send_direct(topic, &payload, self.connections(&self.who))
     }
 
+    /// Ends each of them for good, as [`Remote::close`](super::Remote::close) does; says how many there were.
+    ///
+    /// Those who come later are not concerned: whom the hub shall not let in again it refuses [at the door](super::HubBuilder::on_connect).
+    pub fn close(&self) -> usize {
+        let connections = self.connections(&self.who);
+        for connection in &connections {
+            self.hub.kick(connection);
+        }
+        connections.len()
+    }
+
     fn connections(&self, who: &Who) -> Vec<Arc<Connection>> {
         let registry = read(&self.hub.shared.registry);
         match who {

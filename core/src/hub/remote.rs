@@ -3,9 +3,11 @@
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 
 use super::accounts::Accounts;
 use super::connection::Connection;
+use super::guest::Guest;
 use super::remote_call::RemoteCall;
 use super::{Hub, PublishError};
 use crate::answers::{CallFailure, Place};
@@ -100,6 +102,20 @@ impl Remote {
         registry.user(registry.key(self.id)?).cloned()
     }
 
+    /// Whether it is still there, and was let in in this [role](super::Admission::role).
+    pub fn has_role(&self, role: &str) -> bool {
+        self.guest().is_some_and(|guest| guest.has_role(role))
+    }
+
+    /// The [value](super::Admission::state) that it was let in with, if it is a `T`; `None` when it is gone.
+    pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.guest()?.state()
+    }
+
+    fn guest(&self) -> Option<Arc<Guest>> {
+        self.hub.find(self.id)?.live().as_ref()?.guest.clone()
+    }
+
     /// The groups through which it can be reached; none when it is gone.
     pub fn groups(&self) -> Vec<Group> {
         let registry = read(&self.hub.shared.registry);
@@ -177,14 +193,19 @@ impl Remote {
     /// Returns at once. What it has not taken after [`Limits::closing`](crate::Limits::closing) is given up.
     pub fn close(&self) {
         if let Some(connection) = self.hub.find(self.id) {
-            connection.close(
-                Close {
-                    reason: CloseReason::Kicked,
-                    verdict: Return::Never,
-                },
-                self.hub.shared.runtime.now(),
-            );
+            self.hub.kick(&connection);
         }
+    }
+}
+
+impl Hub {
+    /// Ends a connection for good.
+    pub(super) fn kick(&self, connection: &Connection) {
+        let close = Close {
+            reason: CloseReason::Kicked,
+            verdict: Return::Never,
+        };
+        connection.close(close, self.shared.runtime.now());
     }
 }
 
@@ -221,6 +242,16 @@ impl Caller {
     /// The connection's user, if it has one.
     pub fn user(&self) -> Option<UserId> {
         self.remote.user()
+    }
+
+    /// Whether the connection was let in in this [role](super::Admission::role).
+    pub fn has_role(&self, role: &str) -> bool {
+        self.remote.has_role(role)
+    }
+
+    /// The [value](super::Admission::state) that the connection was let in with, if it is a `T`.
+    pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.remote.state()
     }
 
     /// Calls back: while the handler waits for the answer, the connection's next call may run, so that it can give one.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use super::connection::Live;
+use super::guest::Guest;
 use crate::id::Group;
 use crate::registry::{Key, Seed};
 use crate::session::Ending;
@@ -104,6 +105,7 @@ pub(crate) struct Arrival {
     pub(crate) number: u64,
     /// What it got at the door.
     pub(crate) groups: Vec<Group>,
+    pub(crate) guest: Guest,
 }
 
 /// Why a client cannot go on with the session that it names; it has its transport back.

@@ -3,6 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use core::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::carries::Carries;
+use super::guest::Guest;
 use super::history::{History, Keep};
 use crate::id::{ConnectionId, UserId};
 use crate::policy::Policy;
@@ -22,6 +24,19 @@ pub struct Peer<'a> {
     pub connection: ConnectionId,
     /// Its user, if it has one.
     pub user: Option<&'a UserId>,
+    pub(crate) guest: Option<&'a Guest>,
+}
+
+impl<'a> Peer<'a> {
+    /// Whether it was let in in this [role](super::Admission::role).
+    pub fn has_role(&self, role: &str) -> bool {
+        self.guest.is_some_and(|guest| guest.has_role(role))
+    }
+
+    /// The [value](super::Admission::state) that it was let in with, if it is a `T`.
+    pub fn state<T: Any>(&self) -> Option<&'a T> {
+        self.guest?.state_ref()
+    }
 }
 
 type Check = Arc<dyn Fn(Peer<'_>, &str) -> bool + Send + Sync>;
@@ -59,7 +74,7 @@ impl Access {
 ///
 /// // Devices report, everybody may watch, and who is too slow sees the newest value of each topic.
 /// let telemetry = Rule::closed()
-///     .publish_if(|peer, _topic| peer.user.is_some_and(|user| user.as_str().starts_with("device-")))
+///     .publish_if(|peer, _topic| peer.has_role("device"))
 ///     .subscribe()
 ///     .policy(Policy::KeepLatest)
 ///     .payload_bytes_max(1_024);
@@ -318,6 +333,7 @@ mod tests {
         let peer = Peer {
             connection: ConnectionId::from_bytes([0; 16]),
             user: None,
+            guest: None,
         };
         let ask = |filter| rules.subscribe(peer, TopicFilter::new(filter).expect("a good filter"));
         assert_eq!(ask("news/*"), Some(Policy::DropOldest));
@@ -336,6 +352,7 @@ mod tests {
         let peer = Peer {
             connection: ConnectionId::from_bytes([0; 16]),
             user: None,
+            guest: None,
         };
         let topic = Topic::new("a").expect("a good topic");
         assert!(rules.publish(peer, topic).is_none());
@@ -379,6 +396,7 @@ mod tests {
         let peer = Peer {
             connection: ConnectionId::from_bytes([0; 16]),
             user: None,
+            guest: None,
         };
         assert!(
             rules

@@ -39,6 +39,17 @@ impl Upgrade {
         Some(value)
     }
 
+    /// The value of the first cookie of this name ([RFC 6265, section 4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2)), as it was sent.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        let is_it = |(known, _): &&(Bytes, Bytes)| known.eq_ignore_ascii_case(b"cookie");
+        let headers = self.headers.iter().filter(is_it);
+        let texts = headers.filter_map(|(_, value)| core::str::from_utf8(value).ok());
+        let mut pairs =
+            texts.flat_map(|text| text.split(';').filter_map(|pair| pair.split_once('=')));
+        let (_, value) = pairs.find(|(known, _)| known.trim() == name)?;
+        Some(value.trim())
+    }
+
     /// What the peer shows to be let in: the bearer token of its `authorization` header
     /// ([RFC 6750](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)), or `access_token` in the query, as browsers cannot set headers.
     pub fn token(&self) -> Option<Bytes> {
@@ -153,6 +164,33 @@ mod tests {
             Some(&b"of the query"[..])
         );
         assert_eq!(token(Some("Bearer"), &[]), None);
+    }
+
+    #[test]
+    fn cookies_are_found_by_name_wherever_they_stand() {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let headers = [
+            ("Cookie", "a=1; b=x=y ;c="),
+            ("accept", "d=1"),
+            ("cookie", "a=2;e=\"q\"; f"),
+        ];
+        let upgrade = Upgrade {
+            headers: headers
+                .map(|(name, value)| (bytes(name), bytes(value)))
+                .into(),
+            ..Upgrade::default()
+        };
+        for (name, value) in [
+            ("a", Some("1")),
+            ("b", Some("x=y")),
+            ("c", Some("")),
+            ("d", None),
+            ("e", Some("\"q\"")),
+            ("f", None),
+            ("A", None),
+        ] {
+            assert_eq!(upgrade.cookie(name), value, "{name}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod calls;
 mod cuts;
 mod endings;
 mod groups;
+mod identity;
 mod in_program;
 mod liveness;
 mod publish_subscribe;

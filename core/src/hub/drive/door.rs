@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
 use crate::hub::connection::Connection;
+use crate::hub::guest::Guest;
 use crate::hub::log;
 use crate::hub::resume::{Claim, Resume};
 use crate::registry::Key;
@@ -171,12 +172,18 @@ impl Drive {
 
     /// Puts the connection into the registry, with its user and its first groups, as one step.
     fn enter(&mut self, admission: Admission) -> Result<Key, Refuse> {
-        let Admission { user, groups } = admission;
+        let Admission {
+            user,
+            groups,
+            guest,
+        } = admission;
         let shared = self.hub.shared.clone();
         let refuse = |reason| Refuse::new(reason, Some(shared.return_after()));
         if shared.is_stopping() {
             return Err(refuse(Refusal::Shutdown));
         }
+        // Who finds the connection in the registry sees it.
+        self.set_guest(guest.shared());
         let mut registry = write(&shared.registry);
         if shared.is_full(&registry) {
             return Err(refuse(Refusal::Full));
@@ -198,5 +205,10 @@ impl Drive {
         joined
             .map(|()| key)
             .map_err(|_| Refuse::unauthorized("too many groups"))
+    }
+
+    pub(super) fn set_guest(&mut self, guest: Option<Arc<Guest>>) {
+        self.live(|live| live.guest.clone_from(&guest));
+        self.guest = guest;
     }
 }

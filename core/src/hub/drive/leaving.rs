@@ -51,6 +51,7 @@ impl Drive {
                 user: self.user.take(),
                 groups,
                 ending,
+                guest: self.guest.take(),
             };
             let _ = catch_unwind(AssertUnwindSafe(|| hook(gone)));
         }

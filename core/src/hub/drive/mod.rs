@@ -19,6 +19,7 @@ use self::reading::Reading;
 use super::admission::{Admission, Refuse};
 use super::connection::{Connection, Live, PeerCallError};
 use super::dispatch::Run;
+use super::guest::Guest;
 use super::resume::Resume;
 use super::{Hub, Shared};
 use crate::answers::Answers;
@@ -49,6 +50,7 @@ pub(crate) struct Drive {
     answers: Option<Box<Answers>>,
     key: Option<Key>,
     user: Option<UserId>,
+    guest: Option<Arc<Guest>>,
     /// What a client that may return got at the door.
     groups: Box<[Group]>,
     /// Names to which the peer has given numbers.
@@ -124,6 +126,7 @@ impl Drive {
             answers: None,
             key: None,
             user: None,
+            guest: None,
             groups: Box::default(),
             aliases: Vec::new(),
             resumable: false,

@@ -153,6 +153,7 @@ impl Drive {
         Peer {
             connection: self.connection.id,
             user: self.user.as_ref(),
+            guest: self.guest.as_deref(),
         }
     }
 

@@ -11,6 +11,7 @@ use core::time::Duration;
 use super::{Drive, Stage};
 use crate::hub::admission::{Admission, Refuse};
 use crate::hub::connection::{Connection, Live};
+use crate::hub::guest::Guest;
 use crate::hub::log;
 use crate::hub::resume::{Arrival, Before, Claim, NotResumed, Resume};
 use crate::id::Group;
@@ -41,6 +42,7 @@ impl Drive {
             resume,
             number: self.connection.number,
             groups: admission.groups.clone(),
+            guest: admission.guest.clone(),
         }) {
             Ok(()) => {
                 self.moved = true;
@@ -155,7 +157,9 @@ impl Drive {
             resume,
             number,
             groups,
+            guest,
         } = *arrival;
+        self.set_guest(Guest::returned(self.guest.as_deref(), guest));
         // What waits may be for a group that it has lost.
         let demoted = self.rejoin(key, groups);
         let denied = self.denied(key);
