@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 use std::collections::HashMap;
 use std::sync::{Mutex, RwLock};
 
+use super::access::{Action, Authority, Peer};
 use super::admission::{Admission, Ask, Gone, Refuse};
 use super::audiences::Audiences;
 use super::class::{Classes, PROTOCOLS_MAX};
@@ -52,6 +53,7 @@ pub struct HubBuilder {
     protocols: Vec<Arc<dyn Protocol>>,
     direct_policy: Policy,
     rules: Vec<(String, Rule)>,
+    authority: Authority,
     on_connect: Option<OnConnect>,
     on_disconnect: Option<OnDisconnect>,
     methods: HashMap<String, Handler<Caller>>,
@@ -66,6 +68,7 @@ impl HubBuilder {
             protocols: native(),
             direct_policy: Policy::Disconnect,
             rules: Vec::new(),
+            authority: Authority::default(),
             on_connect: None,
             on_disconnect: None,
             methods: HashMap::new(),
@@ -101,6 +104,33 @@ impl HubBuilder {
     /// it; a subscription needs every rule that it shares a topic with. Without a rule, nothing is allowed to them.
     pub fn topic(mut self, filter: impl Into<String>, rule: Rule) -> Self {
         self.rules.push((filter.into(), rule));
+        self
+    }
+
+    /// Decides about everything that peers want to do, by name, beside the rules of topics: both have to agree. Without it the rules alone do, and
+    /// everybody may call every method.
+    ///
+    /// Asked for each event that is published, each filter and each call, and again about filters when a client returns to its connection; must not block. A panic is a no.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::hub::{Action, Hub};
+    /// use lapwing_memory::Virtual;
+    ///
+    /// let hub = Hub::builder(Virtual::new(1)).authorize(|peer, action| match action {
+    ///     Action::Call("purge") | Action::Publish("news") => peer.has_role("editor"),
+    ///     _ => true,
+    /// });
+    /// let hub = hub.build()?;
+    /// # drop(hub);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn authorize(
+        mut self,
+        check: impl Fn(Peer<'_>, Action<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.authority = Authority::new(check);
         self
     }
 
@@ -177,7 +207,7 @@ impl HubBuilder {
     ///
     /// [`TopicError`] for the first filter of a rule or handler that is none.
     pub fn build(self) -> Result<Hub, TopicError> {
-        let mut rules = Rules::default();
+        let mut rules = Rules::new(self.authority);
         self.rules
             .into_iter()
             .try_for_each(|(filter, rule)| rules.add(&filter, rule))?;

@@ -3,6 +3,7 @@
 //! A [`Hub`] is a cheap handle. [`Hub::serve`] and [`Hub::attach`] give futures that do the work; everything else may be
 //! called from any thread at any time.
 
+mod access;
 mod accounts;
 mod admission;
 mod again;
@@ -47,6 +48,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::HashMap;
 use std::sync::{Mutex, RwLock};
 
+pub use self::access::{Action, Peer};
 pub use self::admission::{Admission, Ask, Gone, Refuse};
 pub use self::builder::HubBuilder;
 pub use self::counters::Counters;
@@ -56,7 +58,7 @@ pub use self::publisher::Publisher;
 pub use self::recipients::Recipients;
 pub use self::remote::{Caller, MembershipError, Presence, Remote};
 pub use self::remote_call::{RemoteCall, RemoteCallError};
-pub use self::rules::{Peer, Rule};
+pub use self::rules::Rule;
 pub use self::shutdown::{Shutdown, ShutdownReport};
 pub use crate::answers::CALL_WITHIN;
 pub use crate::published::Published;

@@ -3,63 +3,16 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 use core::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::access::{Access, Action, Authority, Peer};
 use super::carries::Carries;
-use super::guest::Guest;
 use super::history::{History, Keep};
-use crate::id::{ConnectionId, UserId};
 use crate::policy::Policy;
 use crate::topic::{Topic, TopicError, TopicFilter};
-
-/// Whoever wants to publish or subscribe, as a rule sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer<'a> {
-    /// Its connection.
-    pub connection: ConnectionId,
-    /// Its user, if it has one.
-    pub user: Option<&'a UserId>,
-    pub(crate) guest: Option<&'a Guest>,
-}
-
-impl<'a> Peer<'a> {
-    /// Whether it was let in in this [role](super::Admission::role).
-    pub fn has_role(&self, role: &str) -> bool {
-        self.guest.is_some_and(|guest| guest.has_role(role))
-    }
-
-    /// The [value](super::Admission::state) that it was let in with, if it is a `T`.
-    pub fn state<T: Any>(&self) -> Option<&'a T> {
-        self.guest?.state_ref()
-    }
-}
-
-type Check = Arc<dyn Fn(Peer<'_>, &str) -> bool + Send + Sync>;
-
-#[derive(Clone)]
-enum Access {
-    Nobody,
-    Anyone,
-    If(Check),
-}
-
-impl Access {
-    fn allows(&self, peer: Peer<'_>, name: &str) -> bool {
-        match self {
-            Self::Nobody => false,
-            Self::Anyone => true,
-            // One that panics has not said yes.
-            Self::If(check) => {
-                catch_unwind(AssertUnwindSafe(|| check(peer, name))).unwrap_or(false)
-            }
-        }
-    }
-}
 
 /// What peers may do with the topics of one filter; see [`HubBuilder::topic`](super::HubBuilder::topic).
 ///
@@ -225,17 +178,27 @@ impl fmt::Debug for Rule {
 
 /// All rules of a hub, in the order in which they were given.
 #[derive(Default)]
-pub(crate) struct Rules(Vec<(String, Rule)>);
+pub(crate) struct Rules {
+    rules: Vec<(String, Rule)>,
+    authority: Authority,
+}
 
 impl Rules {
+    pub(crate) fn new(authority: Authority) -> Self {
+        Self {
+            rules: Vec::new(),
+            authority,
+        }
+    }
+
     pub(crate) fn add(&mut self, filter: &str, rule: Rule) -> Result<(), TopicError> {
         TopicFilter::new(filter)?;
-        self.0.push((filter.into(), rule));
+        self.rules.push((filter.into(), rule));
         Ok(())
     }
 
     fn iter(&self) -> impl Iterator<Item = (TopicFilter<'_>, &Rule)> {
-        self.0
+        self.rules
             .iter()
             .map(|(filter, rule)| (TopicFilter::checked(filter), rule))
     }
@@ -243,12 +206,14 @@ impl Rules {
     /// The first rule that selects `topic` decides who may publish it, and how much at a time.
     pub(crate) fn publish(&self, peer: Peer<'_>, topic: Topic<'_>) -> Option<PublishRule> {
         let rule = self.first(topic)?;
-        let allowed = rule.publish.allows(peer, topic.as_str());
+        let name = topic.as_str();
+        let allowed =
+            rule.publish.allows(peer, name) && self.authority.allows(peer, Action::Publish(name));
         allowed.then_some(PublishRule {
             payload_bytes_max: rule.payload_bytes_max,
             carries: rule.carries,
             keeps: !rule.keep.is_nothing(),
-            asks: matches!(rule.publish, Access::If(_)),
+            asks: matches!(rule.publish, Access::If(_)) || self.authority.asks(),
         })
     }
 
@@ -270,7 +235,7 @@ impl Rules {
 
     /// Whether some topic keeps something.
     pub(crate) fn keep_anything(&self) -> bool {
-        self.0.iter().any(|(_, rule)| !rule.keep.is_nothing())
+        self.rules.iter().any(|(_, rule)| !rule.keep.is_nothing())
     }
 
     /// Whether every topic of a filter has a history.
@@ -300,9 +265,15 @@ impl Rules {
             .map(|(_, rule)| rule)
             .peekable();
         let policy = concerned.peek()?.policy;
-        concerned
-            .all(|rule| rule.subscribe.allows(peer, wanted.as_str()))
-            .then_some(policy)
+        let name = wanted.as_str();
+        let allowed = concerned.all(|rule| rule.subscribe.allows(peer, name))
+            && self.authority.allows(peer, Action::Subscribe(name));
+        allowed.then_some(policy)
+    }
+
+    /// Whether a peer may call a method.
+    pub(crate) fn call(&self, peer: Peer<'_>, method: &str) -> bool {
+        self.authority.allows(peer, Action::Call(method))
     }
 }
 
@@ -320,6 +291,7 @@ pub(crate) struct PublishRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::ConnectionId;
 
     #[test]
     fn a_subscription_needs_every_rule_that_it_touches() {

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 
-use lapwing::client::{ClientEnd, State};
-use lapwing::hub::{Admission, Ask, Caller, Gone, HubBuilder, Rule};
-use lapwing::wire::CloseReason;
+use lapwing::client::{CallError, ClientEnd, PublishError, State};
+use lapwing::hub::{Action, Admission, Ask, Caller, Gone, HubBuilder, Rule};
+use lapwing::wire::{CloseReason, Denied, FailureCode};
 use lapwing::{Client, ConnectionId};
 
 use crate::ground::{Ground, online};
@@ -15,6 +15,7 @@ use crate::world::World;
 
 everywhere![
     roles_decide_what_a_connection_may_do,
+    the_program_is_asked_about_everything_if_it_wants_to_be,
     a_state_is_that_of_one_connection_until_it_is_gone,
     all_connections_of_a_user_are_ended_together,
 ];
@@ -83,6 +84,49 @@ async fn roles_decide_what_a_connection_may_do(ground: Ground) {
         let remote = hub.connection(id(client));
         assert!(remote.has_role("reader") && !remote.has_role("Reader"));
         assert_eq!(remote.has_role("editor"), edits);
+    }
+}
+
+async fn the_program_is_asked_about_everything_if_it_wants_to_be(ground: Ground) {
+    let hub = editors(ground.hub())
+        .topic("**", Rule::open())
+        .on_call("purge", async |_: Caller, (): ()| Ok(()))
+        .on_call("look", async |_: Caller, (): ()| Ok(()))
+        .authorize(|peer, action| match action {
+            Action::Publish("drafts") | Action::Subscribe("drafts") | Action::Call("purge") => {
+                peer.has_role("editor")
+            }
+            Action::Call("look") => peer.user.is_some(),
+            Action::Publish("fault") => panic!("a fault of the application"),
+            _ => true,
+        });
+    let (_hub, url) = ground.served(hub).await;
+    let root = online(ground.client(&url).token("root")).await;
+    let ann = online(ground.client(&url).token("ann")).await;
+    let forbidden = Some(PublishError::Denied(Denied::Forbidden));
+    for (client, edits) in [(&root, true), (&ann, false)] {
+        // Asked each time: what was allowed a moment ago is no answer.
+        for (topic, allowed) in [
+            ("news", true),
+            ("drafts", edits),
+            ("drafts", edits),
+            ("fault", false),
+        ] {
+            let denied = client.publish_acked(topic, "x").await.err();
+            assert_eq!(denied, forbidden.clone().filter(|_| !allowed), "{topic}");
+            let subscribed = client.subscribe(topic).await.is_ok();
+            assert_eq!(subscribed, allowed || topic == "fault", "{topic}");
+        }
+        assert!(client.call::<()>("look", ()).await.is_ok());
+        match client.call::<()>("purge", ()).await {
+            Ok(()) => assert!(edits),
+            Err(CallError::Failed(failure)) => {
+                assert!(!edits);
+                assert_eq!(failure.code, FailureCode::Forbidden);
+                assert_eq!(failure.message, "purge");
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 }
 

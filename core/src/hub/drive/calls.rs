@@ -21,6 +21,10 @@ impl Drive {
                 &Err(CallFailure::about(FailureCode::UnknownMethod, call.method)),
             );
         };
+        if !self.shared().rules.call(self.peer(), call.method) {
+            let forbidden = CallFailure::about(FailureCode::Forbidden, call.method);
+            return self.reply(call.id, &Err(forbidden));
+        }
         let place = Place::default();
         let wanted = self.wanted();
         let future = handler(self.caller(place.clone()), call.arguments, wanted);

@@ -8,12 +8,13 @@ use bytes::BytesMut;
 
 use super::Drive;
 use crate::answers::Place;
+use crate::hub::access::Peer;
 use crate::hub::again::Again;
 use crate::hub::carries::{Carries, is_value};
 use crate::hub::connection::Live;
 use crate::hub::dispatch::{Known, Run};
 use crate::hub::replay::Wanted;
-use crate::hub::rules::{Peer, PublishRule};
+use crate::hub::rules::PublishRule;
 use crate::policy::Policy;
 use crate::registry::Key;
 use crate::sync::write;
