@@ -14,6 +14,7 @@ use super::admission::{Admission, Ask, Gone, Refuse};
 use super::audiences::Audiences;
 use super::class::{Classes, PROTOCOLS_MAX};
 use super::counters::Sums;
+use super::filter::{self, Filter, Filters};
 use super::history::Histories;
 use super::local::Locals;
 use super::resume::Tokens;
@@ -54,6 +55,7 @@ pub struct HubBuilder {
     direct_policy: Policy,
     rules: Vec<(String, Rule)>,
     authority: Authority,
+    filters: Vec<Arc<dyn Filter>>,
     on_connect: Option<OnConnect>,
     on_disconnect: Option<OnDisconnect>,
     methods: HashMap<String, Handler<Caller>>,
@@ -69,6 +71,7 @@ impl HubBuilder {
             direct_policy: Policy::Disconnect,
             rules: Vec::new(),
             authority: Authority::default(),
+            filters: Vec::new(),
             on_connect: None,
             on_disconnect: None,
             methods: HashMap::new(),
@@ -158,6 +161,12 @@ impl HubBuilder {
         self
     }
 
+    /// Puts a filter around every call, connect and disconnect, within those that were added before; see [`Filter`].
+    pub fn filter(mut self, filter: impl Filter) -> Self {
+        self.filters.push(Arc::new(filter));
+        self
+    }
+
     /// Answers calls of `method`.
     ///
     /// Calls of one connection run one after the other, beside its reading and writing; see
@@ -218,6 +227,7 @@ impl HubBuilder {
         self.runtime.random(&mut seed);
         let histories = Histories::new(epoch(&*self.runtime), &self.limits);
         let protocols = Protocols::from(self.protocols);
+        let filters = Filters::from(self.filters);
         let budget = Arc::new(Budget::new(self.limits.hub_bytes_max));
         let shared = Shared {
             runtime: self.runtime,
@@ -226,8 +236,9 @@ impl HubBuilder {
             protocols,
             rules,
             direct_policy: self.direct_policy,
-            on_connect: self.on_connect,
-            on_disconnect: self.on_disconnect,
+            on_connect: filter::on_connect(&filters, self.on_connect),
+            on_disconnect: filter::on_disconnect(&filters, self.on_disconnect),
+            filters,
             methods: self.methods,
             listeners: self.listeners,
             registry: RwLock::new(Registry::new(seed)),

@@ -16,6 +16,7 @@ mod connection;
 mod counters;
 mod dispatch;
 mod drive;
+pub mod filter;
 mod guest;
 mod history;
 mod lane;
@@ -70,6 +71,7 @@ use self::class::Classes;
 use self::connection::{Connection, Live};
 use self::counters::Sums;
 use self::drive::Drive;
+use self::filter::Filters;
 use self::history::Histories;
 use self::lane::{HubLane, HubStore};
 use self::local::Locals;
@@ -118,6 +120,7 @@ pub(crate) struct Shared {
     classes: Classes,
     rules: Rules,
     direct_policy: Policy,
+    filters: Filters,
     on_connect: Option<OnConnect>,
     on_disconnect: Option<OnDisconnect>,
     methods: HashMap<String, Handler<Caller>>,

@@ -13,6 +13,7 @@ mod backpressure;
 mod calls;
 mod cuts;
 mod endings;
+mod filters;
 mod groups;
 mod identity;
 mod in_program;

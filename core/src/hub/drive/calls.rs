@@ -7,6 +7,7 @@ use super::{Drive, PeerCallError};
 use crate::answers::{Answer, CallFailure, Place, shortened};
 use crate::hub::Caller;
 use crate::hub::connection::Live;
+use crate::hub::filter::{self, Invocation};
 use crate::time::Instant;
 use crate::wire::{Call, Encoding, Failure, FailureCode, Frame, Payload, Reply};
 
@@ -27,7 +28,15 @@ impl Drive {
         }
         let place = Place::default();
         let wanted = self.wanted();
-        let future = handler(self.caller(place.clone()), call.arguments, wanted);
+        let caller = self.caller(place.clone());
+        let filters = &self.shared().filters;
+        let future = match filters.is_empty() {
+            true => handler(caller, call.arguments, wanted),
+            false => {
+                let invocation = Invocation::new(caller, call.method, call.arguments, wanted);
+                filter::call(filters, handler, invocation)
+            }
+        };
         let deadline = call
             .deadline_ms
             .map(|ms| now + Duration::from_millis(ms.into()));
