@@ -35,7 +35,7 @@ impl<'a> Peer<'a> {
 pub enum Action<'a> {
     /// To publish on this topic.
     Publish(&'a str),
-    /// To hear what this filter selects.
+    /// To hear what this filter selects. It is what the peer has written: one with wildcards may select topics that others name, for which [rules](super::Rule) are better.
     Subscribe(&'a str),
     /// To call this method.
     Call(&'a str),

@@ -113,7 +113,7 @@ impl HubBuilder {
     /// Decides about everything that peers want to do, by name, beside the rules of topics: both have to agree. Without it the rules alone do, and
     /// everybody may call every method.
     ///
-    /// Asked for each event that is published, each filter and each call, and again about filters when a client returns to its connection; must not block. A panic is a no.
+    /// Asked before the filters, for each event that is published, each filter and each call (also of methods that do not exist), if the rules have not said no already; and again about filters when a client returns to its connection; must not block. A panic is a no.
     ///
     /// # Examples
     ///

@@ -483,7 +483,9 @@ impl Connection {
 
     /// Frees everything but the name.
     pub(crate) fn bury(&self) -> Option<Traffic> {
-        self.live().take().map(|live| live.link.traffic)
+        // Dropped without the lock: transports may do much at their end.
+        let live = self.live().take();
+        live.map(|live| live.link.traffic)
     }
 }
 

@@ -53,7 +53,7 @@ use crate::runtime::BoxFuture;
 /// ```
 #[async_trait]
 pub trait Filter: Send + Sync + 'static {
-    /// Around a call of a method that there is: it may change the arguments before and the result after, refuse, or answer by itself.
+    /// Around a call whose turn has come, which is allowed and has a handler: it may change the arguments before and the result after, refuse, or answer by itself.
     ///
     /// # Errors
     ///
@@ -61,7 +61,8 @@ pub trait Filter: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The future is dropped wherever it waits when the caller cancels, the deadline passes, or the connection is gone. A panic ends the call.
+    /// The future is dropped wherever it waits when the caller cancels, the deadline passes, the connection is gone or its client has returned to it without
+    /// all that it had, or a shutdown waits no longer. A panic ends the call.
     async fn call(&self, call: &mut Invocation, next: NextCall) -> Result<CallResult, CallFailure> {
         next.run(call).await
     }

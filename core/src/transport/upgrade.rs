@@ -39,15 +39,16 @@ impl Upgrade {
         Some(value)
     }
 
-    /// The value of the first cookie of this name ([RFC 6265, section 4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2)), as it was sent.
+    /// The value of the first cookie of this name ([RFC 6265, section 4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2)), as it was sent, when it is text.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let is_it = |(known, _): &&(Bytes, Bytes)| known.eq_ignore_ascii_case(b"cookie");
         let headers = self.headers.iter().filter(is_it);
-        let texts = headers.filter_map(|(_, value)| core::str::from_utf8(value).ok());
-        let mut pairs =
-            texts.flat_map(|text| text.split(';').filter_map(|pair| pair.split_once('=')));
-        let (_, value) = pairs.find(|(known, _)| known.trim() == name)?;
-        Some(value.trim())
+        let cookies = headers.flat_map(|(_, value)| value.split(|byte| *byte == b';'));
+        let mut named = cookies.filter_map(|cookie| {
+            let end = cookie.iter().position(|byte| *byte == b'=')?;
+            (unpadded(&cookie[..end]) == name.as_bytes()).then_some(&cookie[end + 1..])
+        });
+        core::str::from_utf8(unpadded(named.next()?)).ok()
     }
 
     /// What the peer shows to be let in: the bearer token of its `authorization` header
@@ -92,6 +93,17 @@ impl Upgrade {
     }
 }
 
+/// Without the blanks and tabs around it, and nothing else: what a browser takes for part of a name is part of it.
+fn unpadded(text: &[u8]) -> &[u8] {
+    let is_word = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let start = text.iter().position(is_word).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .rposition(is_word)
+        .map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
 /// What an upgrade says of resuming.
 pub(crate) struct Resumption {
     resumable: bool,
@@ -132,7 +144,7 @@ impl fmt::Debug for Upgrade {
 
 #[cfg(test)]
 mod tests {
-    use std::format;
+    use std::{format, vec};
 
     use super::*;
 
@@ -172,7 +184,10 @@ mod tests {
         let headers = [
             ("Cookie", "a=1; b=x=y ;c="),
             ("accept", "d=1"),
-            ("cookie", "a=2;e=\"q\"; f"),
+            (
+                "cookie",
+                "a=2;e=\"q\"; f; \u{2000}g=1;\tg\u{a0}=2; =3;\th=4\t ",
+            ),
         ];
         let upgrade = Upgrade {
             headers: headers
@@ -188,9 +203,24 @@ mod tests {
             ("e", Some("\"q\"")),
             ("f", None),
             ("A", None),
+            ("g", None),
+            ("\u{2000}g", Some("1")),
+            ("", Some("3")),
+            ("h", Some("4")),
         ] {
             assert_eq!(upgrade.cookie(name), value, "{name}");
         }
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_other() {
+        let cookies = Bytes::from_static(b"theme=\xe9; session=abc");
+        let upgrade = Upgrade {
+            headers: vec![(Bytes::from_static(b"cookie"), cookies)],
+            ..Upgrade::default()
+        };
+        assert_eq!(upgrade.cookie("session"), Some("abc"));
+        assert_eq!(upgrade.cookie("theme"), None);
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! Who a connection is for the program: its roles, and what the program keeps for it.
 
+use std::future::{IntoFuture, poll_fn};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use lapwing::client::{CallError, ClientEnd, PublishError, State};
-use lapwing::hub::{Action, Admission, Ask, Caller, Gone, HubBuilder, Rule};
+use lapwing::hub::{
+    Action, Admission, Ask, Caller, Gone, HubBuilder, RemoteCallError, Rule, Shutdown,
+};
+use lapwing::runtime::BoxFuture;
 use lapwing::wire::{CloseReason, Denied, FailureCode};
-use lapwing::{Client, ConnectionId};
+use lapwing::{CallFailure, Client, ConnectionId, Hub};
 
 use crate::ground::{Ground, online};
 use crate::reading::trouble;
@@ -17,6 +22,7 @@ everywhere![
     roles_decide_what_a_connection_may_do,
     the_program_is_asked_about_everything_if_it_wants_to_be,
     a_state_is_that_of_one_connection_until_it_is_gone,
+    a_state_may_do_something_at_its_end,
     all_connections_of_a_user_are_ended_together,
 ];
 
@@ -97,6 +103,7 @@ async fn the_program_is_asked_about_everything_if_it_wants_to_be(ground: Ground)
                 peer.has_role("editor")
             }
             Action::Call("look") => peer.user.is_some(),
+            Action::Call("hidden") => false,
             Action::Publish("fault") => panic!("a fault of the application"),
             _ => true,
         });
@@ -118,6 +125,14 @@ async fn the_program_is_asked_about_everything_if_it_wants_to_be(ground: Ground)
             assert_eq!(subscribed, allowed || topic == "fault", "{topic}");
         }
         assert!(client.call::<()>("look", ()).await.is_ok());
+        for (method, code) in [
+            ("hidden", FailureCode::Forbidden),
+            ("nothing", FailureCode::UnknownMethod),
+        ] {
+            let failure = CallFailure::new(code, method);
+            let failed = Err(CallError::Failed(failure));
+            assert_eq!(client.call::<()>(method, ()).await, failed);
+        }
         match client.call::<()>("purge", ()).await {
             Ok(()) => assert!(edits),
             Err(CallError::Failed(failure)) => {
@@ -155,6 +170,89 @@ async fn a_state_is_that_of_one_connection_until_it_is_gone(ground: Ground) {
     assert!(remote.state::<Calls>().is_none());
     let of_ann = told.recv().expect("it is told");
     assert!(Arc::ptr_eq(&of_ann, &calls));
+}
+
+/// Says something at its end.
+struct LastWords {
+    hub: Hub,
+    faulty: bool,
+    /// A call of its own connection, which nobody answers.
+    call: Mutex<Option<BoxFuture<'static, Result<(), RemoteCallError>>>>,
+}
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        let said = self.hub.group("room").send("left", "she has left");
+        assert!(said.is_ok());
+        // Which tells the connection that nobody waits for its answer any more.
+        assert!(self.call.lock().expect("no panic").take().is_some());
+        assert!(!self.faulty, "a fault of the application");
+    }
+}
+
+async fn a_state_may_do_something_at_its_end(ground: Ground) {
+    for (faulty, hooked) in [(false, true), (true, true), (true, false)] {
+        let inside: Arc<Mutex<Option<Hub>>> = Arc::default();
+        let within = inside.clone();
+        let (tell, told) = channel();
+        let tell = Mutex::new(tell);
+        let hub = ground.hub().on_connect(move |ask: Ask| {
+            let hub = within
+                .lock()
+                .expect("no panic")
+                .clone()
+                .expect("it is built");
+            async move {
+                let admission = Admission::anonymous().join("room");
+                Ok(match ask.token {
+                    Some(_) => admission.state(LastWords {
+                        hub,
+                        faulty,
+                        call: Mutex::default(),
+                    }),
+                    None => admission,
+                })
+            }
+        });
+        let hub = hub.on_call("ask back", async |caller: Caller, (): ()| {
+            let mut call = caller.remote().call::<()>("never", ()).into_future();
+            poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
+            let state = caller.state::<LastWords>().ok_or("no state")?;
+            *state.call.lock().expect("no panic") = Some(call);
+            Ok(())
+        });
+        let hub = match hooked {
+            true => hub.on_disconnect(move |gone: Gone| {
+                // The test may be over.
+                let _ = tell.lock().expect("no panic").send(gone.connection);
+            }),
+            false => hub,
+        };
+        let (hub, url) = ground.served(hub).await;
+        *inside.lock().expect("no panic") = Some(hub.clone());
+        let ben = ground.online(&url).await;
+        let heard = Arc::new(AtomicU32::new(0));
+        let hears = heard.clone();
+        let on = ben.on("left", move |_| {
+            hears.fetch_add(1, Ordering::Relaxed);
+        });
+        on.expect("a filter");
+        let ann = ground.client(&url).token("ann");
+        let ann = online(ann.on_call("never", |_, (): ()| {
+            core::future::pending::<Result<(), CallFailure>>()
+        }))
+        .await;
+        let of_ann = id(&ann);
+        ann.call::<()>("ask back", ())
+            .await
+            .expect("it has a state");
+        ann.close().await;
+        ground.until(|| heard.load(Ordering::Relaxed) == 1).await;
+        assert_eq!(told.try_recv().ok(), hooked.then_some(of_ann));
+        let report = hub.shutdown(Shutdown::default()).await;
+        assert_eq!(hub.counters().connections, 0, "{report:?}");
+        *inside.lock().expect("no panic") = None;
+    }
 }
 
 async fn all_connections_of_a_user_are_ended_together(ground: Ground) {

@@ -16,16 +16,14 @@ impl Drive {
         if self.shared().is_stopping() {
             return self.reply(call.id, &Err(CallFailure::new(FailureCode::Shutdown, "")));
         }
-        let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
-            return self.reply(
-                call.id,
-                &Err(CallFailure::about(FailureCode::UnknownMethod, call.method)),
-            );
-        };
+        let refuse = |code| Err(CallFailure::about(code, call.method));
+        // Whoever may not call a method does not learn whether there is one.
         if !self.shared().rules.call(self.peer(), call.method) {
-            let forbidden = CallFailure::about(FailureCode::Forbidden, call.method);
-            return self.reply(call.id, &Err(forbidden));
+            return self.reply(call.id, &refuse(FailureCode::Forbidden));
         }
+        let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
+            return self.reply(call.id, &refuse(FailureCode::UnknownMethod));
+        };
         let place = Place::default();
         let wanted = self.wanted();
         let caller = self.caller(place.clone());

@@ -36,6 +36,7 @@ impl Drive {
         self.come_back();
         log::ended(&self.connection, ending, self.key.is_some());
         let Some(key) = self.key.take() else {
+            self.forget_guest();
             shared.settle();
             return shared.counters.refused(ending);
         };
@@ -55,6 +56,14 @@ impl Drive {
             };
             let _ = catch_unwind(AssertUnwindSafe(|| hook(gone)));
         }
+        self.forget_guest();
+    }
+
+    /// Lets go of what the program keeps for the connection, which may do something at its end: without a lock, and a panic is its own.
+    fn forget_guest(&mut self) {
+        let shared = self.live(|live| live.guest.take()).flatten();
+        let own = self.guest.take();
+        let _ = catch_unwind(AssertUnwindSafe(|| drop((shared, own))));
     }
 
     /// Begins to say goodbye to the peer, whose client may return.

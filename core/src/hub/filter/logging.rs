@@ -9,6 +9,8 @@ use crate::answers::CallFailure;
 
 /// A filter that writes one event of `tracing` for each call: its connection, its method, how long it took and how it ended; no arguments, no results.
 ///
+/// What a call is, [`Timing`] says.
+///
 /// Its level is `debug`, its target `lapwing::hub::call`. That connections come and go the hub tells by itself.
 pub struct Logging(Timing);
 

@@ -13,10 +13,13 @@ use crate::hub::Caller;
 use crate::time::Instant;
 use crate::wire::FailureCode;
 
-/// A filter that tells how long each call took, from the first poll of its handler, and how it ended.
+/// A filter that tells how long each call took from when its turn came, and how it ended.
 ///
-/// Calls that are given up half-way are told too: those whose caller has cancelled, was too late or is gone end with
-/// [`FailureCode::Cancelled`], those that panic with [`FailureCode::Panicked`]. Filters that were added before it are not part of the time.
+/// Calls that are given up half-way are told too: those that panic end with [`FailureCode::Panicked`], all others with [`FailureCode::Cancelled`], be it that the
+/// caller has cancelled or is gone, that the deadline has passed, or that the hub shuts down. Filters that were added after it are part of the time.
+///
+/// What never came to a handler is no call here: one that was [not allowed](super::super::HubBuilder::authorize), of a method that does not exist, refused as too
+/// many wait, or given up while it waited.
 ///
 /// # Examples
 ///
