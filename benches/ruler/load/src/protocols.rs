@@ -23,9 +23,6 @@ pub(crate) fn script(protocol: &str, length: usize, keepalive: u16) -> Script {
         "mqtt" => mqtt(&payload, keepalive),
         x => panic!("unknown proto {x}"),
     };
-    if script.deliver_both == 0 {
-        script.deliver_both = script.deliver
-    }
     // Raw servers look into the payload.
     script.topic = Some(script.offset + 24);
     script
@@ -152,7 +149,6 @@ fn redis(payload: &[u8]) -> Script {
         frame,
         offset,
         deliver,
-        deliver_both: deliver + 4,
         ..Default::default()
     }
 }

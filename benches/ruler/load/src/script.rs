@@ -30,7 +30,6 @@ pub(crate) struct Script {
     pub(crate) offset: usize,
     pub(crate) mask: Option<[u8; 4]>,
     pub(crate) deliver: usize,
-    pub(crate) deliver_both: usize,
     /// Where four digits in a frame name its topic.
     pub(crate) topic: Option<usize>,
     pub(crate) pong: Vec<(Vec<u8>, Vec<u8>)>,
@@ -80,6 +79,5 @@ pub(crate) fn read_script(text: &str) -> Script {
         }
         script.read_line(&words);
     }
-    script.deliver_both = script.deliver;
     script
 }
