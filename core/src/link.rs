@@ -7,7 +7,7 @@ use core::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 
 use crate::limits::Limits;
-use crate::protocol::Protocol;
+use crate::protocol::{Conversation, Protocol};
 use crate::runtime::Runtime;
 use crate::session::{Config, Input, Lane, Output, Role, Session, Store, Wish};
 use crate::time::Instant;
@@ -64,6 +64,9 @@ pub(crate) struct Link {
     /// Messages that are here already.
     arrived: Messages,
     protocols: Protocols,
+    /// Of a protocol that has to remember something.
+    conversation: Option<Box<dyn Conversation>>,
+    record_bytes_max: u32,
     /// Which side the peer is.
     peer: Role,
     /// Which of them is spoken, from when that is known.
@@ -101,11 +104,13 @@ impl Link {
         let mut transport = Guarded::within_session(transport, runtime.clone());
         transport.apply(limits);
         let session = Session::new(config(limits, role), runtime.now());
-        let link = Self {
+        let mut link = Self {
             transport,
             arrived: Messages::default(),
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
+            conversation: None,
+            record_bytes_max: limits.message_bytes_max,
             peer: match role {
                 Role::Hub => Role::Client,
                 Role::Client => Role::Hub,
@@ -121,6 +126,7 @@ impl Link {
             wrong_kind: false,
             told: false,
         };
+        link.converse();
         (link, info)
     }
 
@@ -150,8 +156,23 @@ impl Link {
             let name = upgrade.protocol.as_deref()?;
             self.protocols.iter().position(|known| known.name() == name)
         });
-        self.chosen = self.chosen.or(named.map(|index| index as u8));
+        if self.chosen.is_none() {
+            self.choose(named);
+        }
         Poll::Ready(upgrade)
+    }
+
+    /// Takes note which protocol is spoken, if that is known.
+    fn choose(&mut self, index: Option<usize>) {
+        self.chosen = index.map(|index| index as u8);
+        self.converse();
+    }
+
+    /// Begins to remember what the protocol has to.
+    fn converse(&mut self) {
+        if self.chosen.is_some() && self.peer == Role::Client {
+            self.conversation = self.protocol().conversation(self.record_bytes_max);
+        }
     }
 
     /// The hello that the upgrade stands for, if it does.
@@ -161,18 +182,16 @@ impl Link {
         }
         let implies = |protocol: &Arc<dyn Protocol>| protocol.implies_hello();
         let chosen = match self.chosen {
-            Some(index) => Some(index).filter(|_| implies(self.protocol())),
+            Some(index) => Some(usize::from(index)).filter(|_| implies(self.protocol())),
             // Who names no protocol speaks one that needs no hello.
-            None => self
-                .protocols
-                .iter()
-                .position(implies)
-                .map(|index| index as u8),
+            None => self.protocols.iter().position(implies),
         };
         if chosen.is_none() {
             return Input::Nothing;
         }
-        self.chosen = chosen;
+        if self.chosen.is_none() {
+            self.choose(chosen);
+        }
         self.session.imply_hello(wish)
     }
 
@@ -188,15 +207,25 @@ impl Link {
             if self.deaf {
                 return Poll::Ready(None);
             }
-            if let Some(message) = self.arrived.next() {
+            if let Some(message) = self.next_arrived(now) {
                 self.traffic.hear(message.bytes.len());
                 return Poll::Ready(Some(message));
+            }
+            if self.deaf {
+                return Poll::Ready(None);
             }
             match ready!(self.transport.poll_recv(cx)) {
                 Ok(Incoming::Message(message)) => {
                     self.arrived = self.transport.recv_more();
-                    self.traffic.hear(message.bytes.len());
-                    return Poll::Ready(Some(message));
+                    if self.chosen.is_none() {
+                        let mut known = self.protocols.iter();
+                        let index = known.position(|protocol| protocol.speaks(&message));
+                        self.choose(Some(index.unwrap_or(0)));
+                    }
+                    if let Some(message) = self.received(message, now) {
+                        self.traffic.hear(message.bytes.len());
+                        return Poll::Ready(Some(message));
+                    }
                 }
                 Ok(Incoming::Alive) => self.session.handle_alive(now),
                 Ok(Incoming::Goodbye(_)) => self.session.handle_goodbye(),
@@ -209,10 +238,37 @@ impl Link {
         Poll::Pending
     }
 
+    /// The next message that is here already.
+    fn next_arrived(&mut self, now: Instant) -> Option<Message> {
+        let Some(conversation) = &mut self.conversation else {
+            return self.arrived.next();
+        };
+        if let Some(record) = conversation.next_record() {
+            return Some(record);
+        }
+        let message = self.arrived.next()?;
+        self.received(message, now)
+    }
+
+    /// What is to be handled of a message that has come in, now.
+    fn received(&mut self, message: Message, now: Instant) -> Option<Message> {
+        let Some(conversation) = &mut self.conversation else {
+            return Some(message);
+        };
+        match conversation.receive(message) {
+            Ok(()) => conversation.next_record(),
+            Err(reason) => {
+                self.be_deaf();
+                self.session.violate(reason, now);
+                None
+            }
+        }
+    }
+
     /// Gives `take` the messages that are here already, up to the first that it does not recognise as one more publish like those before.
     pub(crate) fn handle_again(&mut self, mut take: impl FnMut(&[u8]) -> bool, now: Instant) {
         let right_kind = !self.kinds || self.arrived.kind() == self.protocol().kind();
-        if self.deaf || !right_kind || !self.session.is_ready() {
+        if self.deaf || !right_kind || self.conversation.is_some() || !self.session.is_ready() {
             return;
         }
         while let Some(message) = self.arrived.first() {
@@ -234,23 +290,44 @@ impl Link {
         store: &mut impl Store,
         now: Instant,
     ) -> Input<'a> {
-        if self.chosen.is_none() {
-            let mut known = self.protocols.iter();
-            let index = known.position(|protocol| protocol.speaks(message));
-            self.chosen = Some(index.unwrap_or(0) as u8);
-        }
-        if self.kinds && message.kind != self.protocol().kind() {
+        if self.kinds && self.conversation.is_none() && message.kind != self.protocol().kind() {
             self.wrong_kind = true;
             return self.session.violate(CloseReason::Malformed, now);
         }
         self.session.handle_bytes(message.bytes.len());
-        match self.protocol().decode(message, self.peer, scratch) {
+        match self.decode(message, scratch) {
             Ok(Some(frame)) => self.session.handle_frame(frame, store, now),
             Ok(None) | Err(DecodeError::Empty) => {
                 self.session.handle_skipped(now);
                 Input::Nothing
             }
             Err(_) => self.session.violate(CloseReason::Malformed, now),
+        }
+    }
+
+    fn decode<'a>(
+        &mut self,
+        message: &'a Message,
+        scratch: &'a mut BytesMut,
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
+        let Some(conversation) = &mut self.conversation else {
+            return self.protocol().decode(message, self.peer, scratch);
+        };
+        let frame = conversation.decode(message, scratch);
+        if let Ok(Some(Frame::Hello(_))) = &frame
+            && let Some(name) = conversation.protocol()
+        {
+            let index = self.protocols.iter().position(|known| known.name() == name);
+            self.chosen = index.map(|index| index as u8).or(self.chosen);
+        }
+        frame
+    }
+
+    /// Appends the bytes of a frame for this peer; nothing when its protocol has no words for it.
+    pub(crate) fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut) {
+        match &mut self.conversation {
+            Some(conversation) => conversation.encode(frame, into),
+            None => self.protocol().encode(frame, into),
         }
     }
 
@@ -312,7 +389,9 @@ impl Link {
             };
             let chunk = match output {
                 Output::Control(Frame::Ping(_))
-                    if self.pings && !self.session.peer().promises() =>
+                    if self.pings
+                        && !self.session.peer().promises()
+                        && self.conversation.is_none() =>
                 {
                     self.transport.start_send(Outgoing::Ping)?;
                     continue;
@@ -383,8 +462,11 @@ impl Link {
     fn start_frame(&mut self, frame: &Frame<'_>) -> Result<(), TransportError> {
         // Most have room in it.
         let mut bytes = BytesMut::with_capacity(FRAME_BYTES);
-        self.protocol().encode(frame, &mut bytes);
-        self.start_chunk(Chunk::Frame(bytes.freeze()), 1)
+        self.encode(frame, &mut bytes);
+        match bytes.is_empty() {
+            true => Ok(()),
+            false => self.start_chunk(Chunk::Frame(bytes.freeze()), 1),
+        }
     }
 
     fn start_chunk(&mut self, chunk: Chunk, frames: u64) -> Result<(), TransportError> {

@@ -1,5 +1,7 @@
 //! Between values of the application and payloads.
 
+#[cfg(feature = "json")]
+mod arguments;
 mod depth;
 #[cfg(feature = "json")]
 pub(crate) mod json;
@@ -132,6 +134,12 @@ impl<T: Serialize> Encode for Typed<T> {
                     .map_err(|error| EncodeError(error.to_string()))?;
                 Ok(Encoding::Json)
             }
+            #[cfg(feature = "json")]
+            Encoding::JsonArguments => {
+                arguments::append_to(&self.0, into)
+                    .map_err(|error| EncodeError(error.to_string()))?;
+                Ok(Encoding::JsonArguments)
+            }
             other => Err(EncodeError(alloc::format!("no codec for {other:?}"))),
         }
     }
@@ -178,6 +186,8 @@ impl Decode for String {
     fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
         match payload.encoding {
             Encoding::Text => text(payload.bytes).map(String::from),
+            #[cfg(feature = "json")]
+            Encoding::JsonArguments => from_arguments(payload.bytes),
             other => Err(PayloadError::Encoding(other)),
         }
     }
@@ -202,6 +212,36 @@ impl Decode for () {
     }
 }
 
+/// Several values, as [`Typed`] of the same tuple.
+macro_rules! tuples {
+    ($($($name:ident)*;)*) => {
+        $(
+            impl<$($name: Serialize),*> Encode for ($($name,)*) {
+                fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
+                    Typed(self).encode(wanted, into)
+                }
+            }
+
+            impl<$($name: DeserializeOwned),*> Decode for ($($name,)*) {
+                fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
+                    Typed::decode(payload).map(|Typed(values)| values)
+                }
+            }
+        )*
+    };
+}
+
+tuples! {
+    A;
+    A B;
+    A B C;
+    A B C D;
+    A B C D E;
+    A B C D E F;
+    A B C D E F G;
+    A B C D E F G H;
+}
+
 impl<T: DeserializeOwned> Decode for Typed<T> {
     fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
         let value = match payload.encoding {
@@ -211,6 +251,8 @@ impl<T: DeserializeOwned> Decode for Typed<T> {
             }
             #[cfg(feature = "json")]
             Encoding::Json => from_json(payload.bytes),
+            #[cfg(feature = "json")]
+            Encoding::JsonArguments => from_arguments(payload.bytes),
             // As JSON has it: a text may be a variant's name, or a type that is a text inside.
             #[cfg(feature = "json")]
             Encoding::Text => {
@@ -268,6 +310,8 @@ pub(crate) fn is_sound(payload: Payload<'_>) -> bool {
         Encoding::Text => core::str::from_utf8(payload.bytes).is_ok(),
         #[cfg(feature = "json")]
         Encoding::Json => json::is_value(payload.bytes),
+        #[cfg(feature = "json")]
+        Encoding::JsonArguments => json::are_arguments(payload.bytes),
         _ => true,
     }
 }
@@ -281,6 +325,14 @@ fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
     let value = T::deserialize(Depth::new(&mut json)).map_err(value_error)?;
     json.end().map_err(value_error)?;
     Ok(value)
+}
+
+#[cfg(feature = "json")]
+fn from_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+    if !json::nests_within(bytes, crate::limits::NESTING_MAX + 1) {
+        return Err(PayloadError::Value("a value nests too deep".into()));
+    }
+    T::deserialize(arguments::Arguments(bytes)).map_err(value_error)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, PayloadError> {

@@ -1,13 +1,16 @@
 //! From messages to frames and back: the contract of a protocol, and the native ones.
 
+mod conversation;
 #[cfg(feature = "json")]
 mod json;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
+pub use self::conversation::Conversation;
 #[cfg(feature = "json")]
 pub use self::json::Json;
 use crate::session::Role;
@@ -17,7 +20,7 @@ use crate::wire::{self, DecodeError, Encoding, Event, Frame, Name, Payload, Publ
 /// Turns messages into frames and frames into messages; one connection speaks one protocol.
 ///
 /// A protocol holds no state of a connection, so one value serves all of them, and what it writes for one recipient
-/// is right for every other.
+/// is right for every other. What it has to remember of one connection is in a [`Conversation`] of its own.
 pub trait Protocol: Send + Sync + 'static {
     /// Its name, as in a WebSocket sub-protocol: `lapwing.postcard`.
     fn name(&self) -> &'static str;
@@ -27,6 +30,23 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// The encoding in which it wants a typed value.
     fn encoding(&self) -> Encoding;
+
+    /// The encoding in which it wants what events and calls carry, where that may be several values: [`encoding`](Self::encoding) otherwise.
+    fn arguments(&self) -> Encoding {
+        self.encoding()
+    }
+
+    /// Whether a method is found whatever the case of its ASCII letters.
+    fn ignores_case(&self) -> bool {
+        false
+    }
+
+    /// What the hub's end of one connection remembers, for protocols that have to. Then that reads what the peer says, and writes what is for this peer alone;
+    /// events are still written by [`encode`](Self::encode), once for all. No record of the peer may have more bytes than `record_bytes_max`.
+    fn conversation(&self, record_bytes_max: u32) -> Option<Box<dyn Conversation>> {
+        let _ = record_bytes_max;
+        None
+    }
 
     /// Whether `first`, the first message of a connection, is of this protocol: for connections that have not agreed on one
     /// before.

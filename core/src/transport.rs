@@ -8,6 +8,7 @@ use std::io;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::id::ConnectionId;
 use crate::limits::Limits;
 
 mod framing;
@@ -108,6 +109,8 @@ pub struct Info {
     pub pings: bool,
     /// Whether [`Outgoing::Goodbye`] reaches the peer, which answers by itself.
     pub goodbyes: bool,
+    /// The name that the peer has been given already, of [`Upgrade::connection`].
+    pub connection: Option<ConnectionId>,
 }
 
 impl Info {
@@ -120,6 +123,7 @@ impl Info {
             kinds: false,
             pings: false,
             goodbyes: false,
+            connection: None,
         }
     }
 }

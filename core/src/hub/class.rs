@@ -62,6 +62,18 @@ impl Class {
         bytes.freeze()
     }
 
+    /// A message in the form in which lanes of this class hold it; `None` when `write` writes nothing.
+    pub(crate) fn framed_by(&self, write: impl FnOnce(&mut BytesMut)) -> Option<Bytes> {
+        let (mut framed, mut silent) = (BytesMut::new(), true);
+        self.framing
+            .append(self.protocol.kind(), &mut framed, |into| {
+                let start = into.len();
+                write(into);
+                silent = into.len() == start;
+            });
+        (!silent).then(|| framed.freeze())
+    }
+
     /// The size of a message that has so many bytes framed.
     pub(crate) fn message_bytes(&self, framed: usize) -> usize {
         let head = match (self.framing, framed) {

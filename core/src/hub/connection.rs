@@ -14,6 +14,7 @@ use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard};
 
 use atomic_waker::AtomicWaker;
+use bytes::Bytes;
 use futures_channel::oneshot;
 
 use super::accounts::Accounts;
@@ -144,6 +145,20 @@ impl Live {
         self.replaying > 0 && self.store.lane.frames() == 0 && self.link.session.is_ready()
     }
 
+    /// A frame for this peer alone, as its lane holds it; `None` when its protocol has no words for it.
+    pub(crate) fn framed(&mut self, frame: &Frame<'_>) -> Option<Bytes> {
+        let Self { link, store, .. } = self;
+        let class = store.lane.class();
+        class.framed_by(|into| link.encode(frame, into))
+    }
+
+    /// Lets the peer have an answer; see [`push_answer`](super::lane::HubLane::push_answer).
+    pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
+        if let Some(framed) = self.framed(frame) {
+            self.store.lane.push_answer(framed);
+        }
+    }
+
     /// Takes note that the client has said something; the token that is used up by that.
     pub(crate) fn hear(&mut self) -> Option<Token> {
         if self.heard || !self.link.session.is_ready() {
@@ -217,7 +232,9 @@ impl Live {
             deadline_ms,
             arguments,
         });
-        if let Err(rejected) = self.store.lane.push_fixed(&call) {
+        let framed = self.framed(&call).ok_or(Rejected::Full);
+        let pushed = framed.and_then(|framed| self.store.lane.push_fixed(framed));
+        if let Err(rejected) = pushed {
             self.link.session.cancel(&mut self.store, id);
             return Err(rejected.into());
         }

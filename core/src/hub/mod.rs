@@ -222,8 +222,6 @@ impl Hub {
 
     fn drive(&self, transport: Box<dyn Transport>, shard: Option<Arc<Shard>>) -> Drive {
         let shared = &self.shared;
-        let mut id = [0; 16];
-        shared.runtime.random(&mut id);
         let (link, info) = Link::new(
             transport,
             shared.protocols.clone(),
@@ -239,13 +237,12 @@ impl Hub {
         };
         let live = Live::new(link, store, shared.limits.calls_waiting_max);
         let number = shared.numbers.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(
-            ConnectionId::from_bytes(id),
-            number,
-            info,
-            live,
-            shard,
-        ));
+        let id = info.connection.unwrap_or_else(|| {
+            let mut id = [0; 16];
+            shared.runtime.random(&mut id);
+            ConnectionId::from_bytes(id)
+        });
+        let connection = Arc::new(Connection::new(id, number, info, live, shard));
         Drive::new(self.clone(), connection)
     }
 

@@ -155,7 +155,7 @@ impl Parcel {
                 topic: topic.as_str(),
                 direct: false,
                 offset: Some(offset.to_le_bytes()),
-                payload: variants.payload(batch.class.protocol.encoding()),
+                payload: variants.payload(batch.class.protocol.arguments()),
             });
         }
         if let Some(hearers) = &audience.hearers {
@@ -203,7 +203,7 @@ impl Shared {
     ) -> Result<Vec<Batch>, PublishError> {
         let mut batches = self.batches(audience);
         for batch in &mut batches {
-            let (encoding, bytes) = self.written(payload, batch.class.protocol.encoding())?;
+            let (encoding, bytes) = self.written(payload, batch.class.protocol.arguments())?;
             let bytes = &bytes;
             self.add_to(batch, topic, direct, Payload { encoding, bytes });
         }
@@ -233,7 +233,7 @@ impl Shared {
 
     /// Adds an event to a batch, in the encoding that its protocol wants where the topic's values are known.
     fn add_to(&self, batch: &mut Batch, topic: Topic<'_>, direct: bool, payload: Payload<'_>) {
-        let wanted = batch.class.protocol.encoding();
+        let wanted = batch.class.protocol.arguments();
         match self.converted(topic, payload, wanted) {
             None => batch.add(topic, direct, payload),
             Some((encoding, bytes)) => {

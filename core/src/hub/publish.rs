@@ -163,7 +163,7 @@ impl<'a> Pace<'a> {
     }
 
     fn framed_bytes(&self, class: &Class, payload: &dyn Encode) -> Result<usize, PublishError> {
-        let wanted = class.protocol.encoding();
+        let wanted = class.protocol.arguments();
         let (encoding, bytes) = encoded(payload, wanted)?;
         let (size, max) = (bytes.len() as u64, self.hub.event_bytes_max());
         if size > max {

@@ -185,7 +185,7 @@ impl Remote {
     pub(super) fn wanted(&self) -> Encoding {
         let class = self.hub.find(self.id).map_or(0, |found| found.class());
         let class = self.hub.shared.classes.get(class);
-        class.protocol.encoding()
+        class.protocol.arguments()
     }
 
     /// Ends it for good, after what waits for it has been sent; its client is told not to come back.

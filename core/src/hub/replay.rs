@@ -82,7 +82,7 @@ impl Shared {
                 let mut lane = Into {
                     live,
                     subscription: id.1,
-                    wanted: class.protocol.encoding(),
+                    wanted: class.protocol.arguments(),
                     hub: self,
                 };
                 lane.read(histories, &mut reader, share, now)
@@ -105,7 +105,7 @@ impl Shared {
         if let Some(live) = reader.connection.live().as_mut() {
             live.accounts.set_dormant(subscription, false);
             live.replaying -= 1;
-            live.store.lane.push_answer(&Frame::Live(IsLive {
+            live.push_answer(&Frame::Live(IsLive {
                 subscription,
                 offset: histories.newest(),
             }));
@@ -120,13 +120,13 @@ impl Shared {
         let histories = lock(&self.histories);
         let reading = histories.readers.of(connection.number);
         if let Some(live) = connection.live().as_mut() {
-            for subscription in live.accounts.of_values() {
-                if !reading.contains(&subscription) {
-                    live.store.lane.push_answer(&Frame::Live(IsLive {
-                        subscription,
-                        offset: histories.newest(),
-                    }));
-                }
+            let of_values = live.accounts.of_values();
+            let done = of_values.filter(|number| !reading.contains(number));
+            for subscription in done.collect::<alloc::vec::Vec<_>>() {
+                live.push_answer(&Frame::Live(IsLive {
+                    subscription,
+                    offset: histories.newest(),
+                }));
             }
         }
     }
@@ -219,7 +219,9 @@ impl Into<'_> {
             topic: &kept.topic,
             payload: kept.variants.payload(self.wanted),
         });
-        let put = match self.live.store.lane.push_fixed(&replay) {
+        let framed = self.live.framed(&replay);
+        let pushed = framed.map(|framed| self.live.store.lane.push_fixed(framed));
+        let put = match pushed.unwrap_or(Ok(())) {
             Ok(()) => true,
             // Ended for it, the peer would come back and find the same event.
             Err(Rejected::TooLarge { .. }) => self.lag(1),
@@ -250,7 +252,7 @@ impl Into<'_> {
             subscription,
             missed,
         });
-        self.live.store.lane.push_answer(&lagged);
+        self.live.push_answer(&lagged);
         true
     }
 }

@@ -1,5 +1,7 @@
 //! JSON as it comes from peers: whether it is a value, and whether it nests too deep.
 
+use alloc::vec::Vec;
+
 use serde::de::IgnoredAny;
 
 use crate::limits::NESTING_MAX;
@@ -10,6 +12,12 @@ pub(super) fn is_value(bytes: &[u8]) -> bool {
     let text = core::str::from_utf8(bytes).ok();
     nests_within(bytes, NESTING_MAX)
         && text.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// Whether the bytes are a JSON array of values of which none nests deeper than [`NESTING_MAX`].
+pub(super) fn are_arguments(bytes: &[u8]) -> bool {
+    let values: Result<Vec<IgnoredAny>, _> = serde_json::from_slice(bytes);
+    nests_within(bytes, NESTING_MAX + 1) && values.is_ok()
 }
 
 /// Whether no place of a JSON text has more than `max` arrays and objects around it. It need not be sound otherwise.

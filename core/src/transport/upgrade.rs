@@ -23,6 +23,8 @@ pub struct Upgrade {
     pub query: Vec<(String, String)>,
     /// The headers, as they were sent: names and values, best as parts of one request.
     pub headers: Vec<(Bytes, Bytes)>,
+    /// The name that the peer has been given already, as a negotiation does. Whoever gives it answers for nobody being able to choose or guess it.
+    pub connection: Option<ConnectionId>,
 }
 
 impl Upgrade {

@@ -264,6 +264,7 @@ impl<'a> Draw<'a> {
             Encoding::Json,
             Encoding::MessagePack,
             Encoding::Postcard,
+            Encoding::JsonArguments,
         ])
     }
 

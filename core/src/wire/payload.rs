@@ -54,6 +54,8 @@ pub enum Encoding {
     MessagePack,
     /// A value in postcard's form, readable with its type only.
     Postcard,
+    /// A JSON array of values that stand for themselves: how SignalR has the arguments of a call. A tuple is as many, any other value is one.
+    JsonArguments,
 }
 
 /// A set of [`Encoding`]s.

@@ -1,13 +1,16 @@
 //! Calls of the client, and its answers to ours.
 
+use alloc::string::String;
 use core::task::{Context, Poll};
 use core::time::Duration;
+use std::collections::HashMap;
 
 use super::{Drive, PeerCallError};
-use crate::answers::{Answer, CallFailure, Place, shortened};
+use crate::answers::{Answer, CallFailure, Handler, Place, shortened};
 use crate::hub::Caller;
 use crate::hub::connection::Live;
 use crate::hub::filter::{self, Invocation};
+use crate::protocol::Protocol;
 use crate::time::Instant;
 use crate::wire::{Call, Encoding, Failure, FailureCode, Frame, Payload, Reply};
 
@@ -17,22 +20,25 @@ impl Drive {
             return self.reply(call.id, &Err(CallFailure::new(FailureCode::Shutdown, "")));
         }
         let refuse = |code| Err(CallFailure::about(code, call.method));
+        let hub = self.hub.shared.clone();
+        let found = self.method(&hub.methods, call.method);
+        // Whoever decides knows it by its own name.
+        let method = found.map_or(call.method, |(name, _)| name);
         // Whoever may not call a method does not learn whether there is one.
-        if !self.shared().rules.call(self.peer(), call.method) {
+        if !hub.rules.call(self.peer(), method) {
             return self.reply(call.id, &refuse(FailureCode::Forbidden));
         }
-        let Some(handler) = self.hub.shared.methods.get(call.method).cloned() else {
+        let Some((_, handler)) = found else {
             return self.reply(call.id, &refuse(FailureCode::UnknownMethod));
         };
         let place = Place::default();
         let wanted = self.wanted();
         let caller = self.caller(place.clone());
-        let filters = &self.shared().filters;
-        let future = match filters.is_empty() {
+        let future = match hub.filters.is_empty() {
             true => handler(caller, call.arguments, wanted),
             false => {
-                let invocation = Invocation::new(caller, call.method, call.arguments, wanted);
-                filter::call(filters, handler, invocation)
+                let invocation = Invocation::new(caller, method, call.arguments, wanted);
+                filter::call(&hub.filters, handler.clone(), invocation)
             }
         };
         let deadline = call
@@ -47,10 +53,28 @@ impl Drive {
         }
     }
 
+    /// The handler of a method with its name, as the peer's protocol finds it.
+    fn method<'m>(
+        &self,
+        methods: &'m HashMap<String, Handler<Caller>>,
+        name: &str,
+    ) -> Option<(&'m String, &'m Handler<Caller>)> {
+        let found = methods.get_key_value(name);
+        if found.is_some() || !self.protocol().ignores_case() {
+            return found;
+        }
+        let is_it = |(known, _): &(&String, _)| known.eq_ignore_ascii_case(name);
+        methods.iter().filter(is_it).min_by_key(|(known, _)| *known)
+    }
+
+    fn protocol(&self) -> &dyn Protocol {
+        let class = self.shared().classes.get(self.connection.class());
+        &*class.protocol
+    }
+
     /// The encoding in which the peer wants typed values.
     fn wanted(&self) -> Encoding {
-        let class = self.shared().classes.get(self.connection.class());
-        class.protocol.encoding()
+        self.protocol().encoding()
     }
 
     pub(super) fn caller(&self, place: Place) -> Caller {
@@ -118,13 +142,12 @@ impl Drive {
             }
         };
         self.live(|live| {
-            let lane = &mut live.store.lane;
-            if lane
-                .push_reply(&Frame::Reply(Reply { id, result }))
-                .is_err()
-            {
+            let Some(framed) = live.framed(&Frame::Reply(Reply { id, result })) else {
+                return;
+            };
+            if live.store.lane.push_reply(framed).is_err() {
                 let result = Err(otherwise);
-                lane.push_answer(&Frame::Reply(Reply { id, result }));
+                live.push_answer(&Frame::Reply(Reply { id, result }));
             }
         });
     }

@@ -51,11 +51,7 @@ impl Drive {
                 }
             }
         };
-        self.live(|live| {
-            live.store
-                .lane
-                .push_answer(&Frame::Ack(Ack { receipt, outcome }))
-        });
+        self.acknowledge(receipt, outcome);
     }
 
     fn publish_to(
@@ -207,14 +203,14 @@ impl Drive {
         self.live(|live| {
             live.accounts.open(wanted.numbers.clone(), false);
             let ack = Frame::Ack(Ack { receipt, outcome });
-            live.store.lane.push_answer(&ack);
+            live.push_answer(&ack);
         });
         Ok(())
     }
 
     fn acknowledge(&self, receipt: u32, outcome: Outcome) {
         let ack = Frame::Ack(Ack { receipt, outcome });
-        self.live(|live| live.store.lane.push_answer(&ack));
+        self.live(|live| live.push_answer(&ack));
     }
 
     /// What the peer may have of what it asks for.
@@ -286,7 +282,7 @@ impl Drive {
         self.live(|live| {
             live.accounts.retain(|number| !ended(&number));
             live.store.lane.seal(|number| ended(&number));
-            live.store.lane.push_answer(&Frame::Ack(Ack {
+            live.push_answer(&Frame::Ack(Ack {
                 receipt,
                 outcome: Outcome::Unsubscribed,
             }));

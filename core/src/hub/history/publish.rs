@@ -115,6 +115,6 @@ impl Shared {
 
     /// What the protocols of this hub want typed values in.
     fn encodings(&self) -> impl Iterator<Item = Encoding> {
-        self.protocols.iter().map(|protocol| protocol.encoding())
+        self.protocols.iter().map(|protocol| protocol.arguments())
     }
 }

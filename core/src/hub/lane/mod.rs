@@ -171,19 +171,23 @@ impl HubLane {
             || self.entries.len() >= bounds.entries
     }
 
-    /// Appends an answer to the peer; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
-    pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
-        if self.torn {
-            return;
+    /// What its frames have in common with others.
+    pub(crate) fn class(&self) -> &Class {
+        &self.class
+    }
+
+    /// Appends an answer to the peer, framed as its class does; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
+    pub(crate) fn push_answer(&mut self, framed: Bytes) {
+        if !self.torn {
+            let own = self.class.segments.own(framed);
+            self.push(Piece::Own(own), 1, Owner::Answer);
         }
-        let own = self.class.segments.own(self.class.framed(frame));
-        self.push(Piece::Own(own), 1, Owner::Answer);
     }
 
     /// As [`push_answer`](Self::push_answer), for one that may be larger than the peer takes: then nothing is appended.
-    pub(crate) fn push_reply(&mut self, frame: &Frame<'_>) -> Result<(), Rejected> {
-        let bytes = self.taken(frame)?;
-        self.push(Piece::Own(self.class.segments.own(bytes)), 1, Owner::Answer);
+    pub(crate) fn push_reply(&mut self, framed: Bytes) -> Result<(), Rejected> {
+        self.check(&framed)?;
+        self.push_answer(framed);
         Ok(())
     }
 
@@ -192,23 +196,23 @@ impl HubLane {
     /// # When full
     ///
     /// [`Rejected`], and nothing is appended.
-    pub(crate) fn push_fixed(&mut self, frame: &Frame<'_>) -> Result<(), Rejected> {
-        let bytes = self.taken(frame)?;
-        if !self.fits(bytes.len(), 1) {
+    pub(crate) fn push_fixed(&mut self, framed: Bytes) -> Result<(), Rejected> {
+        self.check(&framed)?;
+        if !self.fits(framed.len(), 1) {
             return Err(Rejected::Full);
         }
-        self.push(Piece::Own(self.class.segments.own(bytes)), 1, Owner::Fixed);
+        let own = self.class.segments.own(framed);
+        self.push(Piece::Own(own), 1, Owner::Fixed);
         Ok(())
     }
 
-    /// A frame as the lane holds it, if the peer takes so large a message.
-    fn taken(&self, frame: &Frame<'_>) -> Result<Bytes, Rejected> {
+    /// Whether the peer takes so large a message, and any at all.
+    fn check(&self, framed: &Bytes) -> Result<(), Rejected> {
         if self.torn {
             return Err(Rejected::Full);
         }
-        let bytes = self.class.framed(frame);
         let (size, max) = (
-            self.class.message_bytes(bytes.len()),
+            self.class.message_bytes(framed.len()),
             self.message_bytes_max(),
         );
         match size > max {
@@ -216,7 +220,7 @@ impl HubLane {
                 size: size as u64,
                 max: max as u64,
             }),
-            false => Ok(bytes),
+            false => Ok(()),
         }
     }
 

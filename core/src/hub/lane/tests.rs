@@ -100,20 +100,19 @@ impl Bench {
     }
 
     fn answer(&mut self) {
-        self.lane.push_answer(&Frame::Ack(Ack {
-            receipt: 1,
-            outcome: Outcome::Subscribed,
-        }));
+        let (receipt, outcome) = (1, Outcome::Subscribed);
+        let ack = self.class.framed(&Frame::Ack(Ack { receipt, outcome }));
+        self.lane.push_answer(ack);
     }
 
     fn call(&mut self) -> bool {
-        let call = self.lane.push_fixed(&Frame::Call(Call {
+        let call = self.class.framed(&Frame::Call(Call {
             id: 1,
             method: "m",
             deadline_ms: None,
             arguments: Payload::text(""),
         }));
-        call.is_ok()
+        self.lane.push_fixed(call).is_ok()
     }
 
     /// Sends one chunk, as a session does.

@@ -112,7 +112,7 @@ impl Shared {
         self.enlist(wanted, dormant)?;
         if let Some(live) = connection.live().as_mut() {
             live.accounts.open(wanted.numbers.clone(), dormant);
-            live.store.lane.push_answer(&Frame::Ack(Ack {
+            live.push_answer(&Frame::Ack(Ack {
                 receipt: wanted.receipt,
                 outcome: Outcome::Positioned {
                     first: wanted.numbers.start,

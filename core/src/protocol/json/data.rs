@@ -50,7 +50,7 @@ impl<'a> Data<'a> {
             Encoding::Bytes if bytes.is_empty() => return None,
             Encoding::Text => text().map(|text| Self::Text(text.into())),
             // It was checked when it came in; to look again keeps the message whole whatever happens.
-            Encoding::Json => text()
+            Encoding::Json | Encoding::JsonArguments => text()
                 .and_then(|text| serde_json::from_str(text).ok())
                 .map(Self::Value),
             _ => None,

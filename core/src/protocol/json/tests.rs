@@ -374,6 +374,7 @@ fn it_is_known_by_its_first_character() {
     let speaks = |bytes: &[u8]| Json.speaks(&Message::binary(bytes.to_vec()));
     assert!(speaks(b"{\"hello\":{}}"));
     assert!(speaks(b" \r\n\t{"));
+    assert!(!speaks(b"{}\x1e"), "others end so");
     assert!(!speaks(b""));
     assert!(!speaks(b"[{}]"));
     assert!(!speaks(&[0x01, b'{']), "a hello in postcard's form");

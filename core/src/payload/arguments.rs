@@ -1,0 +1,282 @@
+//! Lists of arguments: a tuple is as many as it has elements, any other value is one.
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+use serde::ser::{Impossible, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::depth::Depth;
+
+type Error = serde_json::Error;
+
+/// Appends `value` as a JSON array of arguments.
+pub(super) fn append_to(value: &impl Serialize, into: &mut Vec<u8>) -> Result<(), Error> {
+    match value.serialize(Probe) {
+        Err(Shape::Tuple) => serde_json::to_writer(into, value),
+        Err(Shape::Nothing) => {
+            into.extend_from_slice(b"[]");
+            Ok(())
+        }
+        Ok(()) | Err(Shape::One) => {
+            into.push(b'[');
+            serde_json::to_writer(&mut *into, value)?;
+            into.push(b']');
+            Ok(())
+        }
+    }
+}
+
+/// What serde says first of a value.
+#[derive(Debug, PartialEq, Eq)]
+enum Shape {
+    Tuple,
+    Nothing,
+    One,
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl core::error::Error for Shape {}
+
+impl serde::ser::Error for Shape {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::One
+    }
+}
+
+/// Asks a value for its shape, and for nothing more.
+struct Probe;
+
+macro_rules! one {
+    ($($method:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        $(fn $method(self, $($argument: $type),*) -> Result<$result, Shape> {
+            $(let _ = $argument;)*
+            Err(Shape::One)
+        })*
+    };
+}
+
+impl Serializer for Probe {
+    type Ok = ();
+    type Error = Shape;
+    type SerializeSeq = Impossible<(), Shape>;
+    type SerializeTuple = Impossible<(), Shape>;
+    type SerializeTupleStruct = Impossible<(), Shape>;
+    type SerializeTupleVariant = Impossible<(), Shape>;
+    type SerializeMap = Impossible<(), Shape>;
+    type SerializeStruct = Impossible<(), Shape>;
+    type SerializeStructVariant = Impossible<(), Shape>;
+
+    one! {
+        serialize_bool(value: bool) -> ();
+        serialize_i8(value: i8) -> ();
+        serialize_i16(value: i16) -> ();
+        serialize_i32(value: i32) -> ();
+        serialize_i64(value: i64) -> ();
+        serialize_u8(value: u8) -> ();
+        serialize_u16(value: u16) -> ();
+        serialize_u32(value: u32) -> ();
+        serialize_u64(value: u64) -> ();
+        serialize_f32(value: f32) -> ();
+        serialize_f64(value: f64) -> ();
+        serialize_char(value: char) -> ();
+        serialize_str(value: &str) -> ();
+        serialize_bytes(value: &[u8]) -> ();
+        serialize_none() -> ();
+        serialize_unit_struct(name: &'static str) -> ();
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str) -> ();
+        serialize_seq(len: Option<usize>) -> Self::SerializeSeq;
+        serialize_tuple_struct(name: &'static str, len: usize) -> Self::SerializeTupleStruct;
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> Self::SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> Self::SerializeMap;
+        serialize_struct(name: &'static str, len: usize) -> Self::SerializeStruct;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize) -> Self::SerializeStructVariant;
+    }
+
+    fn serialize_unit(self) -> Result<(), Shape> {
+        Err(Shape::Nothing)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Shape> {
+        Err(Shape::Tuple)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<(), Shape> {
+        Err(Shape::One)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Shape> {
+        Err(Shape::One)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Shape> {
+        Err(Shape::One)
+    }
+}
+
+/// A JSON array of arguments, to be read as a tuple of as many, or as the only one.
+pub(super) struct Arguments<'de>(pub(super) &'de [u8]);
+
+impl<'de> Arguments<'de> {
+    /// The only argument.
+    fn one(&self) -> Result<&'de [u8], Error> {
+        let arguments: Vec<&'de RawValue> = serde_json::from_slice(self.0)?;
+        match arguments[..] {
+            [one] => Ok(one.get().as_bytes()),
+            _ => Err(self.wrong_number("one argument")),
+        }
+    }
+
+    fn wrong_number(&self, expected: &str) -> Error {
+        let arguments: Result<Vec<IgnoredAny>, _> = serde_json::from_slice(self.0);
+        let count = arguments.map_or(0, |arguments| arguments.len());
+        Error::invalid_length(count, &expected)
+    }
+}
+
+macro_rules! the_only_one {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {
+        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
+            let mut json = serde_json::Deserializer::from_slice(self.one()?);
+            Depth::new(&mut json).$method($($argument,)* visitor)
+        })*
+    };
+}
+
+impl<'de> Deserializer<'de> for Arguments<'de> {
+    type Error = Error;
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        let mut json = serde_json::Deserializer::from_slice(self.0);
+        let value = Depth::new(&mut json).deserialize_tuple(len, visitor)?;
+        json.end()?;
+        Ok(value)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let arguments: Vec<IgnoredAny> = serde_json::from_slice(self.0)?;
+        match arguments.is_empty() {
+            true => visitor.visit_unit(),
+            false => Err(self.wrong_number("no argument")),
+        }
+    }
+
+    the_only_one! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_option();
+        deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_seq();
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier();
+        deserialize_ignored_any();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec;
+
+    use serde::de::DeserializeOwned;
+
+    use super::super::{Decode, Encode, Typed};
+    use super::*;
+    use crate::wire::{Encoding, Payload};
+
+    fn written(value: impl Serialize) -> String {
+        let mut bytes = Vec::new();
+        Typed(value)
+            .encode(Encoding::JsonArguments, &mut bytes)
+            .expect("it can be written");
+        String::from_utf8(bytes).expect("JSON is text")
+    }
+
+    fn read<T: DeserializeOwned>(arguments: &str) -> Option<T> {
+        let payload = Payload {
+            encoding: Encoding::JsonArguments,
+            bytes: arguments.as_bytes(),
+        };
+        Typed::decode(payload).ok().map(|Typed(value)| value)
+    }
+
+    #[test]
+    fn a_tuple_is_as_many_arguments_and_every_other_value_is_one() {
+        assert_eq!(written(()), "[]");
+        assert_eq!(written(("ann", 7)), r#"["ann",7]"#);
+        assert_eq!(written((vec![1, 2],)), "[[1,2]]");
+        assert_eq!(written(vec![1, 2]), "[[1,2]]");
+        assert_eq!(written("ann"), r#"["ann"]"#);
+        assert_eq!(written(Some((1, 2))), "[[1,2]]");
+        assert_eq!(written(None::<u8>), "[null]");
+        assert_eq!(written(Typed2((1, 2))), "[[1,2]]");
+    }
+
+    #[derive(serde::Serialize)]
+    struct Typed2((u8, u8));
+
+    #[test]
+    fn arguments_are_read_as_they_are_written() {
+        assert_eq!(read(r#"["ann",7]"#), Some((String::from("ann"), 7)));
+        assert_eq!(read("[[1,2]]"), Some((vec![1, 2],)));
+        assert_eq!(read("[[1,2]]"), Some(vec![1, 2]));
+        assert_eq!(read(r#"[ "ann" ]"#), Some(String::from("ann")));
+        assert_eq!(read("[null]"), Some(None::<u8>));
+        assert_eq!(read("[]"), Some(()));
+    }
+
+    #[test]
+    fn a_wrong_number_is_found() {
+        assert_eq!(read::<(u8, u8)>("[1]"), None);
+        assert_eq!(read::<(u8, u8)>("[1,2,3]"), None);
+        assert_eq!(read::<(u8, u8)>("[[1,2]]"), None);
+        assert_eq!(read::<Vec<u8>>("[1,2]"), None);
+        assert_eq!(read::<Vec<u8>>("[]"), None);
+        assert_eq!(read::<u8>("[1,2]"), None);
+        assert_eq!(read::<()>("[1]"), None);
+        assert_eq!(read::<serde_json::Value>("[1,2]"), None);
+    }
+
+    #[test]
+    fn a_value_that_nests_too_deep_is_none() {
+        let nest = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(read::<serde_json::Value>(&nest(33)).is_some());
+        assert!(read::<serde_json::Value>(&nest(34)).is_none());
+        assert!(read::<serde_json::Value>(&nest(100_000)).is_none());
+    }
+}

@@ -1,0 +1,43 @@
+//! What a protocol remembers of one connection.
+
+use bytes::BytesMut;
+
+use crate::transport::Message;
+use crate::wire::{CloseReason, DecodeError, Frame};
+
+/// The hub's end of one connection in a protocol that has to remember something of it: names that the peer gave to its calls,
+/// the half of a message, what the handshake was about. Made by [`Protocol::conversation`](super::Protocol::conversation).
+///
+/// A message of the transport may hold several *records*, or a part of one; each record is a frame at most.
+pub trait Conversation: Send {
+    /// Takes in a message of the transport.
+    ///
+    /// # Errors
+    ///
+    /// [`CloseReason`]: the connection ends, nothing that follows can be understood.
+    ///
+    /// # When full
+    ///
+    /// It holds one half record of up to [`Limits::message_bytes_max`](crate::Limits::message_bytes_max) beside the message.
+    fn receive(&mut self, message: Message) -> Result<(), CloseReason>;
+
+    /// The next whole record that has come in.
+    fn next_record(&mut self) -> Option<Message>;
+
+    /// The frame that `record` carries; `None` when it may be skipped.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError`]: the connection ends, its peer cannot be understood.
+    fn decode<'a>(
+        &mut self,
+        record: &'a Message,
+        scratch: &'a mut BytesMut,
+    ) -> Result<Option<Frame<'a>>, DecodeError>;
+
+    /// The [name](super::Protocol::name) of the protocol that is spoken from now on, if the hello has decided that.
+    fn protocol(&self) -> Option<&str>;
+
+    /// Appends the bytes of `frame` for this peer; nothing when the protocol has no words for it. Then it does not count as sent.
+    fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut);
+}
