@@ -10,6 +10,7 @@
 mod bound;
 mod hub;
 mod json;
+mod signalr;
 mod socket;
 mod tcp;
 mod topic;
@@ -41,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     Target::new("hub", hub::hub).per_byte(BYTES_PER_OPERATION / 3),
     Target::new("json", json::json),
     Target::new("session", session),
+    Target::new("signalr", signalr::signalr),
     Target::new("tcp", tcp::tcp),
     Target::new("topic", topic::topic),
     Target::new("upgrade", upgrade::upgrade),

@@ -53,6 +53,11 @@ fn session() {
 }
 
 #[test]
+fn signalr() {
+    replay("signalr");
+}
+
+#[test]
 fn tcp() {
     replay("tcp");
 }

@@ -62,3 +62,5 @@ pub mod over;
 pub mod smol;
 #[cfg(feature = "tokio")]
 pub mod tokio;
+
+pub use self::upgrade::{accept_key, origin};

@@ -438,6 +438,13 @@ impl<S: Socket> Transport for WebSocket<S> {
         let mut info = Info::new("ws", framing);
         info.peer = self.stream.peer();
         (info.kinds, info.pings, info.goodbyes) = (true, true, true);
+        info.connection = match &self.stage {
+            Stage::Open {
+                upgrade: Some(upgrade),
+                ..
+            } => upgrade.connection,
+            _ => None,
+        };
         info
     }
 

@@ -13,12 +13,13 @@ mod fields;
 mod head;
 #[cfg(test)]
 mod oracle;
-mod origin;
+pub mod origin;
 mod refusal;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use self::answer::accept_key;
 pub(crate) use self::answer::{Answer, Terms, answer};
 pub(crate) use self::ask::ask;
 pub(crate) use self::head::Head;

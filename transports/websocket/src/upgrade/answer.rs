@@ -62,16 +62,17 @@ fn accept(head: &[u8], terms: &Terms) -> Result<Answer, Refusal> {
     let host = check_host(fields)?;
     check_body(fields)?;
     check_version(fields)?;
-    let key = check_key(fields)?;
+    let accept = check_key(fields)?;
     check_origin(fields, target.authority.unwrap_or(host), terms)?;
     let protocol = agree(fields, terms);
     Ok(Answer {
-        response: switch(key, protocol),
+        response: switch(&accept, protocol),
         result: Ok(Upgrade {
             protocol: protocol.map(String::from),
             path: target.path.into(),
             query: query(target.query),
             headers: fields.parts_of(&head),
+            connection: None,
         }),
     })
 }
@@ -155,7 +156,7 @@ fn check_host(fields: Fields<'_>) -> Result<&str, Refusal> {
     let bad = Refusal::bad("there must be one Host, with a name or an address");
     let host = fields.single("Host", bad)?.ok_or(bad)?;
     let host = str::from_utf8(host).map_err(|_| bad)?;
-    origin::split(host).map(|_| host).ok_or(bad)
+    origin::is_authority(host).then_some(host).ok_or(bad)
 }
 
 /// A body would be read as frames, or the other way round.
@@ -179,10 +180,17 @@ fn check_version(fields: Fields<'_>) -> Result<(), Refusal> {
     }
 }
 
-fn check_key(fields: Fields<'_>) -> Result<&[u8], Refusal> {
+/// The answer to the key.
+fn check_key(fields: Fields<'_>) -> Result<String, Refusal> {
     let bad = Refusal::bad("there must be one Sec-WebSocket-Key, 16 bytes in base64");
     let key = fields.single("Sec-WebSocket-Key", bad)?.ok_or(bad)?;
-    is_key(key).then_some(key).ok_or(bad)
+    accept_key(key).ok_or(bad)
+}
+
+/// What an answer to a request with this `Sec-WebSocket-Key` has as `Sec-WebSocket-Accept`
+/// ([RFC 6455, section 4.2.2](https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2)), for servers that answer by themselves; `None` when it is no key.
+pub fn accept_key(key: &[u8]) -> Option<String> {
+    is_key(key).then(|| derive_accept_key(key))
 }
 
 /// Whether it is 16 bytes in base64: 22 characters and two that fill up.
@@ -210,8 +218,7 @@ fn agree<'a>(fields: Fields<'a>, terms: &Terms) -> Option<&'a str> {
     fields.list("Sec-WebSocket-Protocol").find(is_spoken)
 }
 
-fn switch(key: &[u8], protocol: Option<&str>) -> Vec<u8> {
-    let accept = derive_accept_key(key);
+fn switch(accept: &str, protocol: Option<&str>) -> Vec<u8> {
     let protocol = protocol.map(|name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     let protocol = protocol.unwrap_or_default();
     format!(

@@ -1,16 +1,21 @@
 //! Whose page a request comes from: the defence against
-//! [cross-site WebSocket hijacking](https://www.rfc-editor.org/rfc/rfc6455#section-10.2).
+//! [cross-site WebSocket hijacking](https://www.rfc-editor.org/rfc/rfc6455#section-10.2), also for servers that answer requests by themselves.
 
 /// Whether a page of `origin` may ask for what `authority` has: its own host on any port, or one of `listed`.
 ///
 /// `*` in the list stands for all.
-pub(crate) fn is_allowed(origin: &str, authority: &str, listed: &[String]) -> bool {
+pub fn is_allowed(origin: &str, authority: &str, listed: &[String]) -> bool {
     let is_listed = |known: &String| known == "*" || known.eq_ignore_ascii_case(origin);
     let is_own = || {
         let host = page_host(origin)?;
         Some(host.eq_ignore_ascii_case(host_of(authority)?))
     };
     listed.iter().any(is_listed) || is_own().unwrap_or(false)
+}
+
+/// Whether it is a host, with or without a port: what a `Host` has to be.
+pub fn is_authority(authority: &str) -> bool {
+    split(authority).is_some()
 }
 
 /// The host of a page that a web server has sent.

@@ -1,0 +1,417 @@
+//! What the hub's end of one connection remembers: [`Talk`].
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use bytes::{BufMut, BytesMut};
+use lapwing::protocol::{Conversation, Protocol};
+use lapwing::transport::{Kind, Message};
+use lapwing::wire::{
+    self, Ack, Call, Close, CloseReason, DecodeError, Denied, Failure, FailureCode, Frame, List,
+    Name, Outcome, Payload, Publish, Refusal, Refused, Reply, Return, Start, Subscribe,
+    Unsubscribe,
+};
+use serde_json::value::RawValue;
+
+use crate::incoming::{self, Incoming, Str};
+use crate::json::{Json, append_completion, append_json, append_question};
+use crate::records::{MARK, Records};
+use crate::{failure, handshake};
+
+/// In front of the numbers of our own calls: clients name theirs by numbers alone.
+const OURS: &str = "s";
+
+/// One connection's part of the protocol.
+pub(crate) struct Talk {
+    records: Records,
+    stage: Stage,
+    /// What the client asked and was not answered, by our numbers.
+    asked: HashMap<u32, Asked>,
+    last: u32,
+    /// The subscriptions that the client has, or has asked for.
+    subscriptions: HashMap<String, u32>,
+    last_subscription: u32,
+}
+
+enum Stage {
+    /// Waits for the handshake, or has refused it with a text.
+    Handshake(Option<String>),
+    /// The protocol of this name is spoken.
+    Agreed(&'static str),
+}
+
+/// A question of the client.
+struct Asked {
+    /// Its own name for it; `None`: it wants no answer.
+    id: Option<String>,
+    /// The method, as it wrote it.
+    target: String,
+    /// What else is to be known when the answer comes.
+    about: About,
+}
+
+enum About {
+    Call,
+    Subscribe(String),
+    /// Nothing is asked of the hub but its place in the order of answers: the question was wrong.
+    Nothing(FailureCode),
+    Other,
+}
+
+impl Talk {
+    pub(crate) fn new(record_bytes_max: u32) -> Self {
+        Self {
+            records: Records::new(record_bytes_max),
+            stage: Stage::Handshake(None),
+            asked: HashMap::new(),
+            last: 0,
+            subscriptions: HashMap::new(),
+            last_subscription: 0,
+        }
+    }
+
+    fn shake_hands(&mut self, request: &[u8]) -> Result<Frame<'static>, DecodeError> {
+        match handshake::protocol(request) {
+            Ok(name) => {
+                self.stage = Stage::Agreed(name);
+                Ok(Frame::Hello(handshake::hello()))
+            }
+            Err(error) => {
+                self.stage = Stage::Handshake(Some(error));
+                Err(DecodeError::NoFrame)
+            }
+        }
+    }
+
+    /// Remembers a question; its number.
+    fn ask(&mut self, id: Option<Cow<'_, str>>, target: &str, about: About) -> u32 {
+        self.last = self.last.wrapping_add(1).max(1);
+        let asked = Asked {
+            id: id.map(Cow::into_owned),
+            target: target.into(),
+            about,
+        };
+        self.asked.insert(self.last, asked);
+        self.last
+    }
+
+    fn invoke<'a>(
+        &mut self,
+        id: Option<Cow<'a, str>>,
+        target: Cow<'a, str>,
+        arguments: &'a RawValue,
+        scratch: &'a mut BytesMut,
+    ) -> Frame<'a> {
+        let is = |name: &str| target.eq_ignore_ascii_case(name);
+        if is("Subscribe") {
+            self.subscribe(id, &target, arguments, scratch)
+        } else if is("Unsubscribe") {
+            self.unsubscribe(id, &target, arguments)
+        } else if is("Publish") {
+            self.publish(id, &target, arguments, scratch)
+        } else {
+            let payload = Payload {
+                encoding: wire::Encoding::JsonArguments,
+                bytes: arguments.get().as_bytes(),
+            };
+            Frame::Call(Call {
+                id: self.ask(id, &target, About::Call),
+                method: kept(&target, scratch),
+                deadline_ms: None,
+                arguments: payload,
+            })
+        }
+    }
+
+    /// Answers a wrong question when its turn comes.
+    fn deny<'a>(&mut self, id: Option<Cow<'_, str>>, target: &str, code: FailureCode) -> Frame<'a> {
+        Frame::Unsubscribe(Unsubscribe {
+            receipt: self.ask(id, target, About::Nothing(code)),
+            first: 0,
+            count: 0,
+        })
+    }
+
+    fn subscribe<'a>(
+        &mut self,
+        id: Option<Cow<'a, str>>,
+        target: &str,
+        arguments: &'a RawValue,
+        scratch: &'a mut BytesMut,
+    ) -> Frame<'a> {
+        let Some((Str(filter),)) = read(arguments) else {
+            return self.deny(id, target, FailureCode::Arguments);
+        };
+        let known = self.subscriptions.get(&*filter).copied();
+        let first = known.unwrap_or_else(|| {
+            self.last_subscription += 1;
+            self.subscriptions
+                .insert(filter.clone().into_owned(), self.last_subscription);
+            self.last_subscription
+        });
+        let about = About::Subscribe(filter.clone().into_owned());
+        let (mut native, filters) = (Vec::new(), [&*filter]);
+        let subscribe = Frame::Subscribe(Subscribe {
+            receipt: self.ask(id, target, about),
+            first,
+            policy: None,
+            start: Start::Now,
+            filters: List::new(&filters),
+        });
+        wire::append(&subscribe, &mut native);
+        scratch.put_slice(&native);
+        let frame = wire::decode(scratch).ok().flatten();
+        frame.expect("what was just written can be read")
+    }
+
+    fn unsubscribe<'a>(
+        &mut self,
+        id: Option<Cow<'a, str>>,
+        target: &str,
+        arguments: &'a RawValue,
+    ) -> Frame<'a> {
+        let Some((Str(filter),)) = read(arguments) else {
+            return self.deny(id, target, FailureCode::Arguments);
+        };
+        let number = self.subscriptions.remove(&*filter);
+        Frame::Unsubscribe(Unsubscribe {
+            receipt: self.ask(id, target, About::Other),
+            first: number.unwrap_or(0),
+            count: number.map_or(0, |_| 1),
+        })
+    }
+
+    fn publish<'a>(
+        &mut self,
+        id: Option<Cow<'a, str>>,
+        target: &str,
+        arguments: &'a RawValue,
+        scratch: &'a mut BytesMut,
+    ) -> Frame<'a> {
+        let Some((Str(topic), value)) = read::<(Str<'a>, &'a RawValue)>(arguments) else {
+            return self.deny(id, target, FailureCode::Arguments);
+        };
+        let receipt = match id {
+            Some(_) => self.ask(id, target, About::Other),
+            None => 0,
+        };
+        let text: Option<Str<'a>> = serde_json::from_str(value.get()).ok();
+        let (topic, payload) = match text {
+            Some(Str(text)) => {
+                let (topic, text) = both_kept(&topic, &text, scratch);
+                (topic, Payload::text(text))
+            }
+            None => (kept(&topic, scratch), Payload::json(value.get())),
+        };
+        let name = Name::Topic(topic);
+        Frame::Publish(Publish {
+            receipt,
+            name,
+            payload,
+        })
+    }
+
+    /// The client's answer to a call of ours.
+    fn answered<'a>(
+        id: &str,
+        result: Result<Option<&'a RawValue>, Cow<'a, str>>,
+        scratch: &'a mut BytesMut,
+    ) -> Option<Frame<'a>> {
+        let id = id.strip_prefix(OURS)?.parse().ok()?;
+        let result = match result {
+            Ok(None) => Ok(Payload::bytes(&[])),
+            Ok(Some(value)) => Ok(match serde_json::from_str(value.get()) {
+                Ok(Str(text)) => Payload::text(kept(&text, scratch)),
+                Err(_) => Payload::json(value.get()),
+            }),
+            Err(error) => Err(Failure {
+                code: FailureCode::Failed,
+                message: kept(&error, scratch),
+            }),
+        };
+        Some(Frame::Reply(Reply { id, result }))
+    }
+
+    fn append_reply(&mut self, reply: &Reply<'_>, into: &mut BytesMut) {
+        if let Some(asked) = self.asked.remove(&reply.id)
+            && let Some(id) = asked.id
+        {
+            let error = |failure| failure::text(&asked.target, failure);
+            let result = reply.result.map_err(error);
+            append_completion(
+                &id,
+                result
+                    .as_ref()
+                    .map(|result| *result)
+                    .map_err(|error| &**error),
+                into,
+            );
+        }
+    }
+
+    fn append_ack(&mut self, ack: &Ack, into: &mut BytesMut) {
+        let Some(Asked { id, target, about }) = self.asked.remove(&ack.receipt) else {
+            return;
+        };
+        let denied = match (about, ack.outcome) {
+            (About::Nothing(code), _) => Some((code, String::new())),
+            // It has this one already.
+            (About::Subscribe(_), Outcome::Denied(Denied::NumberTaken)) => None,
+            (About::Subscribe(filter), Outcome::Denied(denied)) => {
+                self.subscriptions.remove(&filter);
+                Some(reason(denied))
+            }
+            (_, Outcome::Denied(denied)) => Some(reason(denied)),
+            _ => None,
+        };
+        let error = denied.map(|(code, message)| {
+            let message = &message;
+            failure::text(&target, Failure { code, message })
+        });
+        if let Some(id) = id {
+            let result = match &error {
+                Some(error) => Err(&**error),
+                None => Ok(Payload::bytes(&[])),
+            };
+            append_completion(&id, result, into);
+        }
+    }
+
+    /// The handshake's answer, and what follows when nobody is let in.
+    fn append_refused(&mut self, refused: &Refused<'_>, into: &mut BytesMut) {
+        match &mut self.stage {
+            Stage::Handshake(error) => {
+                let error = error.take();
+                into.put_slice(br#"{"error":"#);
+                append_json(error.as_deref().unwrap_or("Handshake was canceled."), into);
+                into.put_slice(&[b'}', MARK]);
+            }
+            Stage::Agreed(_) => {
+                into.put_slice(&[b'{', b'}', MARK]);
+                let returns = matches!(refused.reason, Refusal::Full | Refusal::Shutdown);
+                append_close(Some(FAULT), returns, into);
+            }
+        }
+    }
+}
+
+/// What a client hears of an end that is somebody's fault.
+const FAULT: &str = "Connection closed with an error.";
+
+fn append_close(error: Option<&str>, returns: bool, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":7"#);
+    if let Some(error) = error {
+        into.put_slice(br#","error":"#);
+        append_json(error, into);
+    }
+    if returns {
+        into.put_slice(br#","allowReconnect":true"#);
+    }
+    into.put_slice(&[b'}', MARK]);
+}
+
+/// The hub's last words.
+fn append_last_words(close: Close, into: &mut BytesMut) {
+    use CloseReason as R;
+    let returns = close.verdict != Return::Never;
+    match close.reason {
+        R::Done => append_close(None, false, into),
+        R::Shutdown | R::Kicked => append_close(None, returns, into),
+        _ => append_close(Some(FAULT), returns, into),
+    }
+}
+
+/// Why one of the methods that are always there refuses.
+fn reason(denied: Denied) -> (FailureCode, String) {
+    match denied {
+        Denied::Forbidden => (FailureCode::Forbidden, String::new()),
+        denied => (FailureCode::Failed, denied.to_string()),
+    }
+}
+
+/// The arguments as a tuple.
+fn read<'a, T: serde::Deserialize<'a>>(arguments: &'a RawValue) -> Option<T> {
+    serde_json::from_str(arguments.get()).ok()
+}
+
+/// A text in scratch memory.
+fn kept<'a>(text: &str, scratch: &'a mut BytesMut) -> &'a str {
+    both_kept(text, "", scratch).0
+}
+
+fn both_kept<'a>(first: &str, second: &str, scratch: &'a mut BytesMut) -> (&'a str, &'a str) {
+    scratch.clear();
+    scratch.put_slice(first.as_bytes());
+    scratch.put_slice(second.as_bytes());
+    let both = core::str::from_utf8(scratch).expect("two texts are a text");
+    both.split_at(first.len())
+}
+
+impl Conversation for Talk {
+    fn receive(&mut self, message: Message) -> Result<(), CloseReason> {
+        self.records.receive(message.bytes)
+    }
+
+    fn next_record(&mut self) -> Option<Message> {
+        let kind = Kind::Text;
+        let bytes = self.records.next_record()?;
+        Some(Message { bytes, kind })
+    }
+
+    fn decode<'a>(
+        &mut self,
+        record: &'a Message,
+        scratch: &'a mut BytesMut,
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
+        if matches!(self.stage, Stage::Handshake(_)) {
+            return self.shake_hands(&record.bytes).map(Some);
+        }
+        if record.bytes.is_empty() {
+            return Err(DecodeError::Empty);
+        }
+        let incoming = incoming::parse(&record.bytes).ok_or(DecodeError::NoFrame)?;
+        Ok(match incoming {
+            Incoming::Invocation {
+                id,
+                target,
+                streams: true,
+                ..
+            } => Some(self.deny(id, &target, FailureCode::Failed)),
+            Incoming::Invocation {
+                id,
+                target,
+                arguments,
+                ..
+            } => Some(self.invoke(id, target, arguments, scratch)),
+            Incoming::Completion { id, result } => Self::answered(&id, result, scratch),
+            Incoming::Close => Some(Frame::Close(Close {
+                reason: CloseReason::Done,
+                verdict: Return::Now,
+            })),
+            Incoming::Other => None,
+        })
+    }
+
+    fn protocol(&self) -> Option<&str> {
+        match self.stage {
+            Stage::Handshake(_) => None,
+            Stage::Agreed(name) => Some(name),
+        }
+    }
+
+    fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut) {
+        match frame {
+            Frame::Welcome(_) => into.put_slice(&[b'{', b'}', MARK]),
+            Frame::Refused(refused) => self.append_refused(refused, into),
+            Frame::Ping(_) => into.put_slice(b"{\"type\":6}\x1e"),
+            Frame::Close(close) => append_last_words(*close, into),
+            Frame::Reply(reply) => self.append_reply(reply, into),
+            Frame::Ack(ack) => self.append_ack(ack, into),
+            Frame::Call(call) => {
+                let id = format!("{OURS}{}", call.id);
+                append_question(&id, call.method, call.arguments, into);
+            }
+            frame => Json.encode(frame, into),
+        }
+    }
+}

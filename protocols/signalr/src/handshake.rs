@@ -1,0 +1,90 @@
+//! The handshake: which hub protocol, in which version. Always JSON, whatever is spoken then.
+
+use lapwing::wire::{Encoding, Encodings, Hello, List, Terms, VERSION};
+use serde::Deserialize;
+
+use crate::incoming::Str;
+
+/// The versions of the hub protocol that are spoken; the second adds what stateful reconnect needs.
+const VERSIONS: core::ops::RangeInclusive<i64> = 1..=2;
+
+/// What a client asks for.
+#[derive(Deserialize)]
+struct Request<'a> {
+    #[serde(borrow)]
+    protocol: Str<'a>,
+    version: i64,
+}
+
+/// The [name](lapwing::protocol::Protocol::name) of the protocol that a client asks for.
+///
+/// # Errors
+///
+/// What the client is told.
+pub(crate) fn protocol(request: &[u8]) -> Result<&'static str, String> {
+    let Ok(Request { protocol, version }) = serde_json::from_slice(request) else {
+        return Err("An unexpected error occurred during connection handshake.".into());
+    };
+    let Str(protocol) = protocol;
+    let name = match &*protocol {
+        "json" => crate::json::NAME,
+        _ => return Err(format!("The protocol '{protocol}' is not supported.")),
+    };
+    match VERSIONS.contains(&version) {
+        true => Ok(name),
+        false => Err(format!(
+            "The server does not support version {version} of the '{protocol}' protocol."
+        )),
+    }
+}
+
+/// What the handshake says to the hub: a client that promises nothing and takes everything.
+pub(crate) fn hello() -> Hello<'static> {
+    Hello {
+        oldest: VERSION,
+        newest: VERSION,
+        terms: Terms {
+            encodings: Encodings::NONE.with(Encoding::JsonArguments),
+            promise_ms: Terms::NO_PROMISE,
+            message_bytes_max: u32::MAX,
+            subscriptions_max: u32::MAX,
+        },
+        resumable: false,
+        token: None,
+        resume: None,
+        positions: List::new(&[]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_spoken_is_said_by_name() {
+        let error = |request: &str| protocol(request.as_bytes()).expect_err("it is refused");
+        let unreadable = "An unexpected error occurred during connection handshake.";
+        assert_eq!(
+            protocol(br#"{"version":1,"more":{},"protocol":"json"}"#),
+            Ok(crate::json::NAME)
+        );
+        assert_eq!(
+            error(r#"{"protocol":"xml","version":1}"#),
+            "The protocol 'xml' is not supported."
+        );
+        assert_eq!(
+            error(r#"{"protocol":"json","version":3}"#),
+            "The server does not support version 3 of the 'json' protocol."
+        );
+        for request in [
+            "",
+            "{}",
+            "[]",
+            "{\"protocol\":1}",
+            "{\"protocol\":\"json\"}",
+            "\u{1}",
+        ] {
+            assert_eq!(error(request), unreadable, "{request}");
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The hub protocol as JSON: [`Json`], and the messages of a hub in it.
+
+use std::io;
+
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{BufMut, BytesMut};
+use lapwing::protocol::{Conversation, Protocol};
+use lapwing::session::Role;
+use lapwing::transport::{Kind, Message};
+use lapwing::wire::{DecodeError, Encoding, Frame, Lagged, Payload};
+use serde::Serialize;
+
+use crate::conversation::Talk;
+use crate::records::MARK;
+
+pub(crate) const NAME: &str = "signalr.json";
+
+/// SignalR's hub protocol in its [JSON encoding](https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md#json-encoding),
+/// versions 1 and 2, in text messages.
+///
+/// A text is a string, a value itself, and bytes are base64 in a string.
+///
+/// A client learns whether it is heard by the hub's pings alone: [`Limits::promise`](lapwing::Limits::promise) has to be less than the time after which it
+/// gives up, usually 30 s.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json;
+
+impl Protocol for Json {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Text
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding::Json
+    }
+
+    fn arguments(&self) -> Encoding {
+        Encoding::JsonArguments
+    }
+
+    fn ignores_case(&self) -> bool {
+        true
+    }
+
+    fn speaks(&self, first: &Message) -> bool {
+        first.bytes.starts_with(b"{") && first.bytes.contains(&MARK)
+    }
+
+    fn conversation(&self, record_bytes_max: u32) -> Option<Box<dyn Conversation>> {
+        Some(Box::new(Talk::new(record_bytes_max)))
+    }
+
+    /// Nothing can be read without knowing what was said before: a [conversation](Self::conversation) does.
+    fn decode<'a>(
+        &self,
+        _: &'a Message,
+        _: Role,
+        _: &'a mut BytesMut,
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
+        Err(DecodeError::NoFrame)
+    }
+
+    fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut) {
+        match frame {
+            Frame::Event(event) => append_invocation(event.topic, event.payload, into),
+            Frame::Replay(replay) => append_invocation(replay.topic, replay.payload, into),
+            Frame::Lagged(lagged) => append_lagged(lagged, into),
+            // All others are about one connection.
+            _ => {}
+        }
+    }
+}
+
+/// Calls a handler of the client that gives no answer.
+fn append_invocation(target: &str, arguments: Payload<'_>, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":1,"target":"#);
+    append_json(target, into);
+    append_arguments(arguments, into);
+    into.put_slice(&[b'}', MARK]);
+}
+
+/// Asks a handler of the client for an answer.
+pub(crate) fn append_question(id: &str, target: &str, arguments: Payload<'_>, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":1,"invocationId":"#);
+    append_json(id, into);
+    into.put_slice(br#","target":"#);
+    append_json(target, into);
+    append_arguments(arguments, into);
+    into.put_slice(&[b'}', MARK]);
+}
+
+fn append_lagged(lagged: &Lagged, into: &mut BytesMut) {
+    let arguments = (lagged.missed, lagged.subscription);
+    into.put_slice(br#"{"type":1,"target":"lagged","arguments":"#);
+    append_json(&arguments, into);
+    into.put_slice(&[b'}', MARK]);
+}
+
+/// Answers a call: with a value, nothing, or an error.
+pub(crate) fn append_completion(id: &str, result: Result<Payload<'_>, &str>, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":3,"invocationId":"#);
+    append_json(id, into);
+    match result {
+        Ok(payload) if is_nothing(payload) => {}
+        Ok(payload) => {
+            into.put_slice(br#","result":"#);
+            append_value(payload, into);
+        }
+        Err(error) => {
+            into.put_slice(br#","error":"#);
+            append_json(error, into);
+        }
+    }
+    into.put_slice(&[b'}', MARK]);
+}
+
+/// No bytes at all are no value.
+fn is_nothing(payload: Payload<'_>) -> bool {
+    payload.encoding == Encoding::Bytes && payload.bytes.is_empty()
+}
+
+fn append_arguments(payload: Payload<'_>, into: &mut BytesMut) {
+    into.put_slice(br#","arguments":"#);
+    match payload.encoding {
+        Encoding::JsonArguments => into.put_slice(payload.bytes),
+        _ if is_nothing(payload) => into.put_slice(b"[]"),
+        _ => {
+            into.put_u8(b'[');
+            append_value(payload, into);
+            into.put_u8(b']');
+        }
+    }
+}
+
+fn append_value(payload: Payload<'_>, into: &mut BytesMut) {
+    let bytes = payload.bytes;
+    match (payload.encoding, core::str::from_utf8(bytes)) {
+        (Encoding::Json | Encoding::JsonArguments, _) => into.put_slice(bytes),
+        (Encoding::Text, Ok(text)) => append_json(text, into),
+        _ => append_json(&Base64(bytes), into),
+    }
+}
+
+struct Base64<'a>(&'a [u8]);
+
+impl Serialize for Base64<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
+    }
+}
+
+pub(crate) fn append_json(value: &(impl Serialize + ?Sized), into: &mut BytesMut) {
+    let written: io::Result<()> =
+        serde_json::to_writer(into.writer(), value).map_err(io::Error::from);
+    written.expect("texts and numbers are JSON, and a growing buffer takes them");
+}
+
+#[cfg(test)]
+mod tests {
+    use lapwing::wire::Event;
+
+    use super::*;
+
+    fn written(payload: Payload<'_>) -> String {
+        let mut bytes = BytesMut::new();
+        let event = Event {
+            topic: "news/\"1\"",
+            direct: false,
+            offset: None,
+            payload,
+        };
+        Json.encode(&Frame::Event(event), &mut bytes);
+        String::from_utf8(bytes.to_vec()).expect("JSON is text")
+    }
+
+    #[test]
+    fn an_event_is_an_invocation_with_an_array_of_arguments() {
+        let invocation = |arguments: &str| {
+            format!(r#"{{"type":1,"target":"news/\"1\"","arguments":{arguments}}}"#) + "\u{1e}"
+        };
+        let arguments = Payload {
+            encoding: Encoding::JsonArguments,
+            bytes: br#"["ann",7]"#,
+        };
+        assert_eq!(written(arguments), invocation(r#"["ann",7]"#));
+        assert_eq!(written(Payload::json("[1,2]")), invocation("[[1,2]]"));
+        assert_eq!(
+            written(Payload::text("a\u{1e}b")),
+            invocation(r#"["a\u001eb"]"#)
+        );
+        assert_eq!(
+            written(Payload::bytes(&[0xff, 0])),
+            invocation(r#"["/wA="]"#)
+        );
+        assert_eq!(written(Payload::bytes(&[])), invocation("[]"));
+    }
+
+    #[test]
+    fn a_loss_is_told_in_words() {
+        let mut bytes = BytesMut::new();
+        let lagged = Lagged {
+            subscription: 2,
+            missed: 40,
+        };
+        Json.encode(&Frame::Lagged(lagged), &mut bytes);
+        assert_eq!(
+            bytes,
+            &b"{\"type\":1,\"target\":\"lagged\",\"arguments\":[40,2]}\x1e"[..]
+        );
+    }
+}

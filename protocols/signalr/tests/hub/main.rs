@@ -1,0 +1,8 @@
+//! What clients of the hub protocol say to a hub and hear of it, record by record, in virtual time.
+
+mod bad_input;
+mod calls;
+mod events;
+mod handshake;
+mod page;
+mod world;

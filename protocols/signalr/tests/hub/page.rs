@@ -1,0 +1,88 @@
+//! A client of the hub protocol, played by hand.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::Poll;
+
+use lapwing::transport::{Incoming, Message, Outgoing, Transport};
+use lapwing_memory::Memory;
+
+const MARK: char = '\u{1e}';
+
+pub(crate) struct Page {
+    transport: Memory,
+    heard: VecDeque<String>,
+}
+
+impl Page {
+    pub(crate) fn new(transport: Memory) -> Self {
+        Self {
+            transport,
+            heard: VecDeque::new(),
+        }
+    }
+
+    /// Sends a message as it is.
+    pub(crate) async fn send(&mut self, text: impl Into<String>) {
+        poll_fn(|cx| self.transport.poll_ready(cx))
+            .await
+            .expect("a whole connection");
+        self.transport
+            .start_send(Outgoing::Message(Message::text(text)))
+            .expect("a whole connection");
+        poll_fn(|cx| self.transport.poll_flush(cx))
+            .await
+            .expect("a whole connection");
+    }
+
+    /// Says one record.
+    pub(crate) async fn say(&mut self, record: &str) {
+        self.send(format!("{record}{MARK}")).await;
+    }
+
+    /// The hub's next record; `None` when it has finished.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        while self.heard.is_empty() {
+            let Ok(Incoming::Message(message)) = poll_fn(|cx| self.transport.poll_recv(cx)).await
+            else {
+                return None;
+            };
+            let text = String::from_utf8(message.bytes.to_vec()).expect("a text");
+            let records = text.strip_suffix(MARK).expect("whole records");
+            self.heard.extend(records.split(MARK).map(String::from));
+        }
+        self.heard.pop_front()
+    }
+
+    /// The hub says just this next.
+    pub(crate) async fn hears(&mut self, record: &str) {
+        assert_eq!(self.next().await.as_deref(), Some(record));
+    }
+
+    pub(crate) async fn shake_hands(&mut self) {
+        self.say(r#"{"protocol":"json","version":1}"#).await;
+        self.hears("{}").await;
+    }
+
+    /// Calls a method and hears what comes of it.
+    pub(crate) async fn invokes(&mut self, id: &str, call: &str, completion: &str) {
+        self.say(&format!(r#"{{"type":1,"invocationId":"{id}",{call}}}"#))
+            .await;
+        self.hears(&format!(
+            r#"{{"type":3,"invocationId":"{id}"{completion}}}"#
+        ))
+        .await;
+    }
+
+    pub(crate) async fn is_quiet(&mut self) -> bool {
+        self.heard.is_empty()
+            && poll_fn(|cx| Poll::Ready(self.transport.poll_recv(cx).is_pending())).await
+    }
+
+    /// The hub says this at last, and then nothing more.
+    pub(crate) async fn ends(&mut self, last_words: &str) {
+        self.hears(last_words).await;
+        let _ = poll_fn(|cx| self.transport.poll_close(cx)).await;
+        assert_eq!(self.next().await, None);
+    }
+}

@@ -1,0 +1,39 @@
+//! One connection of HTTP: requests one after the other, until one of them becomes something else.
+
+use core::convert::Infallible;
+use core::time::Duration;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use lapwing::runtime::Runtime;
+use lapwing_sockets::Socket;
+
+use crate::io::Io;
+use crate::server::Routes;
+use crate::timer::Clock;
+
+/// The head of a request: as much as a browser sends with many cookies.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// How long the head of a request may take, and a connection may be without one.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Answers requests until the client has no more, or takes too long.
+pub(crate) async fn serve<S>(socket: S, routes: Arc<Routes>, runtime: Arc<dyn Runtime>)
+where
+    S: Socket + Unpin + 'static,
+{
+    let answer = service_fn(|request| {
+        let response = routes.answer(request);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(Clock(runtime))
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(Io(socket), answer)
+        .with_upgrades();
+    // What is wrong with it, its client was told; and nobody else is concerned.
+    let _ = connection.await;
+}

@@ -1,0 +1,74 @@
+//! Questions about the headers of a request.
+
+use http::header::{AsHeaderName, HOST, ORIGIN};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use lapwing_websocket::origin;
+
+use crate::refusal::Refusal;
+
+/// The value of a header that may be there once.
+///
+/// # Errors
+///
+/// It is there twice: two readers could each follow another one of them.
+pub(crate) fn single(
+    headers: &HeaderMap,
+    name: impl AsHeaderName,
+) -> Result<Option<&HeaderValue>, Refusal> {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (first, None) => Ok(first),
+        _ => Err(Refusal::bad("a header is there twice")),
+    }
+}
+
+/// Whether a list, which may be spread over several headers, has this element, in any case of its letters: RFC 9110, section 5.6.1.
+pub(crate) fn lists(headers: &HeaderMap, name: impl AsHeaderName, element: &str) -> bool {
+    let values = headers.get_all(name).into_iter();
+    let elements = values.flat_map(|value| value.to_str().unwrap_or_default().split(','));
+    elements
+        .map(|one| one.trim_matches([' ', '\t']))
+        .any(|one| one.eq_ignore_ascii_case(element))
+}
+
+/// Whose the request is about: the host of its target, or its Host.
+pub(crate) fn authority(parts: &Parts) -> Result<&str, Refusal> {
+    const BAD: Refusal = Refusal::bad("there must be one Host, with a name or an address");
+    let host = single(&parts.headers, HOST)?.ok_or(BAD)?;
+    let host = host.to_str().map_err(|_| BAD)?;
+    let named = parts.uri.authority();
+    let authority = named.map_or(host, |authority| authority.as_str());
+    match origin::is_authority(host) && origin::is_authority(authority) {
+        true => Ok(authority),
+        false => Err(BAD),
+    }
+}
+
+/// The origin of the page that makes the request, if it is one that may.
+///
+/// # Errors
+///
+/// It is a page of somebody else.
+pub(crate) fn page<'a>(
+    parts: &'a Parts,
+    authority: &str,
+    listed: &[String],
+) -> Result<Option<&'a HeaderValue>, Refusal> {
+    let Some(page) = single(&parts.headers, ORIGIN)? else {
+        return Ok(None);
+    };
+    let text = page.to_str().unwrap_or_default();
+    match origin::is_allowed(text, authority, listed) {
+        true => Ok(Some(page)),
+        false => Err(Refusal::forbidden("pages of this Origin may not come here")),
+    }
+}
+
+/// The parameters of the query, decoded, in order.
+pub(crate) fn query(parts: &Parts) -> Vec<(String, String)> {
+    let query = parts.uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
+}

@@ -1,0 +1,170 @@
+//! A server of its own, with endpoints on some of its paths: [`Server`].
+
+use core::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response};
+use lapwing::runtime::{BoxFuture, Runtime};
+
+use crate::body::Body;
+use crate::endpoint::Endpoint;
+use crate::listener::Listener;
+use crate::options::Options;
+use crate::refusal::Refusal;
+
+/// Connections that are HTTP and nothing else yet.
+const CONNECTIONS_MAX: usize = 1_024;
+
+/// How long to wait when the machine is out of something that a new connection needs.
+const ACCEPT_PAUSE: core::time::Duration = core::time::Duration::from_millis(100);
+
+/// Accepts sockets of one runtime.
+#[async_trait]
+pub(crate) trait Sockets: Send {
+    /// The work of the next connection.
+    async fn accept(
+        &mut self,
+        routes: Arc<Routes>,
+        runtime: Arc<dyn Runtime>,
+    ) -> io::Result<BoxFuture<'static, ()>>;
+}
+
+/// A server of its own, with endpoints on some of its paths; made by `lapwing_http::smol::listen` or `lapwing_http::tokio::listen`.
+#[must_use = "nobody is answered unless the server runs"]
+pub struct Server {
+    runtime: Arc<dyn Runtime>,
+    sockets: Box<dyn Sockets>,
+    url: String,
+    routes: Routes,
+}
+
+/// What is on which path.
+#[derive(Default)]
+pub(crate) struct Routes {
+    endpoints: Vec<(String, Endpoint)>,
+    health: Option<String>,
+}
+
+impl Server {
+    pub(crate) fn new(
+        runtime: Arc<dyn Runtime>,
+        sockets: Box<dyn Sockets>,
+        addr: std::net::SocketAddr,
+    ) -> Self {
+        Self {
+            runtime,
+            sockets,
+            url: format!("http://{addr}"),
+            routes: Routes::default(),
+        }
+    }
+
+    /// Where it listens, with the port that was taken: `http://127.0.0.1:8080`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Puts an endpoint at `path`, which begins with a slash; one that was there is gone. The hub behind it serves what is returned.
+    pub fn endpoint(&mut self, path: impl Into<String>, options: Options) -> Listener {
+        let path = path.into();
+        let url = format!("{}{path}", self.url);
+        let (endpoint, listener) = Endpoint::at(url, self.runtime.clone(), options);
+        self.routes.endpoints.retain(|(known, _)| *known != path);
+        self.routes.endpoints.push((path, endpoint));
+        listener
+    }
+
+    /// Answers `ok` to everybody who asks at `path` whether the server is there.
+    pub fn health(&mut self, path: impl Into<String>) {
+        self.routes.health = Some(path.into());
+    }
+
+    /// Answers requests, for ever. Dropping the future stops accepting; connections that are there go on.
+    ///
+    /// # When full
+    ///
+    /// Connections beyond 1,024 that are HTTP and nothing else yet wait until there are fewer.
+    pub async fn run(mut self) {
+        let routes = Arc::new(self.routes);
+        let open = Arc::new(AtomicUsize::new(0));
+        loop {
+            let accepted = match open.load(Ordering::Relaxed) < CONNECTIONS_MAX {
+                true => {
+                    let next = self.sockets.accept(routes.clone(), self.runtime.clone());
+                    next.await.ok()
+                }
+                false => None,
+            };
+            let Some(connection) = accepted else {
+                pause(&*self.runtime).await;
+                continue;
+            };
+            let place = Place::take(&open);
+            self.runtime.spawn(Box::pin(async move {
+                let _place = place;
+                connection.await;
+            }));
+        }
+    }
+}
+
+async fn pause(runtime: &dyn Runtime) {
+    let mut timer = runtime.timer();
+    timer.arm(runtime.now() + ACCEPT_PAUSE);
+    core::future::poll_fn(|cx| timer.poll_fired(cx)).await;
+}
+
+/// One of the connections that are there.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Routes {
+    pub(crate) fn answer<B>(&self, request: Request<B>) -> Response<Body> {
+        let path = request.uri().path();
+        if self.health.as_deref() == Some(path) {
+            return match *request.method() {
+                Method::GET | Method::HEAD => healthy(),
+                _ => Refusal::method("GET").into(),
+            };
+        }
+        let base = path.strip_suffix("/negotiate").unwrap_or(path);
+        let found = |(known, _): &&(String, Endpoint)| known == path || known == base;
+        match self.endpoints.iter().find(found) {
+            Some((_, endpoint)) => endpoint.answer(request),
+            None => Refusal::not_found("there is nothing here").into(),
+        }
+    }
+}
+
+fn healthy() -> Response<Body> {
+    let mut response = Response::new(Body::from("ok"));
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.routes.endpoints.iter().map(|(path, _)| path);
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .field("endpoints", &paths.collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
