@@ -4,7 +4,7 @@
 # Usage: ./test.sh
 #
 # Installs what is missing of: a C linker, Python's venv, Node.js, Valgrind and Chromium (Debian), cargo-deny (cargo), kosoku (pip),
-# playwright-core (npm). Where it cannot, it says what is missing and stops. With a nightly toolchain the oldest versions of
+# playwright-core and @microsoft/signalr (npm). Where it cannot, it says what is missing and stops. With a nightly toolchain the oldest versions of
 # our dependencies are tried and each fuzz target runs for ten seconds.
 
 set -euo pipefail
@@ -48,6 +48,9 @@ set_up() {
     [[ tests/browser/node_modules/.package-lock.json -nt tests/browser/package-lock.json ]] ||
         npm ci --prefix tests/browser --ignore-scripts --no-audit --no-fund --loglevel error ||
         missing "playwright-core: npm ci --prefix tests/browser"
+    [[ tests/signalr/node_modules/.package-lock.json -nt tests/signalr/package-lock.json ]] ||
+        npm ci --prefix tests/signalr --ignore-scripts --no-audit --no-fund --loglevel error ||
+        missing "@microsoft/signalr: npm ci --prefix tests/signalr"
 }
 
 debian_packages() {
@@ -108,6 +111,7 @@ features() {
         cargo check --quiet -p lapwing-sockets --features "$one"
         cargo check --quiet -p lapwing-tcp --features "$one"
         cargo check --quiet -p lapwing-websocket --features "$one"
+        cargo check --quiet -p lapwing-http --features "$one"
     done
     for one in tcp websocket; do
         tree=$(cargo tree -p "lapwing-$one" --features smol -e normal)
@@ -208,6 +212,12 @@ browser() {
         timeout --kill-after 10 180 node --test-reporter=spec tests/browser/page.test.mjs
 }
 
+# Microsoft's client for JavaScript at the other end of an example.
+signalr() {
+    cargo build --quiet --workspace --all-features --bins --examples
+    CHAT=$CARGO_TARGET_DIR/debug/examples/chat timeout --kill-after 10 180 node --test-reporter=spec tests/signalr/chat.test.mjs
+}
+
 block "set-up" set_up
 block "format" format
 block "lints" lints
@@ -225,6 +235,7 @@ block "the main job" demo
 block "Autobahn, server" autobahn server
 block "Autobahn, client" autobahn client
 block "browser" browser
+block "SignalR clients" signalr
 if cargo +nightly --version >/dev/null 2>&1; then
     block "oldest dependencies" oldest_in_a_copy
     if cargo +nightly fuzz --version >/dev/null 2>&1; then

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
 import { chromium } from "playwright-core"
-import { Program, run, stopAll } from "./programs.mjs"
+import { Program, run, stopAll } from "../programs.mjs"
 
 const { EXAMPLE, LAPWING } = process.env
 

@@ -1,0 +1,103 @@
+// The example `chat`, with Microsoft's client at the other end.
+//
+// Usage: CHAT=… node chat.test.mjs: the example, built.
+
+import assert from "node:assert/strict"
+import { once } from "node:events"
+import { after, before, test } from "node:test"
+import * as signalR from "@microsoft/signalr"
+import WebSocket from "ws"
+import { Program, stopAll } from "../programs.mjs"
+
+// Nothing that is waited for takes long, but the machine may be busy.
+const SOON = { timeout: 60_000 }
+
+const TEXT = `"grüße" \\n <b>von</b> \u001e & {"a": [1]} 🐦`
+
+let url, program
+
+before(async () => {
+  program = new Program(process.env.CHAT, "--listen", "127.0.0.1:0")
+  url = (await program.says("listening on ")) + "/chat"
+}, SOON)
+
+after(stopAll)
+
+/** A connection, and what it hears, one after the other. */
+async function connect(options = {}) {
+  const connection = new signalR.HubConnectionBuilder()
+    .withUrl(url, options)
+    .configureLogging(signalR.LogLevel.None)
+    .build()
+  const heard = new Queue()
+  connection.on("Heard", (...message) => heard.push(message))
+  await connection.start()
+  return { connection, heard }
+}
+
+class Queue {
+  #values = []
+  #wanted = []
+
+  push(value) {
+    const wanted = this.#wanted.shift()
+    wanted ? wanted(value) : this.#values.push(value)
+  }
+
+  next() {
+    return this.#values.length ? Promise.resolve(this.#values.shift()) : new Promise((resolve) => this.#wanted.push(resolve))
+  }
+}
+
+test("a room hears what one of it says, and nobody else does", SOON, async () => {
+  const [ann, ben, eve] = await Promise.all([connect(), connect(), connect()])
+  assert.equal(await ann.connection.invoke("Join", "kitchen"), true)
+  assert.equal(await ann.connection.invoke("join", "kitchen"), false)
+  await ben.connection.invoke("Join", "kitchen")
+  assert.equal(await ann.connection.invoke("Say", "kitchen", "ann", TEXT), undefined)
+  assert.deepEqual(await ann.heard.next(), ["ann", TEXT])
+  assert.deepEqual(await ben.heard.next(), ["ann", TEXT])
+  // What eve hears first is what she says herself.
+  await eve.connection.invoke("Join", "cellar")
+  await eve.connection.send("Say", "cellar", "eve", "echo")
+  assert.deepEqual(await eve.heard.next(), ["eve", "echo"])
+  await Promise.all([ann, ben, eve].map(({ connection }) => connection.stop()))
+})
+
+test("without negotiation it is the same", SOON, async () => {
+  const { connection, heard } = await connect({ skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets })
+  await connection.invoke("Join", "attic")
+  await connection.invoke("Say", "attic", "ann", "hello")
+  assert.deepEqual(await heard.next(), ["ann", "hello"])
+  await connection.stop()
+})
+
+test("errors come in the words that clients know", SOON, async () => {
+  const { connection } = await connect()
+  const fails = (promise, message) => assert.rejects(promise, { message })
+  await fails(connection.invoke("Nothing"), "Unknown hub method 'Nothing'")
+  await fails(connection.invoke("Say", "kitchen"), "Failed to invoke 'Say' due to an error on the server.")
+  await fails(connection.invoke("Join", 7), "Failed to invoke 'Join' due to an error on the server.")
+  await connection.stop()
+})
+
+test("a client has the id that it negotiated", SOON, async () => {
+  const answer = await fetch(`${url}/negotiate?negotiateVersion=1`, { method: "POST" })
+  assert.equal(answer.status, 200)
+  const { connectionId, connectionToken, availableTransports } = await answer.json()
+  assert.match(connectionId, /^[0-9a-f]{32}$/)
+  assert.notEqual(connectionId, connectionToken)
+  assert.deepEqual(availableTransports, [{ transport: "WebSockets", transferFormats: ["Text", "Binary"] }])
+  // The id alone opens nothing, and the secret opens once.
+  await refused(`${url}?id=${connectionId}`)
+  const socket = new WebSocket(`${url.replace("http", "ws")}?id=${connectionToken}`)
+  await once(socket, "open")
+  await refused(`${url}?id=${connectionToken}`)
+  socket.close()
+})
+
+/** No WebSocket comes of this. */
+async function refused(url) {
+  const socket = new WebSocket(url.replace("http", "ws"))
+  await once(socket, "error")
+}
