@@ -103,7 +103,10 @@ impl Link {
         let info = transport.info();
         let mut transport = Guarded::within_session(transport, runtime.clone());
         transport.apply(limits);
-        let session = Session::new(config(limits, role), runtime.now());
+        let mut session = Session::new(config(limits, role), runtime.now());
+        if info.keeps_alive {
+            session.keep_alive_below();
+        }
         let mut link = Self {
             transport,
             arrived: Messages::default(),
@@ -246,8 +249,14 @@ impl Link {
         if let Some(record) = conversation.next_record() {
             return Some(record);
         }
-        let message = self.arrived.next()?;
-        self.received(message, now)
+        // Some of them may be halves.
+        loop {
+            let message = self.arrived.next()?;
+            let record = self.received(message, now);
+            if record.is_some() || self.deaf {
+                return record;
+            }
+        }
     }
 
     /// What is to be handled of a message that has come in, now.

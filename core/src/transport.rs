@@ -109,6 +109,9 @@ pub struct Info {
     pub pings: bool,
     /// Whether [`Outgoing::Goodbye`] reaches the peer, which answers by itself.
     pub goodbyes: bool,
+    /// Whether it sees by itself that its peer is there, as one does that is asked again and again: then the hub neither speaks nor expects to hear for that
+    /// reason, and the transport ends when the peer is gone.
+    pub keeps_alive: bool,
     /// The name that the peer has been given already, of [`Upgrade::connection`].
     pub connection: Option<ConnectionId>,
 }
@@ -123,6 +126,7 @@ impl Info {
             kinds: false,
             pings: false,
             goodbyes: false,
+            keeps_alive: false,
             connection: None,
         }
     }

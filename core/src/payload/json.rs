@@ -16,8 +16,9 @@ pub(super) fn is_value(bytes: &[u8]) -> bool {
 
 /// Whether the bytes are a JSON array of values of which none nests deeper than [`NESTING_MAX`].
 pub(super) fn are_arguments(bytes: &[u8]) -> bool {
-    let values: Result<Vec<IgnoredAny>, _> = serde_json::from_slice(bytes);
-    nests_within(bytes, NESTING_MAX + 1) && values.is_ok()
+    let text = core::str::from_utf8(bytes).ok();
+    nests_within(bytes, NESTING_MAX + 1)
+        && text.is_some_and(|text| serde_json::from_str::<Vec<IgnoredAny>>(text).is_ok())
 }
 
 /// Whether no place of a JSON text has more than `max` arrays and objects around it. It need not be sound otherwise.
@@ -97,5 +98,18 @@ mod tests {
             assert!(!is_value(text.as_bytes()), "{text}");
         }
         assert!(!is_value(b"\"\xff\""), "not UTF-8");
+    }
+
+    #[test]
+    fn arguments_are_an_array_of_values() {
+        for text in ["[]", "[1,\"a\",null]", " [ [1] ] "] {
+            assert!(are_arguments(text.as_bytes()), "{text}");
+        }
+        for text in ["", "1", "{}", "[", "[1,]", "[]1", "null"] {
+            assert!(!are_arguments(text.as_bytes()), "{text}");
+        }
+        assert!(!are_arguments(b"[\"\xff\"]"), "not UTF-8");
+        assert!(are_arguments(nest(NESTING_MAX + 1).as_bytes()));
+        assert!(!are_arguments(nest(NESTING_MAX + 2).as_bytes()));
     }
 }

@@ -39,5 +39,7 @@ pub trait Conversation: Send {
     fn protocol(&self) -> Option<&str>;
 
     /// Appends the bytes of `frame` for this peer; nothing when the protocol has no words for it. Then it does not count as sent.
+    ///
+    /// An answer may be asked for twice, when it was larger than the peer had said that it takes: then the second is a failure.
     fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut);
 }

@@ -64,8 +64,7 @@ impl Protocol for Json {
         let mut bytes = first.bytes.iter();
         // Others put a mark behind each of their objects, which JSON has nowhere.
         let is_mark = |byte: &u8| byte.is_ascii_control() && !is_space(*byte);
-        bytes.find(|byte| !is_space(**byte)) == Some(&b'{')
-            && !first.bytes.iter().any(is_mark)
+        bytes.find(|byte| !is_space(**byte)) == Some(&b'{') && !first.bytes.iter().any(is_mark)
     }
 
     fn implies_hello(&self) -> bool {

@@ -114,13 +114,10 @@ impl Liveness {
         self.heard + Duration::from_millis(self.patience_ms.into())
     }
 
-    /// When we break our promise, if we say nothing until then; or when it is time to ask.
+    /// When we break our promise, if we say nothing until then; or when it is time to ask again: also a peer that speaks, which may wait for a sign of life
+    /// of ours and know no other.
     fn silence(&self) -> Instant {
-        let since = match self.asks {
-            true => self.spoke.max(self.heard),
-            false => self.spoke,
-        };
-        since + Duration::from_millis(self.promise_ms.into())
+        self.spoke + Duration::from_millis(self.promise_ms.into())
     }
 
     pub(super) fn asked(&mut self, nonce: u32) {

@@ -108,6 +108,8 @@ pub struct Session {
     told: bool,
     /// Whether the peer has said its last words.
     parted: bool,
+    /// Whether something below sees that the peer is there.
+    kept_alive: bool,
 }
 
 /// What a session keeps of its [`Config`], small because a hub has very many of them.
@@ -234,6 +236,7 @@ impl Session {
             last_words: None,
             told: false,
             parted: false,
+            kept_alive: false,
         }
     }
 

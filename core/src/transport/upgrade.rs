@@ -23,6 +23,9 @@ pub struct Upgrade {
     pub query: Vec<(String, String)>,
     /// The headers, as they were sent: names and values, best as parts of one request.
     pub headers: Vec<(Bytes, Bytes)>,
+    /// How many bytes a message of the transport may have more than [`Limits::message_bytes_max`](crate::Limits::message_bytes_max), for protocols of which one may hold
+    /// several messages and that bound each of them.
+    pub batch_bytes: u32,
     /// The name that the peer has been given already, as a negotiation does. Whoever gives it answers for nobody being able to choose or guess it.
     pub connection: Option<ConnectionId>,
 }

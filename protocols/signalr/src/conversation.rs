@@ -144,7 +144,7 @@ impl Talk {
         };
         let known = self.subscriptions.get(&*filter).copied();
         let first = known.unwrap_or_else(|| {
-            self.last_subscription += 1;
+            self.last_subscription = self.last_subscription.wrapping_add(1).max(1);
             self.subscriptions
                 .insert(filter.clone().into_owned(), self.last_subscription);
             self.last_subscription

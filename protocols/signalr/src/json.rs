@@ -21,8 +21,8 @@ pub(crate) const NAME: &str = "signalr.json";
 ///
 /// A text is a string, a value itself, and bytes are base64 in a string.
 ///
-/// A client learns whether it is heard by the hub's pings alone: [`Limits::promise`](lapwing::Limits::promise) has to be less than the time after which it
-/// gives up, usually 30 s.
+/// A client gives up when it has heard nothing for a time, usually 30 s: the hub says something at least every [`Limits::promise`](lapwing::Limits::promise), 25 s if
+/// nothing else is said; 15 s is usual with SignalR.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Json;
 

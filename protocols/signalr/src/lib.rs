@@ -28,7 +28,7 @@
 //! ```
 //!
 //! A client takes part in publish and subscribe by three methods that need no handler, under the hub's rules: `Subscribe(filter)`, `Unsubscribe(filter)` and
-//! `Publish(topic, value)`. It hears `connection.on(topic, …)`, and `lagged(missed, subscription)` where events are missing.
+//! `Publish(topic, value)`; handlers of these names are not reached by it. It hears `connection.on(topic, …)`, and `lagged(missed, subscription)` where events are missing.
 //!
 //! | spoken | from |
 //! | --- | --- |

@@ -4,6 +4,8 @@ use core::convert::Infallible;
 use core::time::Duration;
 use std::sync::Arc;
 
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use lapwing::runtime::Runtime;
@@ -25,14 +27,22 @@ where
     S: Socket + Unpin + 'static,
 {
     let answer = service_fn(|request| {
-        let response = routes.answer(request);
-        async { Ok::<_, Infallible>(response) }
+        let routes = routes.clone();
+        async move {
+            let mut response = routes.answer(request).await;
+            // Others wait for the place; what has become a WebSocket has none.
+            if routes.is_crowded() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
-        .timer(Clock(runtime))
+        .timer(Clock(runtime.clone()))
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(Io(socket), answer)
+        .serve_connection(Io::new(socket, runtime), answer)
         .with_upgrades();
     // What is wrong with it, its client was told; and nobody else is concerned.
     let _ = connection.await;

@@ -2,21 +2,25 @@
 
 use core::convert::Infallible;
 use core::fmt;
-use core::future::Ready;
+use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
+use http::header::{ACCEPT, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use lapwing::runtime::Runtime;
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::listener::{self, Listener, Way};
-use crate::options::Options;
+use crate::connections::{Connections, Found};
+use crate::hearing::Hearing;
+use crate::listener::{self, Door, Listener};
+use crate::options::{Options, Transports};
+use crate::pipe::Pipe;
+use crate::piped::{Piped, Way};
 use crate::refusal::Refusal;
-use crate::waiting::Waiting;
-use crate::{cors, fields, negotiate, upgrade};
+use crate::{cors, events, fields, negotiate, poll, post, upgrade};
 
 /// One path with a hub behind it, as a service of [`tower`](tower_service): a clone is the same endpoint.
 ///
@@ -27,9 +31,14 @@ pub struct Endpoint(Arc<Inner>);
 struct Inner {
     options: Options,
     runtime: Arc<dyn Runtime>,
-    waiting: Waiting,
-    way: Way,
+    connections: Arc<Connections>,
+    door: Arc<Door>,
 }
+
+/// The origin of the page that makes a request, if one does and may.
+type Page = Result<Option<HeaderValue>, Refusal>;
+
+const FULL: Refusal = Refusal::too_many("there is no hub here, or too many come at once");
 
 impl Endpoint {
     /// An endpoint, and the listener with the transports that come of its requests.
@@ -38,103 +47,211 @@ impl Endpoint {
     }
 
     pub(crate) fn at(url: String, runtime: Arc<dyn Runtime>, options: Options) -> (Self, Listener) {
-        let (way, listener) = listener::way(url);
-        let waiting = Waiting::new(options.unattached_max, options.attach_within);
+        let (door, listener) = listener::door(url);
+        let connections = Connections::new(options.unattached_max, options.attach_within);
         let endpoint = Self(Arc::new(Inner {
             options,
             runtime,
-            waiting,
-            way,
+            connections: Arc::new(connections),
+            door,
         }));
         (endpoint, listener)
     }
 
-    /// The answer to a request. What it has to do beside that runs in a task of its own.
-    pub fn answer<B>(&self, request: Request<B>) -> Response<Body> {
-        let (mut parts, _) = request.into_parts();
+    /// The answer to a request.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, a client has not heard what waits for it, and nothing is lost; or what it said may have been taken, or not.
+    pub async fn answer<B: http_body::Body>(&self, request: Request<B>) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
         let page = self.page(&parts);
-        let answer = self.route(&mut parts, &page);
+        let answer = self.route(&mut parts, body, &page).await;
         let mut response = answer.unwrap_or_else(Response::from);
-        cors::allow(page.ok().flatten(), response.headers_mut());
+        let listed = |page: &HeaderValue| fields::is_listed(page, &self.0.options.origins);
+        cors::allow(page.ok().flatten().filter(listed), response.headers_mut());
         response
     }
 
-    /// The origin of the page that makes the request, if one does and may.
-    fn page(&self, parts: &Parts) -> Result<Option<HeaderValue>, Refusal> {
+    fn page(&self, parts: &Parts) -> Page {
         let authority = fields::authority(parts)?;
         let page = fields::page(parts, authority, &self.0.options.origins)?;
         Ok(page.cloned())
     }
 
-    fn route(
+    async fn route<B: http_body::Body>(
         &self,
         parts: &mut Parts,
-        page: &Result<Option<HeaderValue>, Refusal>,
+        body: B,
+        page: &Page,
     ) -> Result<Response<Body>, Refusal> {
         fields::authority(parts)?;
         let negotiates = parts.uri.path().ends_with("/negotiate");
+        let query = fields::query(parts);
         match parts.method {
             _ if cors::is_preflight(parts) => Ok(cors::preflight()),
             // A page of somebody else cannot read the answer: its browser sees to that.
-            Method::POST if negotiates => self.negotiate(parts),
+            Method::POST if negotiates => self.negotiate(&query),
             _ if negotiates => Err(Refusal::method("POST")),
-            // Of a WebSocket it could.
-            Method::GET => {
-                page.as_ref().map_err(|refusal| *refusal)?;
-                self.attach(parts)
+            // What it says, it could say all the same, and a WebSocket it could read.
+            _ if let Err(refusal) = page => Err(*refusal),
+            Method::GET if fields::lists(&parts.headers, UPGRADE, "websocket") => {
+                self.attach(parts, query)
             }
-            _ => Err(Refusal::method("GET")),
+            Method::GET => self.hear(parts, query).await,
+            Method::POST => self.say(&query, body).await,
+            Method::DELETE => self.part(&query),
+            _ => Err(Refusal::method("GET, POST, DELETE")),
         }
     }
 
-    fn negotiate(&self, parts: &Parts) -> Result<Response<Body>, Refusal> {
-        let query = fields::query(parts);
+    fn negotiate(&self, query: &[(String, String)]) -> Result<Response<Body>, Refusal> {
         let is_it = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("negotiateVersion");
         let version = query.iter().find(is_it);
         let inner = &*self.0;
-        negotiate::answer(
+        if !inner.door.is_open() {
+            return Err(FULL);
+        }
+        Ok(negotiate::answer(
             version.map(|(_, version)| &**version),
             &inner.options,
-            &inner.waiting,
+            &inner.connections,
             &*inner.runtime,
-        )
+        ))
     }
 
-    /// Lets a transport begin, for a connection that was negotiated or for a new one.
-    fn attach(&self, parts: &mut Parts) -> Result<Response<Body>, Refusal> {
-        let inner = &*self.0;
-        let accept = upgrade::check(parts)?;
-        let query = fields::query(parts);
-        let id = query.iter().find(|(name, _)| name == "id");
-        let connection = match id {
-            None => None,
-            Some((_, token)) => {
-                let taken = inner.waiting.take(token, inner.runtime.now());
-                Some(taken.ok_or(Refusal::not_found("No Connection with that ID"))?)
-            }
-        };
-        if inner.way.is_closed() {
-            return Err(Refusal::too_many("there is no hub here"));
+    fn offers(&self, transport: Transports) -> Result<(), Refusal> {
+        match self.0.options.transports.contains(transport) {
+            true => Ok(()),
+            false => Err(Refusal::not_found("this transport is not offered here")),
         }
-        let asked = upgrade::asked(parts, query, connection, &inner.options);
-        inner
-            .runtime
-            .spawn(upgrade::attach(parts, asked, inner.way.clone()));
+    }
+
+    /// Lets a WebSocket begin, for a connection that was negotiated or for a new one.
+    fn attach(
+        &self,
+        parts: &mut Parts,
+        query: Vec<(String, String)>,
+    ) -> Result<Response<Body>, Refusal> {
+        let inner = &*self.0;
+        self.offers(Transports::WEBSOCKETS)?;
+        let accept = upgrade::check(parts)?;
+        let seat = inner.door.seat().ok_or(FULL)?;
+        let connection = match id(&query) {
+            Ok(token) => Some(inner.connections.attach(token, inner.runtime.now())?),
+            Err(_) => None,
+        };
+        let mut asked = upgrade::asked(parts, query, &inner.options);
+        asked.connection = connection;
+        inner.runtime.spawn(upgrade::attach(parts, asked, seat));
         Ok(upgrade::response(&accept))
+    }
+
+    /// Lets a client hear, by events or by a poll.
+    async fn hear(
+        &self,
+        parts: &Parts,
+        query: Vec<(String, String)>,
+    ) -> Result<Response<Body>, Refusal> {
+        let inner = &*self.0;
+        let way = match fields::lists(&parts.headers, ACCEPT, "text/event-stream") {
+            true => Way::Events,
+            false => Way::Polls,
+        };
+        self.offers(way.transport())?;
+        let token = id(&query)?.to_owned();
+        let now = inner.runtime.now();
+        match inner.connections.open(&token, way, now) {
+            Found::New(connection, pipe) => {
+                let seat = inner.door.seat().ok_or(FULL)?;
+                let mut asked = upgrade::asked(parts, query, &inner.options);
+                asked.connection = Some(connection);
+                // It hears before the hub has it: nobody is silent.
+                let hearing = self.hearing(&pipe);
+                let time = (&*inner.runtime, inner.options.silent_for);
+                let connections = &inner.connections;
+                let piped = Piped::new(pipe, way, token, connections, asked, time);
+                seat.fill(Box::new(piped));
+                Ok(match way {
+                    Way::Events => events::answer(hearing),
+                    // A client that has negotiated says nothing before the first poll is answered.
+                    Way::Polls => poll::empty(),
+                })
+            }
+            Found::Open(_, before) if before != way => {
+                Err(Refusal::bad("Cannot change transports mid-connection"))
+            }
+            Found::Open(_, Way::Events) => Err(Refusal::conflict("its events are heard already")),
+            Found::Open(pipe, Way::Polls) => {
+                let within = inner.options.poll_within;
+                Ok(poll::answer(self.hearing(&pipe), &*inner.runtime, within).await)
+            }
+            Found::Ended => Ok(poll::over()),
+            Found::Nothing => Err(Refusal::unknown()),
+        }
+    }
+
+    fn hearing(&self, pipe: &Arc<Pipe>) -> Hearing {
+        Hearing::begin(pipe.clone(), self.0.runtime.clone())
+    }
+
+    /// Takes what a client says.
+    async fn say<B: http_body::Body>(
+        &self,
+        query: &[(String, String)],
+        body: B,
+    ) -> Result<Response<Body>, Refusal> {
+        let inner = &*self.0;
+        let (pipe, _) = inner
+            .connections
+            .find(id(query)?)
+            .ok_or(Refusal::unknown())?;
+        let body = post::body(body, inner.options.body_bytes_max, &*inner.runtime).await?;
+        match post::say(&pipe, body).await {
+            true => Ok(Response::new(Body::default())),
+            false => Err(Refusal::unknown()),
+        }
+    }
+
+    /// Ends a connection that is polled; the others end with the request by which they hear.
+    fn part(&self, query: &[(String, String)]) -> Result<Response<Body>, Refusal> {
+        let found = self.0.connections.find(id(query)?);
+        let (pipe, Way::Polls) = found.ok_or(Refusal::unknown())? else {
+            return Err(Refusal::bad(
+                "Cannot terminate this connection using the DELETE endpoint.",
+            ));
+        };
+        pipe.part();
+        let mut response = Response::new(Body::default());
+        *response.status_mut() = StatusCode::ACCEPTED;
+        Ok(response)
     }
 }
 
-impl<B> Service<Request<B>> for Endpoint {
+/// The secret that opens a connection.
+fn id(query: &[(String, String)]) -> Result<&str, Refusal> {
+    let id = query
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("id"));
+    let (_, id) = id.ok_or(Refusal::bad("Connection ID required"))?;
+    Ok(id)
+}
+
+impl<B> Service<Request<B>> for Endpoint
+where
+    B: http_body::Body<Data: Send> + Send + 'static,
+{
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        core::future::ready(Ok(self.answer(request)))
+        let endpoint = self.clone();
+        Box::pin(async move { Ok(endpoint.answer(request).await) })
     }
 }
 

@@ -32,14 +32,16 @@ pub(crate) fn lists(headers: &HeaderMap, name: impl AsHeaderName, element: &str)
         .any(|one| one.eq_ignore_ascii_case(element))
 }
 
-/// Whose the request is about: the host of its target, or its Host.
+/// Whose host the request is about: that of its target, which HTTP/2 always has, or its Host.
 pub(crate) fn authority(parts: &Parts) -> Result<&str, Refusal> {
     const BAD: Refusal = Refusal::bad("there must be one Host, with a name or an address");
-    let host = single(&parts.headers, HOST)?.ok_or(BAD)?;
-    let host = host.to_str().map_err(|_| BAD)?;
-    let named = parts.uri.authority();
-    let authority = named.map_or(host, |authority| authority.as_str());
-    match origin::is_authority(host) && origin::is_authority(authority) {
+    let host = single(&parts.headers, HOST)?;
+    let host = host
+        .map(|host| host.to_str().map_err(|_| BAD))
+        .transpose()?;
+    let target = parts.uri.authority().map(|authority| authority.as_str());
+    let authority = target.or(host).ok_or(BAD)?;
+    match host.is_none_or(origin::is_authority) && origin::is_authority(authority) {
         true => Ok(authority),
         false => Err(BAD),
     }
@@ -63,6 +65,11 @@ pub(crate) fn page<'a>(
         true => Ok(Some(page)),
         false => Err(Refusal::forbidden("pages of this Origin may not come here")),
     }
+}
+
+/// Whether the page may read our answers although it is of another origin: our own needs no leave.
+pub(crate) fn is_listed(page: &HeaderValue, listed: &[String]) -> bool {
+    origin::is_allowed(page.to_str().unwrap_or_default(), "", listed)
 }
 
 /// The parameters of the query, decoded, in order.

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!  request ─► Server ─► Endpoint ─┬─ POST …/negotiate ─► an id, and the transports that there are
-//!             (or axum, or hyper) └─ GET, Upgrade ─► a WebSocket ─► Listener ─► hub.serve
+//!             (or axum, or hyper) ├─ GET, Upgrade ─► a WebSocket ──────────────┐
+//!                                 ├─ GET ─► Server-Sent Events, long polling ──┼─► Listener ─► hub.serve
+//!                                 └─ POST ─► what clients of these say ────────┘
 //! ```
 //!
 //! An [`Endpoint`] is one path with a hub behind it, and a `tower` service; the transports that come of its requests are accepted from its [`Listener`]. A server of
@@ -40,14 +42,21 @@
 mod body;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod connection;
+mod connections;
 mod cors;
 mod endpoint;
+mod events;
 mod fields;
+mod hearing;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod io;
 mod listener;
 mod negotiate;
 mod options;
+mod pipe;
+mod piped;
+mod poll;
+mod post;
 mod refusal;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod server;
@@ -55,7 +64,6 @@ mod socket;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod timer;
 mod upgrade;
-mod waiting;
 
 #[cfg(feature = "smol")]
 pub mod smol;
@@ -65,6 +73,6 @@ pub mod tokio;
 pub use self::body::Body;
 pub use self::endpoint::Endpoint;
 pub use self::listener::Listener;
-pub use self::options::Options;
+pub use self::options::{Options, Transports};
 #[cfg(any(feature = "smol", feature = "tokio"))]
 pub use self::server::Server;

@@ -8,9 +8,8 @@ use lapwing::runtime::Runtime;
 use serde::Serialize;
 
 use crate::body::Body;
-use crate::options::Options;
-use crate::refusal::Refusal;
-use crate::waiting::Waiting;
+use crate::connections::Connections;
+use crate::options::{Options, Transports};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,21 +18,36 @@ struct Answer<'a> {
     connection_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_token: Option<&'a str>,
-    available_transports: &'a [Transport],
+    available_transports: Vec<&'static Transport>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Transport {
+    #[serde(skip)]
+    is: Transports,
     transport: &'static str,
     transfer_formats: &'static [&'static str],
 }
 
 /// In the order in which clients try them.
-const TRANSPORTS: &[Transport] = &[Transport {
-    transport: "WebSockets",
-    transfer_formats: &["Text", "Binary"],
-}];
+static TRANSPORTS: [Transport; 3] = [
+    Transport {
+        is: Transports::WEBSOCKETS,
+        transport: "WebSockets",
+        transfer_formats: &["Text", "Binary"],
+    },
+    Transport {
+        is: Transports::SERVER_SENT_EVENTS,
+        transport: "ServerSentEvents",
+        transfer_formats: &["Text"],
+    },
+    Transport {
+        is: Transports::LONG_POLLING,
+        transport: "LongPolling",
+        transfer_formats: &["Text", "Binary"],
+    },
+];
 
 #[derive(Serialize)]
 struct Failure {
@@ -44,12 +58,12 @@ struct Failure {
 pub(crate) fn answer(
     version: Option<&str>,
     options: &Options,
-    waiting: &Waiting,
+    connections: &Connections,
     runtime: &dyn Runtime,
-) -> Result<Response<Body>, Refusal> {
+) -> Response<Body> {
     let Ok(version) = version.unwrap_or("0").parse::<i64>() else {
         let error = "The client requested a non-integer protocol version.";
-        return Ok(json(&Failure { error }, options));
+        return json(&Failure { error }, options);
     };
     let connection = ConnectionId::from_bytes(random(runtime));
     let id = connection.to_string();
@@ -59,16 +73,15 @@ pub(crate) fn answer(
         1.. => Some(ConnectionId::from_bytes(random(runtime)).to_string()),
     };
     let opens = token.as_ref().unwrap_or(&id).clone();
-    if !waiting.insert(opens, connection, runtime.now()) {
-        return Err(Refusal::too_many("too many are about to connect"));
-    }
+    connections.insert(opens, connection, runtime.now());
+    let offered = |transport: &&Transport| options.transports.contains(transport.is);
     let answer = Answer {
         negotiate_version: u8::from(token.is_some()),
         connection_id: &id,
         connection_token: token.as_deref(),
-        available_transports: TRANSPORTS,
+        available_transports: TRANSPORTS.iter().filter(offered).collect(),
     };
-    Ok(json(&answer, options))
+    json(&answer, options)
 }
 
 fn random(runtime: &dyn Runtime) -> [u8; 16] {

@@ -6,10 +6,40 @@ use core::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) protocol: Option<String>,
+    pub(crate) transports: Transports,
     pub(crate) origins: Vec<String>,
     pub(crate) cookies: Vec<String>,
     pub(crate) unattached_max: usize,
     pub(crate) attach_within: Duration,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) poll_within: Duration,
+    pub(crate) silent_for: Duration,
+}
+
+/// Ways to be connected, of which clients try the first that both sides know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transports(u8);
+
+impl Transports {
+    /// [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455).
+    pub const WEBSOCKETS: Self = Self(1);
+    /// [Server-Sent Events](https://html.spec.whatwg.org/multipage/server-sent-events.html), for text.
+    pub const SERVER_SENT_EVENTS: Self = Self(2);
+    /// Requests that wait for something to be said.
+    pub const LONG_POLLING: Self = Self(4);
+    /// All of them.
+    pub const ALL: Self = Self(7);
+
+    /// These and others.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of `others` are among these.
+    pub const fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
 }
 
 impl Options {
@@ -19,11 +49,22 @@ impl Options {
     pub fn signalr() -> Self {
         Self {
             protocol: Some("signalr.json".into()),
+            transports: Transports::ALL,
             origins: Vec::new(),
             cookies: Vec::new(),
             unattached_max: 1_024,
             attach_within: Duration::from_secs(15),
+            body_bytes_max: 1 << 20,
+            poll_within: Duration::from_secs(90),
+            silent_for: Duration::from_secs(15),
         }
+    }
+
+    /// Offers these transports and no others; all of them otherwise.
+    #[must_use]
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.transports = transports;
+        self
     }
 
     /// Lets pages of these origins connect as well, as in `https://example.org`; `*` is all, whatever they are.
@@ -42,7 +83,7 @@ impl Options {
         self
     }
 
-    /// How many may have negotiated and not connected yet, 1,024 otherwise; more are told to try later (503).
+    /// How many may have negotiated and not connected yet, 1,024 otherwise; more take the places of those that have waited longest.
     #[must_use]
     pub fn unattached_max(mut self, max: usize) -> Self {
         self.unattached_max = max;
@@ -53,6 +94,28 @@ impl Options {
     #[must_use]
     pub fn attach_within(mut self, within: Duration) -> Self {
         self.attach_within = within;
+        self
+    }
+
+    /// How many bytes the body of a request may have, 1 MiB otherwise; a larger one is refused (413). It may hold many messages: each has the bound of
+    /// [`Limits::message_bytes_max`](lapwing::Limits::message_bytes_max).
+    #[must_use]
+    pub fn body_bytes_max(mut self, max: usize) -> Self {
+        self.body_bytes_max = max;
+        self
+    }
+
+    /// How long a poll waits for something to be said, 90 s otherwise; with none at all clients ask again and again.
+    #[must_use]
+    pub fn poll_within(mut self, within: Duration) -> Self {
+        self.poll_within = within;
+        self
+    }
+
+    /// How long a client that polls may be between two polls, 15 s otherwise; then it is gone.
+    #[must_use]
+    pub fn silent_for(mut self, silent_for: Duration) -> Self {
+        self.silent_for = silent_for;
         self
     }
 }

@@ -34,6 +34,23 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, text)
     }
 
+    /// Nothing is opened by what a client shows.
+    pub(crate) const fn unknown() -> Self {
+        Self::not_found("No Connection with that ID")
+    }
+
+    pub(crate) const fn conflict(text: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, text)
+    }
+
+    pub(crate) const fn body_too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large")
+    }
+
+    pub(crate) const fn late() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the body takes too long")
+    }
+
     pub(crate) const fn too_many(text: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
     }

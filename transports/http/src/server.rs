@@ -16,8 +16,8 @@ use crate::listener::Listener;
 use crate::options::Options;
 use crate::refusal::Refusal;
 
-/// Connections that are HTTP and nothing else yet.
-const CONNECTIONS_MAX: usize = 1_024;
+/// Connections that are HTTP and nothing else: those that hear events or poll are among them.
+const CONNECTIONS_MAX: usize = 16_384;
 
 /// How long to wait when the machine is out of something that a new connection needs.
 const ACCEPT_PAUSE: core::time::Duration = core::time::Duration::from_millis(100);
@@ -47,6 +47,8 @@ pub struct Server {
 pub(crate) struct Routes {
     endpoints: Vec<(String, Endpoint)>,
     health: Option<String>,
+    /// Connections that are there.
+    open: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -87,12 +89,11 @@ impl Server {
     ///
     /// # When full
     ///
-    /// Connections beyond 1,024 that are HTTP and nothing else yet wait until there are fewer.
+    /// Connections beyond 16,384 that have not become WebSockets wait until there are fewer; from three quarters of that on each ends with the answer to its request.
     pub async fn run(mut self) {
         let routes = Arc::new(self.routes);
-        let open = Arc::new(AtomicUsize::new(0));
         loop {
-            let accepted = match open.load(Ordering::Relaxed) < CONNECTIONS_MAX {
+            let accepted = match routes.open.load(Ordering::Relaxed) < CONNECTIONS_MAX {
                 true => {
                     let next = self.sockets.accept(routes.clone(), self.runtime.clone());
                     next.await.ok()
@@ -103,7 +104,7 @@ impl Server {
                 pause(&*self.runtime).await;
                 continue;
             };
-            let place = Place::take(&open);
+            let place = Place::take(&routes.open);
             self.runtime.spawn(Box::pin(async move {
                 let _place = place;
                 connection.await;
@@ -135,7 +136,12 @@ impl Drop for Place {
 }
 
 impl Routes {
-    pub(crate) fn answer<B>(&self, request: Request<B>) -> Response<Body> {
+    /// Whether places become scarce.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > CONNECTIONS_MAX / 4 * 3
+    }
+
+    pub(crate) async fn answer<B: http_body::Body>(&self, request: Request<B>) -> Response<Body> {
         let path = request.uri().path();
         if self.health.as_deref() == Some(path) {
             return match *request.method() {
@@ -143,10 +149,12 @@ impl Routes {
                 _ => Refusal::method("GET").into(),
             };
         }
+        // A slash at the end makes no difference.
         let base = path.strip_suffix("/negotiate").unwrap_or(path);
-        let found = |(known, _): &&(String, Endpoint)| known == path || known == base;
+        let base = base.trim_end_matches('/');
+        let found = |(known, _): &&(String, Endpoint)| known.trim_end_matches('/') == base;
         match self.endpoints.iter().find(found) {
-            Some((_, endpoint)) => endpoint.answer(request),
+            Some((_, endpoint)) => endpoint.answer(request).await,
             None => Refusal::not_found("there is nothing here").into(),
         }
     }

@@ -21,7 +21,11 @@ pub(crate) enum Any {
     Smol(lapwing_sockets::smol::SmolSocket),
     #[cfg(feature = "tokio")]
     Tokio(lapwing_sockets::tokio::TokioSocket),
-    Other(Upgraded),
+    Other {
+        upgraded: Upgraded,
+        /// Bytes that are written and may be in a buffer still.
+        unflushed: usize,
+    },
 }
 
 /// The socket below, and what was read of it behind the request.
@@ -29,7 +33,7 @@ pub(crate) fn of(upgraded: Upgraded) -> (Any, Bytes) {
     #[cfg(feature = "smol")]
     let upgraded = match upgraded.downcast() {
         Ok(Parts {
-            io: Io(socket),
+            io: Io { socket, .. },
             read_buf,
             ..
         }) => return (Any::Smol(socket), read_buf),
@@ -38,13 +42,17 @@ pub(crate) fn of(upgraded: Upgraded) -> (Any, Bytes) {
     #[cfg(feature = "tokio")]
     let upgraded = match upgraded.downcast() {
         Ok(Parts {
-            io: Io(socket),
+            io: Io { socket, .. },
             read_buf,
             ..
         }) => return (Any::Tokio(socket), read_buf),
         Err(upgraded) => upgraded,
     };
-    (Any::Other(upgraded), Bytes::new())
+    let other = Any::Other {
+        upgraded,
+        unflushed: 0,
+    };
+    (other, Bytes::new())
 }
 
 impl Socket for Any {
@@ -54,7 +62,7 @@ impl Socket for Any {
             Self::Smol(socket) => socket.poll_read(cx, buffer),
             #[cfg(feature = "tokio")]
             Self::Tokio(socket) => socket.poll_read(cx, buffer),
-            Self::Other(upgraded) => {
+            Self::Other { upgraded, .. } => {
                 let mut buffer = ReadBuf::new(buffer);
                 ready!(Pin::new(upgraded).poll_read(cx, buffer.unfilled()))?;
                 Poll::Ready(Ok(buffer.filled().len()))
@@ -72,11 +80,17 @@ impl Socket for Any {
             Self::Smol(socket) => socket.poll_write(cx, pieces),
             #[cfg(feature = "tokio")]
             Self::Tokio(socket) => socket.poll_write(cx, pieces),
-            Self::Other(upgraded) => {
-                let written = ready!(Pin::new(&mut *upgraded).poll_write_vectored(cx, pieces))?;
-                // Those who keep what was written in a buffer let go of it when asked to.
+            Self::Other {
+                upgraded,
+                unflushed,
+            } => {
+                if *unflushed == 0 {
+                    let written = Pin::new(&mut *upgraded).poll_write_vectored(cx, pieces);
+                    *unflushed = ready!(written)?;
+                }
+                // Who keeps what was written lets go of it when asked to; until then it is not on its way, and not to be written again.
                 ready!(Pin::new(upgraded).poll_flush(cx))?;
-                Poll::Ready(Ok(written))
+                Poll::Ready(Ok(core::mem::take(unflushed)))
             }
         }
     }
@@ -87,7 +101,7 @@ impl Socket for Any {
             Self::Smol(socket) => socket.poll_shutdown(cx),
             #[cfg(feature = "tokio")]
             Self::Tokio(socket) => socket.poll_shutdown(cx),
-            Self::Other(upgraded) => Pin::new(upgraded).poll_shutdown(cx),
+            Self::Other { upgraded, .. } => Pin::new(upgraded).poll_shutdown(cx),
         }
     }
 
@@ -97,7 +111,7 @@ impl Socket for Any {
             Self::Smol(socket) => socket.peer(),
             #[cfg(feature = "tokio")]
             Self::Tokio(socket) => socket.peer(),
-            Self::Other(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Other { .. } => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

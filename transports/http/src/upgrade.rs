@@ -8,17 +8,19 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
-use lapwing::ConnectionId;
 use lapwing::runtime::BoxFuture;
-use lapwing::transport::{Transport, Upgrade};
+use lapwing::transport::Upgrade;
 use lapwing_websocket::{accept_key, over};
 
 use crate::body::Body;
 use crate::fields::{lists, single};
-use crate::listener::Way;
+use crate::listener::Seat;
 use crate::options::Options;
 use crate::refusal::Refusal;
 use crate::socket;
+
+/// How much more than one message of a client may come at once, when it sends several as one.
+const BATCH_BYTES: u32 = 64 * 1024;
 
 /// What the answer to a request for a WebSocket says to prove that it was read.
 pub(crate) fn check(parts: &Parts) -> Result<String, Refusal> {
@@ -47,12 +49,7 @@ pub(crate) fn check(parts: &Parts) -> Result<String, Refusal> {
 }
 
 /// The request as hubs see it.
-pub(crate) fn asked(
-    parts: &Parts,
-    query: Vec<(String, String)>,
-    connection: Option<ConnectionId>,
-    options: &Options,
-) -> Upgrade {
+pub(crate) fn asked(parts: &Parts, query: Vec<(String, String)>, options: &Options) -> Upgrade {
     let header = |(name, value): (&http::HeaderName, &HeaderValue)| {
         let name = Bytes::copy_from_slice(name.as_str().as_bytes());
         (name, Bytes::copy_from_slice(value.as_bytes()))
@@ -62,12 +59,12 @@ pub(crate) fn asked(
     upgrade.path = parts.uri.path().into();
     upgrade.query = query;
     upgrade.headers = parts.headers.iter().map(header).collect();
-    upgrade.connection = connection;
+    upgrade.batch_bytes = BATCH_BYTES;
     upgrade
 }
 
 /// Waits until the answer has left, and lets the hub have the WebSocket.
-pub(crate) fn attach(parts: &mut Parts, asked: Upgrade, mut way: Way) -> BoxFuture<'static, ()> {
+pub(crate) fn attach(parts: &mut Parts, asked: Upgrade, seat: Seat) -> BoxFuture<'static, ()> {
     let upgraded = parts.extensions.remove::<OnUpgrade>();
     Box::pin(async move {
         let Some(upgraded) = upgraded else {
@@ -76,9 +73,7 @@ pub(crate) fn attach(parts: &mut Parts, asked: Upgrade, mut way: Way) -> BoxFutu
         // The client may be gone; then nobody is there to be told.
         if let Ok(upgraded) = upgraded.await {
             let (socket, arrived) = socket::of(upgraded);
-            let transport: Box<dyn Transport> = Box::new(over::upgraded(socket, arrived, asked));
-            // When there is no room the hub has stopped accepting, and the client will come again.
-            let _ = way.try_send(transport);
+            seat.fill(Box::new(over::upgraded(socket, arrived, asked)));
         }
     })
 }

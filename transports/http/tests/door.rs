@@ -3,9 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use core::future::poll_fn;
+use core::time::Duration;
+
+use futures_lite::future::block_on;
 use lapwing::Hub;
 use lapwing::hub::{Admission, Ask, Caller};
 use lapwing::runtime::{Runtime, Smol, Tokio};
+use lapwing::transport::{Connector, Incoming, Message, Outgoing, Transport};
 use lapwing_http::{Options, Server};
 
 /// The server's own host and nobody else's pages but these.
@@ -39,7 +44,9 @@ fn begin(runtime: &(impl Runtime + Clone), mut server: Server) -> String {
     let options = Options::signalr()
         .origins(["http://allowed.test"])
         .cookie("testCookie=testValue; Path=/")
-        .unattached_max(20);
+        .unattached_max(20)
+        .body_bytes_max(10_000)
+        .poll_within(Duration::from_millis(300));
     let hub = Hub::builder(runtime.clone())
         .protocol(lapwing_signalr::Json)
         .on_connect(async |ask: Ask| {
@@ -118,6 +125,15 @@ impl Answer {
         }
     }
 
+    /// A text in the body.
+    fn value(&self, name: &str) -> String {
+        let (_, rest) = self
+            .body
+            .split_once(&format!("\"{name}\":\""))
+            .expect("it is there");
+        rest.split_once('"').expect("its end").0.into()
+    }
+
     fn has(&self, header: &str) -> bool {
         self.head.lines().any(|line| line == header)
     }
@@ -171,31 +187,28 @@ fn what_was_negotiated_opens_once() {
             "POST /hub/negotiate?negotiateVersion=1",
             &["Content-Length: 0"],
         );
-        let value = |name: &str| {
-            let (_, rest) = answer
-                .body
-                .split_once(&format!("\"{name}\":\""))
-                .expect("it is there");
-            rest.split_once('"').expect("its end").0.to_owned()
-        };
-        let (id, token) = (value("connectionId"), value("connectionToken"));
+        let (id, token) = (
+            answer.value("connectionId"),
+            answer.value("connectionToken"),
+        );
         assert_eq!(upgrade(addr, &format!("/hub?id={id}"), &[]), 404);
         assert_eq!(upgrade(addr, &format!("/hub?id={token}"), &[]), 101);
-        assert_eq!(upgrade(addr, &format!("/hub?id={token}"), &[]), 404);
+        assert_eq!(upgrade(addr, &format!("/hub?ID={token}"), &[]), 409);
         assert_eq!(upgrade(addr, "/hub?id=", &[]), 404);
         assert_eq!(upgrade(addr, "/hub", &[]), 101);
     });
 }
 
 #[test]
-fn too_many_that_do_not_come_are_told_to_try_later() {
+fn too_many_that_do_not_come_make_room_for_others() {
     check(|addr| {
-        let negotiate = || ask(addr, "POST /hub/negotiate", &["Content-Length: 0"]).status;
+        let first = negotiated(addr);
         for _ in 0..20 {
-            assert_eq!(negotiate(), 200);
+            negotiated(addr);
         }
-        assert_eq!(negotiate(), 503);
-        assert_eq!(upgrade(addr, "/hub", &[]), 101);
+        let last = negotiated(addr);
+        assert_eq!(upgrade(addr, &first, &[]), 404);
+        assert_eq!(upgrade(addr, &last, &[]), 101);
     });
 }
 
@@ -257,11 +270,12 @@ fn a_request_that_is_wrong_has_a_status() {
         assert_eq!(ask(addr, "GET /health", &[]).body, "ok");
         assert_eq!(status("POST /health", &["Content-Length: 0"]), 405);
         assert_eq!(status("GET /", &[]), 404);
-        assert_eq!(status("GET /hub/", &[]), 404);
+        assert_eq!(status("GET /hub/", &[]), 400, "as without the slash");
         assert_eq!(status("POST /other/negotiate", &["Content-Length: 0"]), 404);
         assert_eq!(status("GET /hub/negotiate", &[]), 405);
         assert_eq!(status("PUT /hub", &["Content-Length: 0"]), 405);
         assert_eq!(status("GET /hub", &[]), 400);
+        assert_eq!(status("GET /hub?id=x", &[]), 404);
         assert_eq!(status("GET /hub", &["Host: other"]), 400, "two hosts");
         assert_eq!(
             status(
@@ -311,5 +325,278 @@ fn requests_follow_each_other_on_one_connection() {
         let last = format!("GET /health HTTP/1.1\r\n{HOST}\r\nConnection: close\r\n\r\n");
         let answers = say(addr, &(one.clone() + &one + &last));
         assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 3, "{answers}");
+    });
+}
+
+/// Shakes hands over a WebSocket and calls; the results, one after the other.
+fn results(addr: &str, path: &str, headers: &[(&str, &str)], methods: &[&str]) -> Vec<String> {
+    block_on(async {
+        let mut connector = lapwing_websocket::smol::connect(format!("ws://{addr}{path}"));
+        for (name, value) in headers {
+            connector = connector.header(*name, *value);
+        }
+        let mut socket = connector.connect().await.expect("it is let in");
+        let mut said = String::from("{\"protocol\":\"json\",\"version\":1}\u{1e}");
+        for method in methods {
+            let call =
+                format!(r#"{{"type":1,"invocationId":"0","target":"{method}","arguments":[]}}"#);
+            said += &(call + "\u{1e}");
+        }
+        poll_fn(|cx| socket.poll_ready(cx)).await.expect("whole");
+        socket
+            .start_send(Outgoing::Message(Message::text(said)))
+            .expect("whole");
+        poll_fn(|cx| socket.poll_flush(cx)).await.expect("whole");
+        let mut heard = String::new();
+        while heard.matches('\u{1e}').count() <= methods.len() {
+            match poll_fn(|cx| socket.poll_recv(cx)).await {
+                Ok(Incoming::Message(message)) => {
+                    heard += str::from_utf8(&message.bytes).expect("a text");
+                }
+                other => panic!("{other:?} after {heard}"),
+            }
+        }
+        let records = heard
+            .split('\u{1e}')
+            .skip(1)
+            .filter(|record| !record.is_empty());
+        records
+            .map(|record| {
+                let (_, result) = record.split_once(r#""result":""#).expect("a result");
+                result.trim_end_matches("\"}").to_owned()
+            })
+            .collect()
+    })
+}
+
+#[test]
+fn a_hub_knows_what_a_client_asked_for_and_by_which_name() {
+    check(|addr| {
+        let negotiated = ask(
+            addr,
+            "POST /hub/negotiate?negotiateVersion=1",
+            &["Content-Length: 0"],
+        );
+        let (id, token) = (
+            negotiated.value("connectionId"),
+            negotiated.value("connectionToken"),
+        );
+        let path = format!("/hub?q=a%20b&id={token}");
+        let headers = [("x-greeting", "hello"), ("cookie", "b=1; c=crumb")];
+        let heard = results(addr, &path, &headers, &["Greeting", "GetConnectionId"]);
+        assert_eq!(heard, ["hello a b crumb", &id]);
+        // Who has not negotiated has a name of the hub's own.
+        let heard = results(addr, "/hub", &[], &["Greeting", "GetConnectionId"]);
+        assert_eq!(heard[0], "");
+        assert_ne!(heard[1], id);
+    });
+}
+
+#[test]
+fn a_first_message_over_the_limit_cancels_the_handshake() {
+    check(|addr| {
+        let heard = block_on(async {
+            let mut connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub"));
+            let mut socket = connector.connect().await.expect("it is let in");
+            let long = Outgoing::Message(Message::text("x".repeat(2 << 20)));
+            poll_fn(|cx| socket.poll_ready(cx)).await.expect("whole");
+            socket.start_send(long).expect("whole");
+            poll_fn(|cx| {
+                let _ = socket.poll_flush(cx);
+                socket.poll_recv(cx)
+            })
+            .await
+        });
+        let Ok(Incoming::Message(message)) = heard else {
+            panic!("{heard:?}");
+        };
+        assert_eq!(
+            message.bytes,
+            "{\"error\":\"Handshake was canceled.\"}\u{1e}"
+        );
+    });
+}
+
+/// A connection that was negotiated: the query that opens it.
+fn negotiated(addr: &str) -> String {
+    let negotiate = "POST /hub/negotiate?negotiateVersion=1";
+    let answer = ask(addr, negotiate, &["Content-Length: 0"]);
+    format!("/hub?id={}", answer.value("connectionToken"))
+}
+
+fn post(addr: &str, path: &str, body: &str) -> u16 {
+    let length = format!("Content-Length: {}", body.len());
+    let head = format!("POST {path} HTTP/1.1\r\n{HOST}\r\n{length}\r\nConnection: close");
+    Answer::read(&say(addr, &format!("{head}\r\n\r\n{body}"))).status
+}
+
+const HANDSHAKE: &str = "{\"protocol\":\"json\",\"version\":1}\u{1e}";
+const CALL: &str =
+    "{\"type\":1,\"invocationId\":\"0\",\"target\":\"Greeting\",\"arguments\":[]}\u{1e}";
+const RESULT: &str = "{\"type\":3,\"invocationId\":\"0\",\"result\":\"\"}\u{1e}";
+
+#[test]
+fn a_client_polls() {
+    check(|addr| {
+        let path = negotiated(addr);
+        let poll = || ask(addr, &format!("GET {path}"), &[]);
+        let first = poll();
+        assert_eq!((first.status, &*first.body), (200, ""));
+        assert!(first.has("cache-control: no-cache, no-store"), "{first:?}");
+        assert_eq!(post(addr, &path, HANDSHAKE), 200);
+        let welcome = poll();
+        assert_eq!((welcome.status, &*welcome.body), (200, "{}\u{1e}"));
+        assert!(
+            welcome.has("content-type: application/octet-stream"),
+            "{welcome:?}"
+        );
+        assert_eq!(post(addr, &path, CALL), 200);
+        assert_eq!(poll().body, RESULT);
+        // Nothing is said for a while.
+        let idle = poll();
+        assert_eq!((idle.status, &*idle.body), (200, ""));
+        assert_eq!(post(addr, &path, "{\"type\":7}\u{1e}"), 200);
+        assert_eq!(poll().body, "{\"type\":7}\u{1e}");
+        // It is over; when the hub has let go of it that is told once more, then nobody knows it.
+        assert_eq!(poll().status, 204);
+        while poll().status != 404 {}
+        assert_eq!(post(addr, &path, CALL), 404);
+    });
+}
+
+#[test]
+fn a_newer_poll_takes_the_place_of_an_older_one() {
+    check(|addr| {
+        let path = negotiated(addr);
+        let poll = || ask(addr, &format!("GET {path}"), &[]);
+        assert_eq!(poll().status, 200);
+        let both = || {
+            std::thread::scope(|threads| {
+                let polls = [threads.spawn(poll), threads.spawn(poll)];
+                let mut statuses = polls.map(|poll| poll.join().expect("an answer").status);
+                statuses.sort_unstable();
+                statuses
+            })
+        };
+        // Until they come at the same time.
+        while both() != [200, 204] {}
+    });
+}
+
+#[test]
+fn a_client_that_polls_ends_it() {
+    check(|addr| {
+        let path = negotiated(addr);
+        let delete = || ask(addr, &format!("DELETE {path}"), &[]).status;
+        assert_eq!(delete(), 404, "it has not begun");
+        let poll = || ask(addr, &format!("GET {path}"), &[]).status;
+        assert_eq!(poll(), 200);
+        assert_eq!(delete(), 202);
+        // Until the hub has let go of it.
+        while poll() != 404 {}
+        assert_eq!(delete(), 404);
+    });
+}
+
+#[test]
+fn a_client_hears_events() {
+    check(|addr| {
+        let path = negotiated(addr);
+        let mut socket = TcpStream::connect(addr).expect("somebody listens");
+        let head = format!("GET {path} HTTP/1.1\r\n{HOST}\r\nAccept: text/event-stream\r\n\r\n");
+        socket.write_all(head.as_bytes()).expect("it listens");
+        let mut heard = String::new();
+        let mut hear = |until: &str| {
+            let mut bytes = [0; 1_024];
+            while !heard.contains(until) {
+                let read = socket.read(&mut bytes).expect("whole");
+                assert!(read > 0, "no {until:?} in {heard}");
+                heard += str::from_utf8(&bytes[..read]).expect("a text");
+            }
+            heard.clone()
+        };
+        let begun = hear(":\r\n\r\n").to_lowercase();
+        assert!(begun.starts_with("http/1.1 200 ok\r\n"), "{begun}");
+        assert!(
+            begun.contains("content-type: text/event-stream\r\n"),
+            "{begun}"
+        );
+        assert_eq!(post(addr, &path, HANDSHAKE), 200);
+        hear("data: {}\u{1e}\r\n\r\n");
+        assert_eq!(post(addr, &path, CALL), 200);
+        hear(&format!("data: {RESULT}\r\n\r\n"));
+
+        let status = |line: &str, headers: &[&str]| ask(addr, line, headers).status;
+        let events = ["Accept: text/event-stream"];
+        assert_eq!(status(&format!("GET {path}"), &events), 409);
+        assert_eq!(
+            status(&format!("GET {path}"), &[]),
+            400,
+            "another transport"
+        );
+        assert_eq!(status(&format!("DELETE {path}"), &[]), 400);
+        assert_eq!(status("GET /hub", &events), 400, "no id");
+        assert_eq!(status("GET /hub?id=x", &events), 404);
+        drop(socket);
+        while post(addr, &path, CALL) != 404 {}
+    });
+}
+
+#[test]
+fn a_body_has_a_bound() {
+    check(|addr| {
+        let path = negotiated(addr);
+        assert_eq!(ask(addr, &format!("GET {path}"), &[]).status, 200);
+        assert_eq!(post(addr, &path, &"x".repeat(10_001)), 413);
+        assert_eq!(post(addr, &path, HANDSHAKE), 200, "nothing else is lost");
+        assert_eq!(post(addr, "/hub", HANDSHAKE), 400, "no id");
+        assert_eq!(post(addr, "/hub?id=x", HANDSHAKE), 404);
+    });
+}
+
+#[test]
+fn pages_of_others_say_nothing() {
+    check(|addr| {
+        let path = negotiated(addr);
+        let status = |line: &str| {
+            let headers = ["Origin: http://evil.test", "Content-Length: 0"];
+            ask(addr, line, &headers).status
+        };
+        for method in ["GET", "POST", "DELETE"] {
+            assert_eq!(status(&format!("{method} {path}")), 403, "{method}");
+        }
+        assert_eq!(
+            ask(addr, &format!("GET {path}"), &[]).status,
+            200,
+            "it waits still"
+        );
+    });
+}
+
+#[test]
+fn halves_of_a_message_may_arrive_together() {
+    check(|addr| {
+        let heard = block_on(async {
+            let mut connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub"));
+            let mut socket = connector.connect().await.expect("it is let in");
+            let (begin, end) = CALL.split_at(10);
+            for piece in [HANDSHAKE, begin, end, begin, end] {
+                poll_fn(|cx| socket.poll_ready(cx)).await.expect("whole");
+                let piece = Outgoing::Message(Message::binary(piece));
+                socket.start_send(piece).expect("whole");
+            }
+            poll_fn(|cx| socket.poll_flush(cx)).await.expect("whole");
+            let mut heard = String::new();
+            while heard.matches('\u{1e}').count() < 3 {
+                match poll_fn(|cx| socket.poll_recv(cx)).await {
+                    Ok(Incoming::Message(message)) => {
+                        heard += str::from_utf8(&message.bytes).expect("a text");
+                    }
+                    other => panic!("{other:?} after {heard}"),
+                }
+            }
+            heard
+        });
+        assert_eq!(heard, format!("{{}}\u{1e}{RESULT}{RESULT}"));
     });
 }

@@ -329,7 +329,16 @@ fn normal_end() -> Goodbye {
 
 impl<S: Socket> Transport for WebSocket<S> {
     fn apply(&mut self, limits: &Limits) {
-        self.codec.apply(limits);
+        let mut limits = *limits;
+        if let Stage::Open {
+            upgrade: Some(upgrade),
+            ..
+        } = &self.stage
+        {
+            let bytes_max = &mut limits.message_bytes_max;
+            *bytes_max = bytes_max.saturating_add(upgrade.batch_bytes);
+        }
+        self.codec.apply(&limits);
     }
 
     fn poll_open(

@@ -72,6 +72,7 @@ fn accept(head: &[u8], terms: &Terms) -> Result<Answer, Refusal> {
             path: target.path.into(),
             query: query(target.query),
             headers: fields.parts_of(&head),
+            batch_bytes: 0,
             connection: None,
         }),
     })
