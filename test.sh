@@ -199,7 +199,7 @@ demo() {
     cargo run --quiet --release -- demo --seconds 2
 }
 
-# Autobahn's cases of RFC 6455 against one end of a connection: `server` or `client`.
+# Autobahn's cases of RFC 6455 against one end of a connection: `server`, `http` or `client`.
 autobahn() {
     cargo build --quiet --release -p lapwing-examples --example echo
     tests/autobahn.py "$1" "$CARGO_TARGET_DIR/release/examples/echo" "$kosoku" "$CARGO_TARGET_DIR/autobahn/$1"
@@ -215,7 +215,8 @@ browser() {
 # Microsoft's client for JavaScript at the other end of an example.
 signalr() {
     cargo build --quiet --workspace --all-features --bins --examples
-    CHAT=$CARGO_TARGET_DIR/debug/examples/chat timeout --kill-after 10 180 node --test-reporter=spec tests/signalr/chat.test.mjs
+    CHAT=$CARGO_TARGET_DIR/debug/examples/chat AXUM_APP=$CARGO_TARGET_DIR/debug/examples/axum_app \
+        timeout --kill-after 10 180 node --test-reporter=spec --test tests/signalr/*.test.mjs
 }
 
 block "set-up" set_up
@@ -233,6 +234,7 @@ block "fuzz corpora" fuzz_corpora
 block "licences and bans" licences
 block "the main job" demo
 block "Autobahn, server" autobahn server
+block "Autobahn, HTTP" autobahn http
 block "Autobahn, client" autobahn client
 block "browser" browser
 block "SignalR clients" signalr

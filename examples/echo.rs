@@ -8,7 +8,7 @@
 //! cargo run --release -p lapwing-examples --example echo -- --ws 127.0.0.1:9001 --tcp 127.0.0.1:9002
 //! ```
 //!
-//! `--message-max BYTES` and `--fragments-max N` lift limits.
+//! `--http ADDR` is a WebSocket too, by the upgrade of an HTTP server. `--message-max BYTES` and `--fragments-max N` lift limits.
 //! `--to URL`, any number of times, is the other end: it connects to each, one after the other, and sends back what it
 //! hears. So a suite of tests can try both ends of a transport.
 
@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 struct Options {
     ws: Option<String>,
+    http: Option<String>,
     tcp: Option<String>,
     to: Vec<String>,
     limits: Limits,
@@ -48,11 +49,12 @@ struct Options {
 
 impl Options {
     fn parse(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
-        let (mut ws, mut tcp, mut to) = (None, None, Vec::new());
+        let (mut ws, mut http, mut tcp, mut to) = (None, None, None, Vec::new());
         let mut limits = Limits::default();
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("ws") => ws = Some(parser.value()?.string()?),
+                Long("http") => http = Some(parser.value()?.string()?),
                 Long("tcp") => tcp = Some(parser.value()?.string()?),
                 Long("to") => to.push(parser.value()?.string()?),
                 Long("message-max") => limits.message_bytes_max = parser.value()?.parse()?,
@@ -60,11 +62,12 @@ impl Options {
                 other => return Err(other.unexpected()),
             }
         }
-        if ws.is_none() && tcp.is_none() && to.is_empty() {
-            return Err("where? --ws ADDR or --tcp ADDR, or both".into());
+        if ws.is_none() && http.is_none() && tcp.is_none() && to.is_empty() {
+            return Err("where? --ws ADDR, --http ADDR or --tcp ADDR, or some of them".into());
         }
         Ok(Self {
             ws,
+            http,
             tcp,
             to,
             limits,
@@ -80,9 +83,14 @@ async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
         served: Arc::new(()),
         refused: Arc::new(()),
     });
-    let listens = options.ws.is_some() || options.tcp.is_some();
+    let listens = options.ws.is_some() || options.http.is_some() || options.tcp.is_some();
     if let Some(addr) = options.ws {
         service.listen(lapwing_websocket::smol::listen(addr).await?);
+    }
+    if let Some(addr) = options.http {
+        let mut server = lapwing_http::smol::listen(smol, &addr).await?;
+        service.listen(server.endpoint("/", lapwing_http::Options::native()));
+        smol.spawn(server.run());
     }
     if let Some(addr) = options.tcp {
         service.listen(lapwing_tcp::smol::listen(addr).await?);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Autobahn's cases of RFC 6455 against the example `echo`, at either end of a connection.
 
-Usage: autobahn.py server|client ECHO KOSOKU REPORTS
+Usage: autobahn.py server|http|client ECHO KOSOKU REPORTS
 
 ECHO is the example, built for release; KOSOKU runs the cases and writes what it saw to the folder REPORTS. Groups 12 and 13
 are about compression, which lapwing does not offer.
@@ -40,16 +40,20 @@ def running(command, **streams):
 def address(lines):
     """Where a program says that it listens."""
     for line in lines:
-        if listening := re.search(r"listening on ws://(\S+)", line):
+        if listening := re.search(r"listening on (?:ws|http)://([^/\s]+)", line):
             return listening[1]
     sys.exit("it ended before it listened")
 
 
-def try_server(echo, kosoku, reports):
-    with running([echo, "--ws", "127.0.0.1:0", *LIMITS], stdout=subprocess.PIPE) as server:
+def try_server(echo, kosoku, reports, door="--ws"):
+    with running([echo, door, "127.0.0.1:0", *LIMITS], stdout=subprocess.PIPE) as server:
         suite = [kosoku, address(server.stdout), *SUITE, "-p", "4", "-o", reports]
         with running(suite) as suite:
             return suite.wait()
+
+
+def try_http(echo, kosoku, reports):
+    return try_server(echo, kosoku, reports, "--http")
 
 
 def try_client(echo, kosoku, reports):
@@ -92,7 +96,7 @@ def main(end, echo, kosoku, reports):
     signal.alarm(SECONDS_MAX)
     # What a run before this one saw says nothing.
     shutil.rmtree(reports, ignore_errors=True)
-    attempt = {"server": try_server, "client": try_client}[end]
+    attempt = {"server": try_server, "http": try_http, "client": try_client}[end]
     status = attempt(echo, kosoku, reports)
     if not tell(reports) or status != 0:
         sys.exit(f"Autobahn, {end}: failed; see {reports}")

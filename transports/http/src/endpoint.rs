@@ -143,8 +143,14 @@ impl Endpoint {
         };
         let mut asked = upgrade::asked(parts, query, &inner.options);
         asked.connection = connection;
+        let protocol = upgrade::agree(parts, &inner.options);
+        if protocol.is_some() {
+            asked.protocol.clone_from(&protocol);
+            // One message each.
+            asked.batch_bytes = 0;
+        }
         inner.runtime.spawn(upgrade::attach(parts, asked, seat));
-        Ok(upgrade::response(&accept))
+        Ok(upgrade::response(&accept, protocol.as_deref()))
     }
 
     /// Lets a client hear, by events or by a poll.

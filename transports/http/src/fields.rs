@@ -23,13 +23,16 @@ pub(crate) fn single(
     }
 }
 
-/// Whether a list, which may be spread over several headers, has this element, in any case of its letters: RFC 9110, section 5.6.1.
-pub(crate) fn lists(headers: &HeaderMap, name: impl AsHeaderName, element: &str) -> bool {
+/// The elements of a list, which may be spread over several headers: RFC 9110, section 5.6.1.
+pub(crate) fn list(headers: &HeaderMap, name: impl AsHeaderName) -> impl Iterator<Item = &str> {
     let values = headers.get_all(name).into_iter();
     let elements = values.flat_map(|value| value.to_str().unwrap_or_default().split(','));
-    elements
-        .map(|one| one.trim_matches([' ', '\t']))
-        .any(|one| one.eq_ignore_ascii_case(element))
+    elements.map(|one| one.trim_matches([' ', '\t']))
+}
+
+/// Whether a list has this element, in any case of its letters.
+pub(crate) fn lists(headers: &HeaderMap, name: impl AsHeaderName, element: &str) -> bool {
+    list(headers, name).any(|one| one.eq_ignore_ascii_case(element))
 }
 
 /// Whose host the request is about: that of its target, which HTTP/2 always has, or its Host.

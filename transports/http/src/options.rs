@@ -5,7 +5,8 @@ use core::time::Duration;
 /// What an endpoint asks of those who come, and offers to them.
 #[derive(Clone, Debug)]
 pub struct Options {
-    pub(crate) protocol: Option<String>,
+    pub(crate) protocols: Vec<String>,
+    pub(crate) otherwise: Option<String>,
     pub(crate) transports: Transports,
     pub(crate) origins: Vec<String>,
     pub(crate) cookies: Vec<String>,
@@ -43,13 +44,28 @@ impl Transports {
 }
 
 impl Options {
-    /// For clients of SignalR: a hub behind it speaks [`lapwing_signalr::Json`](https://docs.rs/lapwing-signalr).
+    /// For clients of SignalR, with a hub behind it that speaks [`lapwing_signalr::Json`](https://docs.rs/lapwing-signalr); and for those of lapwing, which ask for a sub-protocol of
+    /// its own on a WebSocket.
     ///
     /// Pages of the server's own host may connect, and programs that are no browser.
     pub fn signalr() -> Self {
         Self {
-            protocol: Some("signalr.json".into()),
+            otherwise: Some("signalr.json".into()),
             transports: Transports::ALL,
+            ..Self::native()
+        }
+    }
+
+    /// For clients of lapwing and bare WebSockets of pages, over WebSocket.
+    ///
+    /// Pages of the server's own host may connect, and programs that are no browser.
+    pub fn native() -> Self {
+        Self {
+            protocols: ["lapwing.postcard", "lapwing.json"]
+                .map(String::from)
+                .into(),
+            otherwise: None,
+            transports: Transports::WEBSOCKETS,
             origins: Vec::new(),
             cookies: Vec::new(),
             unattached_max: 1_024,
@@ -60,7 +76,15 @@ impl Options {
         }
     }
 
-    /// Offers these transports and no others; all of them otherwise.
+    /// Speaks these sub-protocols instead of lapwing's own with those who ask for one on a WebSocket: the [names](lapwing::protocol::Protocol::name) of the hub's
+    /// protocols.
+    #[must_use]
+    pub fn protocols(mut self, protocols: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Offers these transports and no others.
     #[must_use]
     pub fn transports(mut self, transports: Transports) -> Self {
         self.transports = transports;

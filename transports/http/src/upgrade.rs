@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
@@ -13,7 +13,7 @@ use lapwing::transport::Upgrade;
 use lapwing_websocket::{accept_key, over};
 
 use crate::body::Body;
-use crate::fields::{lists, single};
+use crate::fields::{list, lists, single};
 use crate::listener::Seat;
 use crate::options::Options;
 use crate::refusal::Refusal;
@@ -55,7 +55,7 @@ pub(crate) fn asked(parts: &Parts, query: Vec<(String, String)>, options: &Optio
         (name, Bytes::copy_from_slice(value.as_bytes()))
     };
     let mut upgrade = Upgrade::default();
-    upgrade.protocol.clone_from(&options.protocol);
+    upgrade.protocol.clone_from(&options.otherwise);
     upgrade.path = parts.uri.path().into();
     upgrade.query = query;
     upgrade.headers = parts.headers.iter().map(header).collect();
@@ -78,7 +78,14 @@ pub(crate) fn attach(parts: &mut Parts, asked: Upgrade, seat: Seat) -> BoxFuture
     })
 }
 
-pub(crate) fn response(accept: &str) -> Response<Body> {
+/// The first sub-protocol of the client's that is spoken here.
+pub(crate) fn agree(parts: &Parts, options: &Options) -> Option<String> {
+    let mut asked = list(&parts.headers, SEC_WEBSOCKET_PROTOCOL);
+    let is_spoken = |name: &&str| options.protocols.iter().any(|known| known == name);
+    asked.find(is_spoken).map(String::from)
+}
+
+pub(crate) fn response(accept: &str, protocol: Option<&str>) -> Response<Body> {
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -86,6 +93,9 @@ pub(crate) fn response(accept: &str) -> Response<Body> {
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     response
 }

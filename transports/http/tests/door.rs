@@ -600,3 +600,19 @@ fn halves_of_a_message_may_arrive_together() {
         assert_eq!(heard, format!("{{}}\u{1e}{RESULT}{RESULT}"));
     });
 }
+
+#[test]
+fn clients_of_lapwing_come_through_the_same_door() {
+    check(|addr| {
+        let smol = Smol::new();
+        let connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub?q=1"))
+            .header("x-greeting", "hi")
+            .header("cookie", "c=2");
+        let client = lapwing::Client::builder(smol.clone(), connector).spawned();
+        let greeting = smol.block_on(async {
+            client.online().await.expect("it is let in");
+            client.call::<String>("Greeting", ()).await
+        });
+        assert_eq!(greeting, Ok("hi 1 2".into()));
+    });
+}
