@@ -93,14 +93,14 @@ docs() {
     local one
     export RUSTDOCFLAGS="-D warnings"
     cargo doc --quiet --workspace --all-features --no-deps
-    for one in "" alloc std json; do
+    for one in "" alloc std json messagepack; do
         cargo doc --quiet -p lapwing --no-default-features --features "$one" --no-deps
     done
 }
 
 # Present means more, never different: every pair of features builds.
 features() {
-    local one other tree all=(alloc std json smol tokio tracing)
+    local one other tree all=(alloc std json messagepack smol tokio tracing)
     cargo check --quiet -p lapwing --no-default-features
     for one in "${all[@]}"; do
         for other in "${all[@]}"; do

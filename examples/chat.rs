@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(smol: &Smol, addr: &str) -> Result<(), Box<dyn Error>> {
     let hub = Hub::builder(smol.clone())
         .protocol(lapwing_signalr::Json)
+        .protocol(lapwing_signalr::MessagePack)
         .on_call("Join", async |caller: Caller, room: String| {
             Ok(Typed(caller.remote().join(room)?))
         })

@@ -54,6 +54,7 @@
 //! | `alloc` | [`registry`], [`Envelope`] |
 //! | `std` (default) | [`Hub`], [`Client`], and the contracts [`transport`], [`protocol`], [`runtime`] |
 //! | `json` | [`protocol::Json`], [`Typed`] values as JSON, and JSON payloads of peers that are looked at |
+//! | `messagepack` | [`Typed`] values as MessagePack, and values of peers that go from it to JSON and back |
 //! | `smol`, `tokio` | the runtimes of these names; both may be on at once |
 //! | `tracing` | an event for each connection that comes and goes; nothing per message |
 #![no_std]

@@ -7,7 +7,7 @@ use core::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 
 use crate::limits::Limits;
-use crate::protocol::{Conversation, Protocol};
+use crate::protocol::{Conditions, Conversation, Protocol};
 use crate::runtime::Runtime;
 use crate::session::{Config, Input, Lane, Output, Role, Session, Store, Wish};
 use crate::time::Instant;
@@ -66,7 +66,7 @@ pub(crate) struct Link {
     protocols: Protocols,
     /// Of a protocol that has to remember something.
     conversation: Option<Box<dyn Conversation>>,
-    record_bytes_max: u32,
+    conditions: Conditions,
     /// Which side the peer is.
     peer: Role,
     /// Which of them is spoken, from when that is known.
@@ -113,7 +113,10 @@ impl Link {
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
             conversation: None,
-            record_bytes_max: limits.message_bytes_max,
+            conditions: Conditions {
+                text_only: info.text_only,
+                ..Conditions::new(limits.message_bytes_max)
+            },
             peer: match role {
                 Role::Hub => Role::Client,
                 Role::Client => Role::Hub,
@@ -174,7 +177,7 @@ impl Link {
     /// Begins to remember what the protocol has to.
     fn converse(&mut self) {
         if self.chosen.is_some() && self.peer == Role::Client {
-            self.conversation = self.protocol().conversation(self.record_bytes_max);
+            self.conversation = self.protocol().conversation(self.conditions);
         }
     }
 
@@ -243,18 +246,18 @@ impl Link {
 
     /// The next message that is here already.
     fn next_arrived(&mut self, now: Instant) -> Option<Message> {
-        let Some(conversation) = &mut self.conversation else {
+        if self.conversation.is_none() {
             return self.arrived.next();
-        };
-        if let Some(record) = conversation.next_record() {
-            return Some(record);
         }
         // Some of them may be halves.
         loop {
-            let message = self.arrived.next()?;
-            let record = self.received(message, now);
+            let record = self.next_record(now);
             if record.is_some() || self.deaf {
                 return record;
+            }
+            let message = self.arrived.next()?;
+            if let Some(conversation) = &mut self.conversation {
+                conversation.receive(message);
             }
         }
     }
@@ -264,8 +267,14 @@ impl Link {
         let Some(conversation) = &mut self.conversation else {
             return Some(message);
         };
-        match conversation.receive(message) {
-            Ok(()) => conversation.next_record(),
+        conversation.receive(message);
+        self.next_record(now)
+    }
+
+    /// The next whole record of what has come in.
+    fn next_record(&mut self, now: Instant) -> Option<Message> {
+        match self.conversation.as_mut()?.next_record() {
+            Ok(record) => record,
             Err(reason) => {
                 self.be_deaf();
                 self.session.violate(reason, now);

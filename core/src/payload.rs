@@ -5,6 +5,8 @@ mod arguments;
 mod depth;
 #[cfg(feature = "json")]
 pub(crate) mod json;
+#[cfg(feature = "messagepack")]
+pub mod messagepack;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -140,6 +142,18 @@ impl<T: Serialize> Encode for Typed<T> {
                     .map_err(|error| EncodeError(error.to_string()))?;
                 Ok(Encoding::JsonArguments)
             }
+            #[cfg(feature = "messagepack")]
+            Encoding::MessagePack => {
+                rmp_serde::encode::write_named(into, &self.0)
+                    .map_err(|error| EncodeError(error.to_string()))?;
+                Ok(Encoding::MessagePack)
+            }
+            #[cfg(feature = "messagepack")]
+            Encoding::MessagePackArguments => {
+                arguments::append_messagepack(&self.0, into)
+                    .map_err(|error| EncodeError(error.to_string()))?;
+                Ok(Encoding::MessagePackArguments)
+            }
             other => Err(EncodeError(alloc::format!("no codec for {other:?}"))),
         }
     }
@@ -188,6 +202,8 @@ impl Decode for String {
             Encoding::Text => text(payload.bytes).map(String::from),
             #[cfg(feature = "json")]
             Encoding::JsonArguments => from_arguments(payload.bytes),
+            #[cfg(feature = "messagepack")]
+            Encoding::MessagePackArguments => from_messagepack_arguments(payload.bytes),
             other => Err(PayloadError::Encoding(other)),
         }
     }
@@ -253,6 +269,10 @@ impl<T: DeserializeOwned> Decode for Typed<T> {
             Encoding::Json => from_json(payload.bytes),
             #[cfg(feature = "json")]
             Encoding::JsonArguments => from_arguments(payload.bytes),
+            #[cfg(feature = "messagepack")]
+            Encoding::MessagePack => from_messagepack(payload.bytes),
+            #[cfg(feature = "messagepack")]
+            Encoding::MessagePackArguments => from_messagepack_arguments(payload.bytes),
             // As JSON has it: a text may be a variant's name, or a type that is a text inside.
             #[cfg(feature = "json")]
             Encoding::Text => {
@@ -267,6 +287,7 @@ impl<T: DeserializeOwned> Decode for Typed<T> {
                 payload.bytes,
             ))
             .map_err(value_error),
+            #[cfg(not(feature = "messagepack"))]
             other => Err(PayloadError::Encoding(other)),
         };
         value.map(Typed)
@@ -312,6 +333,10 @@ pub(crate) fn is_sound(payload: Payload<'_>) -> bool {
         Encoding::Json => json::is_value(payload.bytes),
         #[cfg(feature = "json")]
         Encoding::JsonArguments => json::are_arguments(payload.bytes),
+        #[cfg(feature = "messagepack")]
+        Encoding::MessagePack => messagepack::is_value(payload.bytes),
+        #[cfg(feature = "messagepack")]
+        Encoding::MessagePackArguments => messagepack::are_arguments(payload.bytes),
         _ => true,
     }
 }
@@ -333,6 +358,50 @@ fn from_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> 
         return Err(PayloadError::Value("a value nests too deep".into()));
     }
     T::deserialize(arguments::Arguments(bytes)).map_err(value_error)
+}
+
+#[cfg(feature = "messagepack")]
+fn from_messagepack<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, PayloadError> {
+    let mut reader = rmp_serde::Deserializer::new(&mut bytes);
+    let value = T::deserialize(Depth::new(&mut reader)).map_err(value_error)?;
+    drop(reader);
+    match bytes.is_empty() {
+        true => Ok(value),
+        false => Err(PayloadError::Value("more than one value".into())),
+    }
+}
+
+#[cfg(feature = "messagepack")]
+fn from_messagepack_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+    T::deserialize(arguments::MessagePackArguments(bytes)).map_err(value_error)
+}
+
+/// The same value in the encoding of another protocol, where both are read without its type; `None` when it stays as it is.
+#[cfg(feature = "messagepack")]
+pub fn translated(payload: Payload<'_>, wanted: Encoding) -> Option<(Encoding, Vec<u8>)> {
+    use Encoding as E;
+    let bytes = payload.bytes;
+    match (payload.encoding, wanted) {
+        (E::Json, E::MessagePack | E::MessagePackArguments) => {
+            Some((E::MessagePack, messagepack::of_json(bytes)?))
+        }
+        (E::JsonArguments, E::MessagePack | E::MessagePackArguments) => {
+            Some((E::MessagePackArguments, messagepack::of_json(bytes)?))
+        }
+        (E::MessagePack, E::Json | E::JsonArguments) => {
+            Some((E::Json, messagepack::to_json(bytes)?))
+        }
+        (E::MessagePackArguments, E::Json | E::JsonArguments) => {
+            Some((E::JsonArguments, messagepack::to_json(bytes)?))
+        }
+        _ => None,
+    }
+}
+
+/// Nothing is read without its type but with the feature `messagepack`.
+#[cfg(not(feature = "messagepack"))]
+pub fn translated(_: Payload<'_>, _: Encoding) -> Option<(Encoding, Vec<u8>)> {
+    None
 }
 
 fn text(bytes: &[u8]) -> Result<&str, PayloadError> {

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use bytes::BytesMut;
 
-pub use self::conversation::Conversation;
+pub use self::conversation::{Conditions, Conversation};
 #[cfg(feature = "json")]
 pub use self::json::Json;
 use crate::session::Role;
@@ -42,9 +42,9 @@ pub trait Protocol: Send + Sync + 'static {
     }
 
     /// What the hub's end of one connection remembers, for protocols that have to. Then that reads what the peer says, and writes what is for this peer alone;
-    /// events are still written by [`encode`](Self::encode), once for all. No record of the peer may have more bytes than `record_bytes_max`.
-    fn conversation(&self, record_bytes_max: u32) -> Option<Box<dyn Conversation>> {
-        let _ = record_bytes_max;
+    /// events are still written by [`encode`](Self::encode), once for all.
+    fn conversation(&self, conditions: Conditions) -> Option<Box<dyn Conversation>> {
+        let _ = conditions;
         None
     }
 

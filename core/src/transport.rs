@@ -109,6 +109,8 @@ pub struct Info {
     pub pings: bool,
     /// Whether [`Outgoing::Goodbye`] reaches the peer, which answers by itself.
     pub goodbyes: bool,
+    /// Whether it carries text and nothing else.
+    pub text_only: bool,
     /// Whether it sees by itself that its peer is there, as one does that is asked again and again: then the hub neither speaks nor expects to hear for that
     /// reason, and the transport ends when the peer is gone.
     pub keeps_alive: bool,
@@ -126,6 +128,7 @@ impl Info {
             kinds: false,
             pings: false,
             goodbyes: false,
+            text_only: false,
             keeps_alive: false,
             connection: None,
         }

@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use lapwing::ConnectionId;
-use lapwing::protocol::{Conversation, Protocol};
+use lapwing::payload::messagepack::split_value;
+use lapwing::protocol::{Conditions, Conversation, Protocol};
 use lapwing::transport::Message;
 use lapwing::wire::{
     self, Ack, Denied, Encodings, Failure, FailureCode, Frame, List, Outcome, Payload, Reply,
@@ -13,7 +14,8 @@ use lapwing_signalr::Json;
 /// Ends each record.
 const MARK: u8 = 0x1e;
 
-/// A stream means the same however it is cut, the first byte being the size of the pieces; and each answer is a whole JSON text.
+/// A stream means the same however it is cut, the first byte being the size of the pieces; and each answer is a whole JSON text, or a whole MessagePack value
+/// behind its length.
 pub fn signalr(data: &[u8]) {
     if let Some((step, stream)) = data.split_first() {
         let whole = play(stream, stream.len());
@@ -23,12 +25,17 @@ pub fn signalr(data: &[u8]) {
 
 /// What a hub makes of a stream in pieces of this size, and what it answers.
 fn play(stream: &[u8], step: usize) -> Vec<u8> {
-    let mut talk = Json.conversation(u32::MAX).expect("it has to remember");
+    let mut talk = Json.conversation(Conditions::new(u32::MAX)).expect("it has to remember");
     let (mut log, mut scratch) = (Vec::new(), BytesMut::new());
     for piece in stream.chunks(step.max(1)) {
-        let received = talk.receive(Message::binary(piece.to_vec()));
-        received.expect("nothing is too large");
-        while let Some(record) = talk.next_record() {
+        talk.receive(Message::binary(piece.to_vec()));
+        loop {
+            let record = match talk.next_record() {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                // Then the connection ends.
+                Err(_) => return log,
+            };
             scratch.clear();
             match talk.decode(&record, &mut scratch) {
                 Ok(None) => {}
@@ -86,7 +93,9 @@ fn answer(frame: Frame<'_>) -> Frame<'static> {
 fn say(talk: &mut dyn Conversation, frame: &Frame<'_>, log: &mut Vec<u8>) {
     let mut said = BytesMut::new();
     talk.encode(frame, &mut said);
-    if let Some(record) = said.strip_suffix(&[MARK]) {
+    if talk.protocol() == Some("signalr.messagepack") && &said[..] != b"{}\x1e" {
+        assert!(said.is_empty() || is_messagepack(&said), "{said:?}");
+    } else if let Some(record) = said.strip_suffix(&[MARK]) {
         assert!(!record.contains(&MARK), "{said:?}");
         let read = serde_json::from_slice::<serde::de::IgnoredAny>(record);
         read.expect("a whole JSON text");
@@ -94,4 +103,16 @@ fn say(talk: &mut dyn Conversation, frame: &Frame<'_>, log: &mut Vec<u8>) {
         assert!(said.is_empty(), "{said:?}");
     }
     log.extend_from_slice(&said);
+}
+
+/// Whether it is one value behind its length, which is in as many bytes as it needs.
+fn is_messagepack(said: &[u8]) -> bool {
+    let Some(last) = said.iter().position(|byte| byte & 0x80 == 0) else {
+        return false;
+    };
+    let (length, record) = said.split_at(last + 1);
+    let digits = length.iter().rev();
+    let length = digits.fold(0, |length, digit| length << 7 | usize::from(digit & 0x7f));
+    let is_value = split_value(record).is_some_and(|(_, rest)| rest.is_empty());
+    record.len() == length && is_value
 }

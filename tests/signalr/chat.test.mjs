@@ -6,6 +6,7 @@ import assert from "node:assert/strict"
 import { once } from "node:events"
 import { after, before, test } from "node:test"
 import * as signalR from "@microsoft/signalr"
+import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack"
 import WebSocket from "ws"
 import { Program, stopAll } from "../programs.mjs"
 
@@ -23,6 +24,8 @@ before(async () => {
 
 after(stopAll)
 
+const PROTOCOLS = { JSON: () => new signalR.JsonHubProtocol(), MessagePack: () => new MessagePackHubProtocol() }
+
 const TRANSPORTS = {
   "WebSockets": { transport: signalR.HttpTransportType.WebSockets },
   "Server-Sent Events": { transport: signalR.HttpTransportType.ServerSentEvents },
@@ -31,9 +34,10 @@ const TRANSPORTS = {
 }
 
 /** A connection, and what it hears, one after the other. */
-async function connect(options = {}) {
+async function connect({ protocol = "JSON", ...options } = {}) {
   const connection = new signalR.HubConnectionBuilder()
     .withUrl(url, options)
+    .withHubProtocol(PROTOCOLS[protocol]())
     .configureLogging(signalR.LogLevel.None)
     .build()
   const heard = new Queue()
@@ -56,7 +60,16 @@ class Queue {
   }
 }
 
-for (const [name, options] of Object.entries(TRANSPORTS)) {
+/** Each way to connect: Server-Sent Events carry text alone. */
+const WAYS = Object.fromEntries(
+  Object.entries(TRANSPORTS).flatMap(([name, options]) =>
+    Object.keys(PROTOCOLS)
+      .filter((protocol) => protocol === "JSON" || name !== "Server-Sent Events")
+      .map((protocol) => [`${name}, ${protocol}`, { ...options, protocol }]),
+  ),
+)
+
+for (const [name, options] of Object.entries(WAYS)) {
   test(`a room hears what one of it says, and nobody else does: ${name}`, SOON, async () => {
     const [ann, ben, eve] = await Promise.all([connect(options), connect(options), connect(options)])
     assert.equal(await ann.connection.invoke("Join", `kitchen, ${name}`), true)
@@ -82,8 +95,8 @@ for (const [name, options] of Object.entries(TRANSPORTS)) {
   })
 }
 
-test("a room hears the same in the same order, whatever its transports", SOON, async () => {
-  const room = await Promise.all(Object.values(TRANSPORTS).map(connect))
+test("a room hears the same in the same order, whatever its transports and protocols", SOON, async () => {
+  const room = await Promise.all(Object.values(WAYS).map(connect))
   for (const { connection } of room) await connection.invoke("Join", "house")
   const said = []
   for (let round = 0; round < 25; round++)
@@ -93,6 +106,12 @@ test("a room hears the same in the same order, whatever its transports", SOON, a
   for (const { heard: queue } of room) heard.push(await Promise.all(said.map(() => queue.next())))
   for (const other of heard) assert.deepEqual(other, heard[0])
   await Promise.all(room.map(({ connection }) => connection.stop()))
+})
+
+test("Server-Sent Events carry no MessagePack, and say so", SOON, async () => {
+  const options = { ...TRANSPORTS["Server-Sent Events"], protocol: "MessagePack" }
+  // The client finds out by itself, from what was negotiated.
+  await assert.rejects(connect(options), /does not support Binary/)
 })
 
 test("a client has the id that it negotiated", SOON, async () => {

@@ -10,7 +10,7 @@ use super::carries::is_value;
 use super::class::Class;
 use super::history::Variants;
 use super::{PublishError, Shared};
-use crate::payload::{Encode, encoded};
+use crate::payload::{Encode, encoded, translated};
 use crate::topic::Topic;
 use crate::wire::{Encoding, Envelope, Event, Frame, Payload};
 
@@ -254,7 +254,10 @@ impl Shared {
         if payload.encoding == wanted || !is_value(payload.encoding) {
             return None;
         }
-        let converted = self.rules.carries(topic)?.convert(payload, wanted);
+        let converted = match self.rules.carries(topic) {
+            Some(carries) => carries.convert(payload, wanted),
+            None => translated(payload, wanted),
+        };
         converted.filter(|(_, bytes)| bytes.len() as u64 <= self.event_bytes_max())
     }
 

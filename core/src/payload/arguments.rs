@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserializer, Error as _, IgnoredAny, Visitor};
+use serde::de::{Deserializer, Error as _, Visitor};
 use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -26,6 +26,24 @@ pub(super) fn append_to(value: &impl Serialize, into: &mut Vec<u8>) -> Result<()
             Ok(())
         }
     }
+}
+
+/// The same as a MessagePack array.
+#[cfg(feature = "messagepack")]
+pub(super) fn append_messagepack(
+    value: &impl Serialize,
+    into: &mut Vec<u8>,
+) -> Result<(), rmp_serde::encode::Error> {
+    match value.serialize(Probe) {
+        Err(Shape::Tuple) => {}
+        Err(Shape::Nothing) => {
+            into.push(0x90);
+            return Ok(());
+        }
+        // An array of one.
+        Ok(()) | Err(Shape::One) => into.push(0x91),
+    }
+    rmp_serde::encode::write_named(into, value)
 }
 
 /// What serde says first of a value.
@@ -134,78 +152,148 @@ impl Serializer for Probe {
 pub(super) struct Arguments<'de>(pub(super) &'de [u8]);
 
 impl<'de> Arguments<'de> {
+    fn all(&self) -> Result<Vec<&'de RawValue>, Error> {
+        serde_json::from_slice(self.0)
+    }
+
     /// The only argument.
-    fn one(&self) -> Result<&'de [u8], Error> {
-        let arguments: Vec<&'de RawValue> = serde_json::from_slice(self.0)?;
-        match arguments[..] {
-            [one] => Ok(one.get().as_bytes()),
-            _ => Err(self.wrong_number("one argument")),
+    fn one(&self) -> Result<serde_json::Deserializer<serde_json::de::SliceRead<'de>>, Error> {
+        match self.all()?[..] {
+            [one] => Ok(serde_json::Deserializer::from_slice(one.get().as_bytes())),
+            ref all => Err(Error::invalid_length(all.len(), &"one argument")),
         }
     }
 
-    fn wrong_number(&self, expected: &str) -> Error {
-        let arguments: Result<Vec<IgnoredAny>, _> = serde_json::from_slice(self.0);
-        let count = arguments.map_or(0, |arguments| arguments.len());
-        Error::invalid_length(count, &expected)
+    /// That there is none.
+    fn none(&self) -> Result<(), Error> {
+        match self.all()?.len() {
+            0 => Ok(()),
+            count => Err(Error::invalid_length(count, &"no argument")),
+        }
     }
-}
 
-macro_rules! the_only_one {
-    ($($method:ident($($argument:ident: $type:ty),*);)*) => {
-        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, Error> {
-            let mut json = serde_json::Deserializer::from_slice(self.one()?);
-            Depth::new(&mut json).$method($($argument,)* visitor)
-        })*
-    };
-}
-
-impl<'de> Deserializer<'de> for Arguments<'de> {
-    type Error = Error;
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+    /// All of them as one value.
+    fn tuple<V: Visitor<'de>>(&self, len: usize, visitor: V) -> Result<V::Value, Error> {
         let mut json = serde_json::Deserializer::from_slice(self.0);
         let value = Depth::new(&mut json).deserialize_tuple(len, visitor)?;
         json.end()?;
         Ok(value)
     }
+}
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let arguments: Vec<IgnoredAny> = serde_json::from_slice(self.0)?;
-        match arguments.is_empty() {
-            true => visitor.visit_unit(),
-            false => Err(self.wrong_number("no argument")),
+/// A MessagePack array of arguments, to be read in the same way.
+#[cfg(feature = "messagepack")]
+pub(super) struct MessagePackArguments<'de>(pub(super) &'de [u8]);
+
+#[cfg(feature = "messagepack")]
+type Slice<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de, [u8]>>;
+
+#[cfg(feature = "messagepack")]
+impl<'de> MessagePackArguments<'de> {
+    /// How many there are, and those that follow the head of the array.
+    fn all(&self) -> Result<(u32, &'de [u8]), rmp_serde::decode::Error> {
+        let mut rest = self.0;
+        let count =
+            rmp::decode::read_array_len(&mut rest).map_err(rmp_serde::decode::Error::custom)?;
+        Ok((count, rest))
+    }
+
+    fn one(&self) -> Result<Slice<'de>, rmp_serde::decode::Error> {
+        match self.all()? {
+            (1, one) => Ok(rmp_serde::Deserializer::from_read_ref(one)),
+            (count, _) => Err(wrong_number(count, "one argument")),
         }
     }
 
-    the_only_one! {
-        deserialize_any();
-        deserialize_bool();
-        deserialize_i8();
-        deserialize_i16();
-        deserialize_i32();
-        deserialize_i64();
-        deserialize_u8();
-        deserialize_u16();
-        deserialize_u32();
-        deserialize_u64();
-        deserialize_f32();
-        deserialize_f64();
-        deserialize_char();
-        deserialize_str();
-        deserialize_string();
-        deserialize_bytes();
-        deserialize_byte_buf();
-        deserialize_option();
-        deserialize_unit_struct(name: &'static str);
-        deserialize_newtype_struct(name: &'static str);
-        deserialize_seq();
-        deserialize_tuple_struct(name: &'static str, len: usize);
-        deserialize_map();
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
-        deserialize_identifier();
-        deserialize_ignored_any();
+    fn none(&self) -> Result<(), rmp_serde::decode::Error> {
+        match self.all()? {
+            (0, _) => Ok(()),
+            (count, _) => Err(wrong_number(count, "no argument")),
+        }
     }
+
+    fn tuple<V: Visitor<'de>>(
+        &self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, rmp_serde::decode::Error> {
+        let (count, _) = self.all()?;
+        if usize::try_from(count) != Ok(len) {
+            return Err(wrong_number(count, "as many arguments as the method takes"));
+        }
+        let mut all: Slice<'de> = rmp_serde::Deserializer::from_read_ref(self.0);
+        Depth::new(&mut all).deserialize_tuple(len, visitor)
+    }
+}
+
+#[cfg(feature = "messagepack")]
+fn wrong_number(count: u32, expected: &str) -> rmp_serde::decode::Error {
+    rmp_serde::decode::Error::invalid_length(count as usize, &expected)
+}
+
+macro_rules! the_only_one {
+    ($error:ty: $($method:ident($($argument:ident: $type:ty),*);)*) => {
+        type Error = $error;
+
+        fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, $error> {
+            self.tuple(len, visitor)
+        }
+
+        fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, $error> {
+            self.none()?;
+            visitor.visit_unit()
+        }
+
+        $(fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, $error> {
+            Depth::new(&mut self.one()?).$method($($argument,)* visitor)
+        })*
+    };
+}
+
+macro_rules! arguments {
+    ($($arguments:ident: $error:ty;)*) => {
+        $(impl<'de> Deserializer<'de> for $arguments<'de> {
+            the_only_one! {
+                $error:
+                deserialize_any();
+                deserialize_bool();
+                deserialize_i8();
+                deserialize_i16();
+                deserialize_i32();
+                deserialize_i64();
+                deserialize_u8();
+                deserialize_u16();
+                deserialize_u32();
+                deserialize_u64();
+                deserialize_f32();
+                deserialize_f64();
+                deserialize_char();
+                deserialize_str();
+                deserialize_string();
+                deserialize_bytes();
+                deserialize_byte_buf();
+                deserialize_option();
+                deserialize_unit_struct(name: &'static str);
+                deserialize_newtype_struct(name: &'static str);
+                deserialize_seq();
+                deserialize_tuple_struct(name: &'static str, len: usize);
+                deserialize_map();
+                deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+                deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+                deserialize_identifier();
+                deserialize_ignored_any();
+            }
+        })*
+    };
+}
+
+arguments! {
+    Arguments: Error;
+}
+
+#[cfg(feature = "messagepack")]
+arguments! {
+    MessagePackArguments: rmp_serde::decode::Error;
 }
 
 #[cfg(test)]

@@ -5,24 +5,44 @@ use bytes::BytesMut;
 use crate::transport::Message;
 use crate::wire::{CloseReason, DecodeError, Frame};
 
+/// What a conversation has to keep to.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Conditions {
+    /// The largest record of the peer, in bytes, with all that is around it.
+    pub record_bytes_max: u32,
+    /// The transport carries text and nothing else.
+    pub text_only: bool,
+}
+
+impl Conditions {
+    /// Those of a transport that carries everything.
+    pub const fn new(record_bytes_max: u32) -> Self {
+        Self {
+            record_bytes_max,
+            text_only: false,
+        }
+    }
+}
+
 /// The hub's end of one connection in a protocol that has to remember something of it: names that the peer gave to its calls,
 /// the half of a message, what the handshake was about. Made by [`Protocol::conversation`](super::Protocol::conversation).
 ///
 /// A message of the transport may hold several *records*, or a part of one; each record is a frame at most.
 pub trait Conversation: Send {
-    /// Takes in a message of the transport.
-    ///
-    /// # Errors
-    ///
-    /// [`CloseReason`]: the connection ends, nothing that follows can be understood.
+    /// Takes in a message of the transport, when there are no more whole records.
     ///
     /// # When full
     ///
     /// It holds one half record of up to [`Limits::message_bytes_max`](crate::Limits::message_bytes_max) beside the message.
-    fn receive(&mut self, message: Message) -> Result<(), CloseReason>;
+    fn receive(&mut self, message: Message);
 
     /// The next whole record that has come in.
-    fn next_record(&mut self) -> Option<Message>;
+    ///
+    /// # Errors
+    ///
+    /// [`CloseReason`]: the connection ends, nothing that follows can be understood.
+    fn next_record(&mut self) -> Result<Option<Message>, CloseReason>;
 
     /// The frame that `record` carries; `None` when it may be skipped.
     ///

@@ -265,6 +265,7 @@ impl<'a> Draw<'a> {
             Encoding::MessagePack,
             Encoding::Postcard,
             Encoding::JsonArguments,
+            Encoding::MessagePackArguments,
         ])
     }
 

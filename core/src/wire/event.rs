@@ -135,13 +135,14 @@ const TOPIC: u8 = 0;
 const MORE: u8 = 0x80;
 
 /// By the number that they have on the wire.
-const ENCODINGS: [Encoding; 6] = [
+const ENCODINGS: [Encoding; 7] = [
     Encoding::Text,
     Encoding::Bytes,
     Encoding::Json,
     Encoding::MessagePack,
     Encoding::Postcard,
     Encoding::JsonArguments,
+    Encoding::MessagePackArguments,
 ];
 
 /// A topic by its text, or by a number that the peer has given to it.

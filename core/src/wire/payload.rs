@@ -56,6 +56,8 @@ pub enum Encoding {
     Postcard,
     /// A JSON array of values that stand for themselves: how SignalR has the arguments of a call. A tuple is as many, any other value is one.
     JsonArguments,
+    /// A MessagePack array, in the same way.
+    MessagePackArguments,
 }
 
 /// A set of [`Encoding`]s.

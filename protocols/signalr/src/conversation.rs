@@ -4,17 +4,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use bytes::{BufMut, BytesMut};
-use lapwing::protocol::{Conversation, Protocol};
-use lapwing::transport::{Kind, Message};
+use lapwing::protocol::{Conditions, Conversation};
+use lapwing::transport::Message;
 use lapwing::wire::{
     self, Ack, Call, Close, CloseReason, DecodeError, Denied, Failure, FailureCode, Frame, List,
     Name, Outcome, Payload, Publish, Refusal, Refused, Reply, Return, Start, Subscribe,
     Unsubscribe,
 };
-use serde_json::value::RawValue;
 
-use crate::incoming::{self, Incoming, Str};
-use crate::json::{Json, append_completion, append_json, append_question};
+use crate::form::Form;
+use crate::incoming::{Incoming, Value};
+use crate::json::append_json;
 use crate::records::{MARK, Records};
 use crate::{failure, handshake};
 
@@ -24,6 +24,7 @@ const OURS: &str = "s";
 /// One connection's part of the protocol.
 pub(crate) struct Talk {
     records: Records,
+    text_only: bool,
     stage: Stage,
     /// What the client asked and was not answered, by our numbers.
     asked: HashMap<u32, Asked>,
@@ -36,8 +37,8 @@ pub(crate) struct Talk {
 enum Stage {
     /// Waits for the handshake, or has refused it with a text.
     Handshake(Option<String>),
-    /// The protocol of this name is spoken.
-    Agreed(&'static str),
+    /// Messages have this form.
+    Agreed(Form),
 }
 
 /// A question of the client.
@@ -59,9 +60,10 @@ enum About {
 }
 
 impl Talk {
-    pub(crate) fn new(record_bytes_max: u32) -> Self {
+    pub(crate) fn new(conditions: Conditions) -> Self {
         Self {
-            records: Records::new(record_bytes_max),
+            text_only: conditions.text_only,
+            records: Records::new(conditions.record_bytes_max),
             stage: Stage::Handshake(None),
             asked: HashMap::new(),
             last: 0,
@@ -70,10 +72,21 @@ impl Talk {
         }
     }
 
+    /// How messages are written; before the handshake there are none.
+    fn form(&self) -> Form {
+        match self.stage {
+            Stage::Handshake(_) => Form::Json,
+            Stage::Agreed(form) => form,
+        }
+    }
+
     fn shake_hands(&mut self, request: &[u8]) -> Result<Frame<'static>, DecodeError> {
-        match handshake::protocol(request) {
-            Ok(name) => {
-                self.stage = Stage::Agreed(name);
+        match handshake::form(request, self.text_only) {
+            Ok(form) => {
+                self.stage = Stage::Agreed(form);
+                if form == Form::MessagePack {
+                    self.records.become_binary();
+                }
                 Ok(Frame::Hello(handshake::hello()))
             }
             Err(error) => {
@@ -99,7 +112,7 @@ impl Talk {
         &mut self,
         id: Option<Cow<'a, str>>,
         target: Cow<'a, str>,
-        arguments: &'a RawValue,
+        arguments: &'a [u8],
         scratch: &'a mut BytesMut,
     ) -> Frame<'a> {
         let is = |name: &str| target.eq_ignore_ascii_case(name);
@@ -110,15 +123,11 @@ impl Talk {
         } else if is("Publish") {
             self.publish(id, &target, arguments, scratch)
         } else {
-            let payload = Payload {
-                encoding: wire::Encoding::JsonArguments,
-                bytes: arguments.get().as_bytes(),
-            };
             Frame::Call(Call {
                 id: self.ask(id, &target, About::Call),
                 method: kept(&target, scratch),
                 deadline_ms: None,
-                arguments: payload,
+                arguments: self.form().arguments(arguments),
             })
         }
     }
@@ -136,20 +145,20 @@ impl Talk {
         &mut self,
         id: Option<Cow<'a, str>>,
         target: &str,
-        arguments: &'a RawValue,
+        arguments: &'a [u8],
         scratch: &'a mut BytesMut,
     ) -> Frame<'a> {
-        let Some((Str(filter),)) = read(arguments) else {
+        let Some(filter) = self.form().text(arguments) else {
             return self.deny(id, target, FailureCode::Arguments);
         };
-        let known = self.subscriptions.get(&*filter).copied();
+        let known = self.subscriptions.get(&filter).copied();
         let first = known.unwrap_or_else(|| {
             self.last_subscription = self.last_subscription.wrapping_add(1).max(1);
             self.subscriptions
-                .insert(filter.clone().into_owned(), self.last_subscription);
+                .insert(filter.clone(), self.last_subscription);
             self.last_subscription
         });
-        let about = About::Subscribe(filter.clone().into_owned());
+        let about = About::Subscribe(filter.clone());
         let (mut native, filters) = (Vec::new(), [&*filter]);
         let subscribe = Frame::Subscribe(Subscribe {
             receipt: self.ask(id, target, about),
@@ -168,12 +177,12 @@ impl Talk {
         &mut self,
         id: Option<Cow<'a, str>>,
         target: &str,
-        arguments: &'a RawValue,
+        arguments: &'a [u8],
     ) -> Frame<'a> {
-        let Some((Str(filter),)) = read(arguments) else {
+        let Some(filter) = self.form().text(arguments) else {
             return self.deny(id, target, FailureCode::Arguments);
         };
-        let number = self.subscriptions.remove(&*filter);
+        let number = self.subscriptions.remove(&filter);
         Frame::Unsubscribe(Unsubscribe {
             receipt: self.ask(id, target, About::Other),
             first: number.unwrap_or(0),
@@ -185,23 +194,22 @@ impl Talk {
         &mut self,
         id: Option<Cow<'a, str>>,
         target: &str,
-        arguments: &'a RawValue,
+        arguments: &'a [u8],
         scratch: &'a mut BytesMut,
     ) -> Frame<'a> {
-        let Some((Str(topic), value)) = read::<(Str<'a>, &'a RawValue)>(arguments) else {
+        let Some((topic, value)) = self.form().publication(arguments) else {
             return self.deny(id, target, FailureCode::Arguments);
         };
         let receipt = match id {
             Some(_) => self.ask(id, target, About::Other),
             None => 0,
         };
-        let text: Option<Str<'a>> = serde_json::from_str(value.get()).ok();
-        let (topic, payload) = match text {
-            Some(Str(text)) => {
+        let (topic, payload) = match value {
+            Value::Text(text) => {
                 let (topic, text) = both_kept(&topic, &text, scratch);
                 (topic, Payload::text(text))
             }
-            None => (kept(&topic, scratch), Payload::json(value.get())),
+            Value::Other(payload) => (kept(&topic, scratch), payload),
         };
         let name = Name::Topic(topic);
         Frame::Publish(Publish {
@@ -214,16 +222,14 @@ impl Talk {
     /// The client's answer to a call of ours.
     fn answered<'a>(
         id: &str,
-        result: Result<Option<&'a RawValue>, Cow<'a, str>>,
+        result: Result<Option<Value<'a>>, Cow<'a, str>>,
         scratch: &'a mut BytesMut,
     ) -> Option<Frame<'a>> {
         let id = id.strip_prefix(OURS)?.parse().ok()?;
         let result = match result {
             Ok(None) => Ok(Payload::bytes(&[])),
-            Ok(Some(value)) => Ok(match serde_json::from_str(value.get()) {
-                Ok(Str(text)) => Payload::text(kept(&text, scratch)),
-                Err(_) => Payload::json(value.get()),
-            }),
+            Ok(Some(Value::Text(text))) => Ok(Payload::text(kept(&text, scratch))),
+            Ok(Some(Value::Other(payload))) => Ok(payload),
             Err(error) => Err(Failure {
                 code: FailureCode::Failed,
                 message: kept(&error, scratch),
@@ -238,14 +244,11 @@ impl Talk {
         {
             let error = |failure| failure::text(&asked.target, failure);
             let result = reply.result.map_err(error);
-            append_completion(
-                &id,
-                result
-                    .as_ref()
-                    .map(|result| *result)
-                    .map_err(|error| &**error),
-                into,
-            );
+            let result = match &result {
+                Ok(payload) => Ok(*payload),
+                Err(error) => Err(&**error),
+            };
+            self.form().append_completion(&id, result, into);
         }
     }
 
@@ -273,7 +276,7 @@ impl Talk {
                 Some(error) => Err(&**error),
                 None => Ok(Payload::bytes(&[])),
             };
-            append_completion(&id, result, into);
+            self.form().append_completion(&id, result, into);
         }
     }
 
@@ -286,40 +289,29 @@ impl Talk {
                 append_json(error.as_deref().unwrap_or("Handshake was canceled."), into);
                 into.put_slice(&[b'}', MARK]);
             }
-            Stage::Agreed(_) => {
+            Stage::Agreed(form) => {
                 into.put_slice(&[b'{', b'}', MARK]);
                 let returns = matches!(refused.reason, Refusal::Full | Refusal::Shutdown);
-                append_close(Some(FAULT), returns, into);
+                form.append_close(Some(FAULT), returns, into);
             }
         }
+    }
+
+    /// The hub's last words.
+    fn append_close(&self, close: Close, into: &mut BytesMut) {
+        use CloseReason as R;
+        let returns = close.verdict != Return::Never;
+        let (error, returns) = match close.reason {
+            R::Done => (None, false),
+            R::Shutdown | R::Kicked => (None, returns),
+            _ => (Some(FAULT), returns),
+        };
+        self.form().append_close(error, returns, into);
     }
 }
 
 /// What a client hears of an end that is somebody's fault.
 const FAULT: &str = "Connection closed with an error.";
-
-fn append_close(error: Option<&str>, returns: bool, into: &mut BytesMut) {
-    into.put_slice(br#"{"type":7"#);
-    if let Some(error) = error {
-        into.put_slice(br#","error":"#);
-        append_json(error, into);
-    }
-    if returns {
-        into.put_slice(br#","allowReconnect":true"#);
-    }
-    into.put_slice(&[b'}', MARK]);
-}
-
-/// The hub's last words.
-fn append_last_words(close: Close, into: &mut BytesMut) {
-    use CloseReason as R;
-    let returns = close.verdict != Return::Never;
-    match close.reason {
-        R::Done => append_close(None, false, into),
-        R::Shutdown | R::Kicked => append_close(None, returns, into),
-        _ => append_close(Some(FAULT), returns, into),
-    }
-}
 
 /// Why one of the methods that are always there refuses.
 fn reason(denied: Denied) -> (FailureCode, String) {
@@ -327,11 +319,6 @@ fn reason(denied: Denied) -> (FailureCode, String) {
         Denied::Forbidden => (FailureCode::Forbidden, String::new()),
         denied => (FailureCode::Failed, denied.to_string()),
     }
-}
-
-/// The arguments as a tuple.
-fn read<'a, T: serde::Deserialize<'a>>(arguments: &'a RawValue) -> Option<T> {
-    serde_json::from_str(arguments.get()).ok()
 }
 
 /// A text in scratch memory.
@@ -348,14 +335,13 @@ fn both_kept<'a>(first: &str, second: &str, scratch: &'a mut BytesMut) -> (&'a s
 }
 
 impl Conversation for Talk {
-    fn receive(&mut self, message: Message) -> Result<(), CloseReason> {
-        self.records.receive(message.bytes)
+    fn receive(&mut self, message: Message) {
+        self.records.receive(message.bytes);
     }
 
-    fn next_record(&mut self) -> Option<Message> {
-        let kind = Kind::Text;
-        let bytes = self.records.next_record()?;
-        Some(Message { bytes, kind })
+    fn next_record(&mut self) -> Result<Option<Message>, CloseReason> {
+        let record = self.records.next_record()?;
+        Ok(record.map(Message::binary))
     }
 
     fn decode<'a>(
@@ -369,7 +355,10 @@ impl Conversation for Talk {
         if record.bytes.is_empty() {
             return Err(DecodeError::Empty);
         }
-        let incoming = incoming::parse(&record.bytes).ok_or(DecodeError::NoFrame)?;
+        let incoming = self
+            .form()
+            .parse(&record.bytes)
+            .ok_or(DecodeError::NoFrame)?;
         Ok(match incoming {
             Incoming::Invocation {
                 id,
@@ -395,7 +384,7 @@ impl Conversation for Talk {
     fn protocol(&self) -> Option<&str> {
         match self.stage {
             Stage::Handshake(_) => None,
-            Stage::Agreed(name) => Some(name),
+            Stage::Agreed(form) => Some(form.name()),
         }
     }
 
@@ -403,15 +392,16 @@ impl Conversation for Talk {
         match frame {
             Frame::Welcome(_) => into.put_slice(&[b'{', b'}', MARK]),
             Frame::Refused(refused) => self.append_refused(refused, into),
-            Frame::Ping(_) => into.put_slice(b"{\"type\":6}\x1e"),
-            Frame::Close(close) => append_last_words(*close, into),
+            Frame::Ping(_) => self.form().append_ping(into),
+            Frame::Close(close) => self.append_close(*close, into),
             Frame::Reply(reply) => self.append_reply(reply, into),
             Frame::Ack(ack) => self.append_ack(ack, into),
             Frame::Call(call) => {
                 let id = format!("{OURS}{}", call.id);
-                append_question(&id, call.method, call.arguments, into);
+                let form = self.form();
+                form.append_question(&id, call.method, call.arguments, into);
             }
-            frame => Json.encode(frame, into),
+            frame => self.form().append_shared(frame, into),
         }
     }
 }

@@ -3,6 +3,7 @@
 use lapwing::wire::{Encoding, Encodings, Hello, List, Terms, VERSION};
 use serde::Deserialize;
 
+use crate::form::Form;
 use crate::incoming::Str;
 
 /// The versions of the hub protocol that are spoken; the second adds what stateful reconnect needs.
@@ -16,22 +17,29 @@ struct Request<'a> {
     version: i64,
 }
 
-/// The [name](lapwing::protocol::Protocol::name) of the protocol that a client asks for.
+/// The form of messages that a client asks for.
 ///
 /// # Errors
 ///
 /// What the client is told.
-pub(crate) fn protocol(request: &[u8]) -> Result<&'static str, String> {
+pub(crate) fn form(request: &[u8], text_only: bool) -> Result<Form, String> {
     let Ok(Request { protocol, version }) = serde_json::from_slice(request) else {
         return Err("An unexpected error occurred during connection handshake.".into());
     };
     let Str(protocol) = protocol;
-    let name = match &*protocol {
-        "json" => crate::json::NAME,
+    let form = match &*protocol {
+        "json" => Form::Json,
+        "messagepack" if text_only => {
+            return Err(
+                "Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format."
+                    .into(),
+            );
+        }
+        "messagepack" => Form::MessagePack,
         _ => return Err(format!("The protocol '{protocol}' is not supported.")),
     };
     match VERSIONS.contains(&version) {
-        true => Ok(name),
+        true => Ok(form),
         false => Err(format!(
             "The server does not support version {version} of the '{protocol}' protocol."
         )),
@@ -44,7 +52,9 @@ pub(crate) fn hello() -> Hello<'static> {
         oldest: VERSION,
         newest: VERSION,
         terms: Terms {
-            encodings: Encodings::NONE.with(Encoding::JsonArguments),
+            encodings: Encodings::NONE
+                .with(Encoding::JsonArguments)
+                .with(Encoding::MessagePackArguments),
             promise_ms: Terms::NO_PROMISE,
             message_bytes_max: u32::MAX,
             subscriptions_max: u32::MAX,
@@ -62,11 +72,11 @@ mod tests {
 
     #[test]
     fn what_is_not_spoken_is_said_by_name() {
-        let error = |request: &str| protocol(request.as_bytes()).expect_err("it is refused");
+        let error = |request: &str| form(request.as_bytes(), true).expect_err("it is refused");
         let unreadable = "An unexpected error occurred during connection handshake.";
         assert_eq!(
-            protocol(br#"{"version":1,"more":{},"protocol":"json"}"#),
-            Ok(crate::json::NAME)
+            form(br#"{"version":1,"more":{},"protocol":"json"}"#, true),
+            Ok(Form::Json)
         );
         assert_eq!(
             error(r#"{"protocol":"xml","version":1}"#),
@@ -75,6 +85,12 @@ mod tests {
         assert_eq!(
             error(r#"{"protocol":"json","version":3}"#),
             "The server does not support version 3 of the 'json' protocol."
+        );
+        let messagepack = br#"{"protocol":"messagepack","version":2}"#;
+        assert_eq!(form(messagepack, false), Ok(Form::MessagePack));
+        assert_eq!(
+            form(messagepack, true),
+            Err("Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format.".into())
         );
         for request in [
             "",

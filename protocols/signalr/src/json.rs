@@ -1,17 +1,21 @@
 //! The hub protocol as JSON: [`Json`], and the messages of a hub in it.
 
+use std::borrow::Cow;
 use std::io;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
-use lapwing::protocol::{Conversation, Protocol};
+use lapwing::payload::translated;
+use lapwing::protocol::{Conditions, Conversation, Protocol};
 use lapwing::session::Role;
 use lapwing::transport::{Kind, Message};
 use lapwing::wire::{DecodeError, Encoding, Frame, Lagged, Payload};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use crate::conversation::Talk;
+use crate::incoming::{Incoming, Str, Value};
 use crate::records::MARK;
 
 pub(crate) const NAME: &str = "signalr.json";
@@ -51,8 +55,8 @@ impl Protocol for Json {
         first.bytes.starts_with(b"{") && first.bytes.contains(&MARK)
     }
 
-    fn conversation(&self, record_bytes_max: u32) -> Option<Box<dyn Conversation>> {
-        Some(Box::new(Talk::new(record_bytes_max)))
+    fn conversation(&self, conditions: Conditions) -> Option<Box<dyn Conversation>> {
+        Some(Box::new(Talk::new(conditions)))
     }
 
     /// Nothing can be read without knowing what was said before: a [conversation](Self::conversation) does.
@@ -74,6 +78,103 @@ impl Protocol for Json {
             _ => {}
         }
     }
+}
+
+/// All that a message may have. Unknown members are skipped, whatever they are, without recursion.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    r#type: i64,
+    #[serde(borrow)]
+    invocation_id: Option<Str<'a>>,
+    #[serde(borrow)]
+    target: Option<Str<'a>>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream_ids: Option<Vec<Str<'a>>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    item: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<Str<'a>>,
+}
+
+/// A value that is there is there, also when it is null.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+/// What a record says; `None` when it is no message, or lacks what it has to have.
+pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
+    let object: Object<'_> = serde_json::from_slice(record).ok()?;
+    let id = object.invocation_id.map(|Str(id)| id);
+    Some(match object.r#type {
+        1 | 4 => {
+            let streamed = object.r#type == 4;
+            let uploads = object.stream_ids.is_some_and(|ids| !ids.is_empty());
+            let Str(target) = object.target?;
+            let arguments = object.arguments?;
+            if !arguments.get().starts_with('[') || streamed && id.is_none() {
+                return None;
+            }
+            Incoming::Invocation {
+                id,
+                target,
+                arguments: arguments.get().as_bytes(),
+                streams: streamed || uploads,
+            }
+        }
+        2 => {
+            id?;
+            object.item?;
+            Incoming::Other
+        }
+        3 => Incoming::Completion {
+            id: id?,
+            result: match (object.result, object.error) {
+                (result, None) => Ok(result.map(value)),
+                (None, Some(Str(error))) => Err(error),
+                (Some(_), Some(_)) => return None,
+            },
+        },
+        5 => {
+            id?;
+            Incoming::Other
+        }
+        7 => Incoming::Close,
+        _ => Incoming::Other,
+    })
+}
+
+fn value(value: &RawValue) -> Value<'_> {
+    match serde_json::from_str(value.get()) {
+        Ok(Str(text)) => Value::Text(text),
+        Err(_) => Value::Other(Payload::json(value.get())),
+    }
+}
+
+/// A topic, and a value for it.
+pub(crate) fn publication(arguments: &[u8]) -> Option<(Cow<'_, str>, Value<'_>)> {
+    let (Str(topic), published): (Str<'_>, &RawValue) = serde_json::from_slice(arguments).ok()?;
+    Some((topic, value(published)))
+}
+
+pub(crate) fn append_ping(into: &mut BytesMut) {
+    into.put_slice(b"{\"type\":6}\x1e");
+}
+
+pub(crate) fn append_close(error: Option<&str>, returns: bool, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":7"#);
+    if let Some(error) = error {
+        into.put_slice(br#","error":"#);
+        append_json(error, into);
+    }
+    if returns {
+        into.put_slice(br#","allowReconnect":true"#);
+    }
+    into.put_slice(&[b'}', MARK]);
 }
 
 /// Calls a handler of the client that gives no answer.
@@ -138,6 +239,9 @@ fn append_arguments(payload: Payload<'_>, into: &mut BytesMut) {
 }
 
 fn append_value(payload: Payload<'_>, into: &mut BytesMut) {
+    if let Some((_, json)) = translated(payload, Encoding::Json) {
+        return into.put_slice(&json);
+    }
     let bytes = payload.bytes;
     match (payload.encoding, core::str::from_utf8(bytes)) {
         (Encoding::Json | Encoding::JsonArguments, _) => into.put_slice(bytes),

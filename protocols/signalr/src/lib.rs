@@ -17,6 +17,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let hub = Hub::builder(Virtual::new(1))
 //!     .protocol(lapwing_signalr::Json)
+//!     .protocol(lapwing_signalr::MessagePack)
 //!     .on_call("Say", async |caller: Caller, (user, text): (String, String)| {
 //!         caller.hub().all().send("ReceiveMessage", (user, text))?;
 //!         Ok(())
@@ -33,12 +34,16 @@
 //! | spoken | from |
 //! | --- | --- |
 //! | [hub protocol](https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md), JSON, versions 1 and 2 | [`Json`] |
+//! | the same in MessagePack, for hubs that speak JSON too: a client says in the handshake which of them it wants | [`MessagePack`] |
 
 mod conversation;
 mod failure;
+mod form;
 mod handshake;
 mod incoming;
 mod json;
+mod messagepack;
 mod records;
 
 pub use self::json::Json;
+pub use self::messagepack::MessagePack;

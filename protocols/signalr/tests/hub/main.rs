@@ -4,5 +4,6 @@ mod bad_input;
 mod calls;
 mod events;
 mod handshake;
+mod messagepack;
 mod page;
 mod world;

@@ -24,11 +24,20 @@ impl Page {
 
     /// Sends a message as it is.
     pub(crate) async fn send(&mut self, text: impl Into<String>) {
+        self.send_message(Message::text(text)).await;
+    }
+
+    /// Sends a binary message as it is.
+    pub(crate) async fn send_bytes(&mut self, bytes: Vec<u8>) {
+        self.send_message(Message::binary(bytes)).await;
+    }
+
+    async fn send_message(&mut self, message: Message) {
         poll_fn(|cx| self.transport.poll_ready(cx))
             .await
             .expect("a whole connection");
         self.transport
-            .start_send(Outgoing::Message(Message::text(text)))
+            .start_send(Outgoing::Message(message))
             .expect("a whole connection");
         poll_fn(|cx| self.transport.poll_flush(cx))
             .await
@@ -52,6 +61,17 @@ impl Page {
             self.heard.extend(records.split(MARK).map(String::from));
         }
         self.heard.pop_front()
+    }
+
+    /// The hub's next binary record, without its length; `None` when it has finished.
+    pub(crate) async fn next_bytes(&mut self) -> Option<Vec<u8>> {
+        let Ok(Incoming::Message(message)) = poll_fn(|cx| self.transport.poll_recv(cx)).await
+        else {
+            return None;
+        };
+        let (length, record) = message.bytes.split_first().expect("a length");
+        assert_eq!(usize::from(*length), record.len(), "one short record");
+        Some(record.to_vec())
     }
 
     /// The hub says just this next.

@@ -23,7 +23,9 @@ pub(crate) fn check(test: impl AsyncFn(&World)) {
 /// The same for a hub that `build` sets up further.
 pub(crate) fn check_with(build: impl Fn(HubBuilder) -> HubBuilder, test: impl AsyncFn(&World)) {
     Virtual::check(0..10, async |sim| {
-        let builder = methods(Hub::builder(sim.runtime())).protocol(lapwing_signalr::Json);
+        let builder = methods(Hub::builder(sim.runtime()))
+            .protocol(lapwing_signalr::Json)
+            .protocol(lapwing_signalr::MessagePack);
         let hub = build(builder)
             .topic("secret/**", Rule::closed())
             .topic("**", Rule::open())
