@@ -25,7 +25,9 @@ pub fn signalr(data: &[u8]) {
 
 /// What a hub makes of a stream in pieces of this size, and what it answers.
 fn play(stream: &[u8], step: usize) -> Vec<u8> {
-    let mut talk = Json.conversation(Conditions::new(u32::MAX)).expect("it has to remember");
+    let mut talk = Json
+        .conversation(Conditions::new(u32::MAX))
+        .expect("it has to remember");
     let (mut log, mut scratch) = (Vec::new(), BytesMut::new());
     for piece in stream.chunks(step.max(1)) {
         talk.receive(Message::binary(piece.to_vec()));
