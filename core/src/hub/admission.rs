@@ -27,6 +27,8 @@ pub struct Ask {
     pub token: Option<Bytes>,
     /// The kind of its transport, as in a URL: `tcp`.
     pub transport: &'static str,
+    /// The [name](crate::protocol::Protocol::name) of what it speaks: `lapwing.postcard`.
+    pub protocol: &'static str,
     /// Where it comes from, as far as its transport knows.
     pub peer: Option<String>,
     /// The request that its transport began with, when that is one over HTTP: path, query and headers, cookies among them.

@@ -88,8 +88,16 @@ impl Endpoint {
         fields::authority(parts)?;
         let negotiates = parts.uri.path().ends_with("/negotiate");
         let query = fields::query(parts);
+        if cors::is_preflight(parts) {
+            return Ok(cors::preflight());
+        }
+        if let Some(check) = &self.0.options.authenticate {
+            let asked = upgrade::asked(parts, query.clone(), &self.0.options);
+            if !check(asked).await {
+                return Err(Refusal::unauthorized());
+            }
+        }
         match parts.method {
-            _ if cors::is_preflight(parts) => Ok(cors::preflight()),
             // A page of somebody else cannot read the answer: its browser sees to that.
             Method::POST if negotiates => self.negotiate(&query),
             _ if negotiates => Err(Refusal::method("POST")),

@@ -1,10 +1,19 @@
 //! What an endpoint asks of those who come: [`Options`].
 
+use core::fmt;
 use core::time::Duration;
+use std::sync::Arc;
+
+use lapwing::runtime::BoxFuture;
+use lapwing::transport::Upgrade;
+
+/// Whether somebody may ask at all.
+type Check = Arc<dyn Fn(Upgrade) -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// What an endpoint asks of those who come, and offers to them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
+    pub(crate) authenticate: Option<Check>,
     pub(crate) protocols: Vec<String>,
     pub(crate) otherwise: Option<String>,
     pub(crate) transports: Transports,
@@ -61,6 +70,7 @@ impl Options {
     /// Pages of the server's own host may connect, and programs that are no browser.
     pub fn native() -> Self {
         Self {
+            authenticate: None,
             protocols: ["lapwing.postcard", "lapwing.json"]
                 .map(String::from)
                 .into(),
@@ -95,6 +105,31 @@ impl Options {
     #[must_use]
     pub fn origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Answers 401 to every request for which `check` says no, before anything else is done: negotiations, WebSockets, polls and what clients say.
+    ///
+    /// Who a client is and what it may do decides the hub behind it, once for each connection: [`HubBuilder::on_connect`](lapwing::hub::HubBuilder::on_connect). The time that this takes is the client's. A
+    /// future that panics answers nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing_http::Options;
+    ///
+    /// let options = Options::signalr().authenticate(async |request| {
+    ///     request.token().as_deref() == Some(b"open sesame")
+    /// });
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn authenticate<F, Fut>(mut self, check: F) -> Self
+    where
+        F: Fn(Upgrade) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        self.authenticate = Some(Arc::new(move |request| Box::pin(check(request))));
         self
     }
 
@@ -141,5 +176,16 @@ impl Options {
     pub fn silent_for(mut self, silent_for: Duration) -> Self {
         self.silent_for = silent_for;
         self
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("transports", &self.transports)
+            .field("protocols", &self.protocols)
+            .field("otherwise", &self.otherwise)
+            .field("origins", &self.origins)
+            .finish_non_exhaustive()
     }
 }

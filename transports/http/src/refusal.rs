@@ -26,6 +26,14 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
+    /// Who asks has to show something: RFC 6750, section 3.
+    pub(crate) const fn unauthorized() -> Self {
+        Self {
+            header: Some(("www-authenticate", "Bearer")),
+            ..Self::new(StatusCode::UNAUTHORIZED, "this needs a valid token")
+        }
+    }
+
     pub(crate) const fn forbidden(text: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, text)
     }

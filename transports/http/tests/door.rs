@@ -21,9 +21,14 @@ const UPGRADE: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n
 
 /// Runs `test` against a server on each runtime.
 fn check(test: impl Fn(&str)) {
+    check_with(|options| options, test);
+}
+
+/// The same for an endpoint with more options.
+fn check_with(more: impl Fn(Options) -> Options, test: impl Fn(&str)) {
     let smol = Smol::new();
     let server = smol.block_on(lapwing_http::smol::listen(&smol, "127.0.0.1:0"));
-    let addr = begin(&smol, server.expect("a free port"));
+    let addr = begin(&smol, server.expect("a free port"), &more);
     // For as long as the tests run.
     std::thread::spawn(move || smol.block_on(std::future::pending::<()>()));
     test(&addr);
@@ -35,11 +40,15 @@ fn check(test: impl Fn(&str)) {
         .expect("threads");
     let tokio = Tokio::new(threads.handle().clone());
     let server = threads.block_on(lapwing_http::tokio::listen(&tokio, "127.0.0.1:0"));
-    test(&begin(&tokio, server.expect("a free port")));
+    test(&begin(&tokio, server.expect("a free port"), &more));
 }
 
 /// Lets a server run with a hub at `/hub`; where it is.
-fn begin(runtime: &(impl Runtime + Clone), mut server: Server) -> String {
+fn begin(
+    runtime: &(impl Runtime + Clone),
+    mut server: Server,
+    more: impl Fn(Options) -> Options,
+) -> String {
     let addr = server.url().strip_prefix("http://").expect("a URL").into();
     let options = Options::signalr()
         .origins(["http://allowed.test"])
@@ -47,6 +56,7 @@ fn begin(runtime: &(impl Runtime + Clone), mut server: Server) -> String {
         .unattached_max(20)
         .body_bytes_max(10_000)
         .poll_within(Duration::from_millis(300));
+    let options = more(options);
     let hub = Hub::builder(runtime.clone())
         .protocol(lapwing_signalr::Json)
         .on_connect(async |ask: Ask| {
@@ -614,5 +624,55 @@ fn clients_of_lapwing_come_through_the_same_door() {
             client.call::<String>("Greeting", ()).await
         });
         assert_eq!(greeting, Ok("hi 1 2".into()));
+    });
+}
+
+#[test]
+fn whoever_may_not_ask_is_told_so_before_anything_else() {
+    let options = |options: Options| {
+        options.authenticate(async |request| request.token().as_deref() == Some(b"alice"))
+    };
+    check_with(options, |addr| {
+        let shown = "Authorization: Bearer alice";
+        let status = |line: &str, headers: &[&str]| {
+            let headers = [headers, &["Content-Length: 0"]].concat();
+            ask(addr, line, &headers).status
+        };
+        for headers in [&[][..], &["Authorization: Bearer eve"]] {
+            for line in [
+                "POST /hub/negotiate",
+                "GET /hub?id=x",
+                "POST /hub?id=x",
+                "DELETE /hub?id=x",
+                "PUT /hub",
+            ] {
+                assert_eq!(status(line, headers), 401, "{line}");
+            }
+            assert_eq!(upgrade(addr, "/hub", headers), 401);
+        }
+        let refused = ask(
+            addr,
+            "POST /hub/negotiate",
+            &["Origin: http://allowed.test", "Content-Length: 0"],
+        );
+        assert!(refused.has("www-authenticate: bearer"), "{refused:?}");
+        assert!(
+            refused.has("access-control-allow-origin: http://allowed.test"),
+            "a page may know: {refused:?}"
+        );
+        let preflight = [
+            "Origin: http://allowed.test",
+            "Access-Control-Request-Method: POST",
+        ];
+        assert_eq!(
+            status("OPTIONS /hub/negotiate", &preflight),
+            204,
+            "a browser shows nothing then"
+        );
+
+        assert_eq!(status("POST /hub/negotiate", &[shown]), 200);
+        assert_eq!(status("POST /hub/negotiate?access_token=alice", &[]), 200);
+        assert_eq!(status("GET /hub?id=x", &[shown]), 404);
+        assert_eq!(upgrade(addr, "/hub?access_token=alice", &[]), 101);
     });
 }

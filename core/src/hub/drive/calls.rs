@@ -67,7 +67,8 @@ impl Drive {
         methods.iter().filter(is_it).min_by_key(|(known, _)| *known)
     }
 
-    fn protocol(&self) -> &dyn Protocol {
+    /// What the peer speaks.
+    pub(super) fn protocol(&self) -> &dyn Protocol {
         let class = self.shared().classes.get(self.connection.class());
         &*class.protocol
     }

@@ -64,6 +64,7 @@ impl Drive {
             resumes,
             token: token.or_else(|| upgrade.as_ref()?.token()),
             transport: self.connection.info.name,
+            protocol: self.protocol().name(),
             peer: self.connection.info.peer.clone(),
             upgrade,
         };
