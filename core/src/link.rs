@@ -66,7 +66,8 @@ pub(crate) struct Link {
     protocols: Protocols,
     /// Of a protocol that has to remember something.
     conversation: Option<Box<dyn Conversation>>,
-    conditions: Conditions,
+    record_bytes_max: u32,
+    text_only: bool,
     /// Which side the peer is.
     peer: Role,
     /// Which of them is spoken, from when that is known.
@@ -113,10 +114,8 @@ impl Link {
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
             conversation: None,
-            conditions: Conditions {
-                text_only: info.text_only,
-                ..Conditions::new(limits.message_bytes_max)
-            },
+            record_bytes_max: limits.message_bytes_max,
+            text_only: info.text_only,
             peer: match role {
                 Role::Hub => Role::Client,
                 Role::Client => Role::Hub,
@@ -177,7 +176,9 @@ impl Link {
     /// Begins to remember what the protocol has to.
     fn converse(&mut self) {
         if self.chosen.is_some() && self.peer == Role::Client {
-            self.conversation = self.protocol().conversation(self.conditions);
+            let mut conditions = Conditions::new(self.record_bytes_max, &self.protocols);
+            conditions.text_only = self.text_only;
+            self.conversation = self.protocol().conversation(conditions);
         }
     }
 
@@ -336,7 +337,7 @@ impl Link {
             && let Some(name) = conversation.protocol()
         {
             let index = self.protocols.iter().position(|known| known.name() == name);
-            self.chosen = index.map(|index| index as u8).or(self.chosen);
+            self.chosen = Some(index.ok_or(DecodeError::NoFrame)? as u8);
         }
         frame
     }

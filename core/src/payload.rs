@@ -144,7 +144,7 @@ impl<T: Serialize> Encode for Typed<T> {
             }
             #[cfg(feature = "messagepack")]
             Encoding::MessagePack => {
-                rmp_serde::encode::write_named(into, &self.0)
+                messagepack::write(into, &self.0)
                     .map_err(|error| EncodeError(error.to_string()))?;
                 Ok(Encoding::MessagePack)
             }
@@ -361,14 +361,11 @@ fn from_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> 
 }
 
 #[cfg(feature = "messagepack")]
-fn from_messagepack<T: DeserializeOwned>(mut bytes: &[u8]) -> Result<T, PayloadError> {
-    let mut reader = rmp_serde::Deserializer::new(&mut bytes);
-    let value = T::deserialize(Depth::new(&mut reader)).map_err(value_error)?;
-    drop(reader);
-    match bytes.is_empty() {
-        true => Ok(value),
-        false => Err(PayloadError::Value("more than one value".into())),
+fn from_messagepack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, PayloadError> {
+    if !messagepack::is_value(bytes) {
+        return Err(PayloadError::Value("no value, or it nests too deep".into()));
     }
+    T::deserialize(Depth::new(&mut messagepack::input(bytes))).map_err(value_error)
 }
 
 #[cfg(feature = "messagepack")]
@@ -388,10 +385,11 @@ pub fn translated(payload: Payload<'_>, wanted: Encoding) -> Option<(Encoding, V
         (E::JsonArguments, E::MessagePack | E::MessagePackArguments) => {
             Some((E::MessagePackArguments, messagepack::of_json(bytes)?))
         }
-        (E::MessagePack, E::Json | E::JsonArguments) => {
+        // Who reads postcard reads JSON too.
+        (E::MessagePack, E::Json | E::JsonArguments | E::Postcard) => {
             Some((E::Json, messagepack::to_json(bytes)?))
         }
-        (E::MessagePackArguments, E::Json | E::JsonArguments) => {
+        (E::MessagePackArguments, E::Json | E::JsonArguments | E::Postcard) => {
             Some((E::JsonArguments, messagepack::to_json(bytes)?))
         }
         _ => None,

@@ -43,7 +43,7 @@ pub trait Protocol: Send + Sync + 'static {
 
     /// What the hub's end of one connection remembers, for protocols that have to. Then that reads what the peer says, and writes what is for this peer alone;
     /// events are still written by [`encode`](Self::encode), once for all.
-    fn conversation(&self, conditions: Conditions) -> Option<Box<dyn Conversation>> {
+    fn conversation(&self, conditions: Conditions<'_>) -> Option<Box<dyn Conversation>> {
         let _ = conditions;
         None
     }

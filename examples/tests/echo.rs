@@ -237,7 +237,10 @@ fn without_an_address_it_says_what_is_missing() {
     let output = programs::run("echo", &[]);
     assert!(!output.status.success());
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(errors.contains("--ws ADDR or --tcp ADDR"), "{errors}");
+    assert!(
+        errors.contains("--ws ADDR, --http ADDR or --tcp ADDR"),
+        "{errors}"
+    );
 }
 
 /// Whether what it hears begins so.

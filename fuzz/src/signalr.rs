@@ -1,15 +1,17 @@
 //! What a client of SignalR says, and hears of it.
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
 use lapwing::ConnectionId;
-use lapwing::payload::messagepack::split_value;
+use lapwing::payload::{messagepack::split_value, translated};
 use lapwing::protocol::{Conditions, Conversation, Protocol};
 use lapwing::transport::Message;
 use lapwing::wire::{
-    self, Ack, Denied, Encodings, Failure, FailureCode, Frame, List, Outcome, Payload, Reply,
-    Terms, Welcome,
+    self, Ack, Denied, Encoding, Encodings, Failure, FailureCode, Frame, List, Outcome, Payload,
+    Reply, Terms, Welcome,
 };
-use lapwing_signalr::Json;
+use lapwing_signalr::{Json, MessagePack};
 
 /// Ends each record.
 const MARK: u8 = 0x1e;
@@ -25,8 +27,9 @@ pub fn signalr(data: &[u8]) {
 
 /// What a hub makes of a stream in pieces of this size, and what it answers.
 fn play(stream: &[u8], step: usize) -> Vec<u8> {
+    let protocols: [Arc<dyn Protocol>; 2] = [Arc::new(Json), Arc::new(MessagePack)];
     let mut talk = Json
-        .conversation(Conditions::new(u32::MAX))
+        .conversation(Conditions::new(u32::MAX, &protocols))
         .expect("it has to remember");
     let (mut log, mut scratch) = (Vec::new(), BytesMut::new());
     for piece in stream.chunks(step.max(1)) {
@@ -43,6 +46,7 @@ fn play(stream: &[u8], step: usize) -> Vec<u8> {
                 Ok(None) => {}
                 Ok(Some(frame)) => {
                     wire::append(&frame, &mut log);
+                    translate(&frame);
                     say(&mut *talk, &answer(frame), &mut log);
                 }
                 Err(wire::DecodeError::Empty) => {}
@@ -52,6 +56,20 @@ fn play(stream: &[u8], step: usize) -> Vec<u8> {
         }
     }
     log
+}
+
+/// What goes into another encoding has its size, but for what text needs more.
+fn translate(frame: &Frame<'_>) {
+    let payload = match frame {
+        Frame::Publish(publish) => publish.payload,
+        Frame::Call(call) => call.arguments,
+        _ => return,
+    };
+    for wanted in [Encoding::Json, Encoding::MessagePack] {
+        if let Some((_, bytes)) = translated(payload, wanted) {
+            assert!(bytes.len() <= 32 * payload.bytes.len() + 32, "{payload:?}");
+        }
+    }
 }
 
 /// What a hub might answer; something that nobody asked for, when there is nothing to be answered.

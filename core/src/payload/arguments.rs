@@ -8,6 +8,8 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::depth::Depth;
+#[cfg(feature = "messagepack")]
+use super::messagepack::{Input, input};
 
 type Error = serde_json::Error;
 
@@ -43,7 +45,7 @@ pub(super) fn append_messagepack(
         // An array of one.
         Ok(()) | Err(Shape::One) => into.push(0x91),
     }
-    rmp_serde::encode::write_named(into, value)
+    super::messagepack::write(into, value)
 }
 
 /// What serde says first of a value.
@@ -186,9 +188,6 @@ impl<'de> Arguments<'de> {
 pub(super) struct MessagePackArguments<'de>(pub(super) &'de [u8]);
 
 #[cfg(feature = "messagepack")]
-type Slice<'de> = rmp_serde::Deserializer<rmp_serde::decode::ReadRefReader<'de, [u8]>>;
-
-#[cfg(feature = "messagepack")]
 impl<'de> MessagePackArguments<'de> {
     /// How many there are, and those that follow the head of the array.
     fn all(&self) -> Result<(u32, &'de [u8]), rmp_serde::decode::Error> {
@@ -198,9 +197,9 @@ impl<'de> MessagePackArguments<'de> {
         Ok((count, rest))
     }
 
-    fn one(&self) -> Result<Slice<'de>, rmp_serde::decode::Error> {
+    fn one(&self) -> Result<Input<'de>, rmp_serde::decode::Error> {
         match self.all()? {
-            (1, one) => Ok(rmp_serde::Deserializer::from_read_ref(one)),
+            (1, one) => Ok(input(one)),
             (count, _) => Err(wrong_number(count, "one argument")),
         }
     }
@@ -221,8 +220,7 @@ impl<'de> MessagePackArguments<'de> {
         if usize::try_from(count) != Ok(len) {
             return Err(wrong_number(count, "as many arguments as the method takes"));
         }
-        let mut all: Slice<'de> = rmp_serde::Deserializer::from_read_ref(self.0);
-        Depth::new(&mut all).deserialize_tuple(len, visitor)
+        Depth::new(&mut input(self.0)).deserialize_tuple(len, visitor)
     }
 }
 

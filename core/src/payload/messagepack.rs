@@ -1,6 +1,8 @@
 //! MessagePack as it comes from peers: whether it is a value, where one ends, and the same as JSON
 //! ([specification](https://github.com/msgpack/msgpack/blob/master/spec.md)).
 
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use base64::display::Base64Display;
@@ -8,6 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use rmp::Marker;
 
 use crate::limits::NESTING_MAX;
+
+/// The only meaning of extension bytes that the specification gives.
+const TIMESTAMP: i8 = -1;
 
 /// What a value begins with, and for those without parts all there is of it.
 enum Head<'a> {
@@ -18,6 +23,11 @@ enum Head<'a> {
     Float(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
+    /// An instant, since the beginning of 1970.
+    Time {
+        seconds: i64,
+        nanos: u32,
+    },
     /// So many values follow.
     List(u32),
     /// So many keys with their values follow.
@@ -55,11 +65,28 @@ impl<'a> Reader<'a> {
         self.take(bytes).map(Head::Bytes)
     }
 
-    /// Bytes that an application has given a meaning to.
+    /// Bytes with a meaning: of the specification's own an instant, else the application's.
     fn extension(&mut self, bytes: usize) -> Option<Head<'a>> {
-        // The meaning.
-        self.take(1)?;
-        self.bytes(bytes)
+        let meaning = self.number(1)? as i8;
+        let mut value = Reader(self.take(bytes)?);
+        Some(match (meaning, bytes) {
+            (TIMESTAMP, 4) => Head::Time {
+                seconds: value.number(4)? as i64,
+                nanos: 0,
+            },
+            (TIMESTAMP, 8) => {
+                let both = value.number(8)?;
+                Head::Time {
+                    seconds: (both & ((1 << 34) - 1)) as i64,
+                    nanos: (both >> 34) as u32,
+                }
+            }
+            (TIMESTAMP, 12) => Head::Time {
+                nanos: value.number(4)? as u32,
+                seconds: value.number(8)? as i64,
+            },
+            _ => Head::Bytes(value.0),
+        })
     }
 
     /// The beginning of the next value; `None` when it is none, or not here.
@@ -108,16 +135,29 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A key of a map, which is no list and no map itself: as text, it would grow with each level.
+    fn key(&mut self) -> Option<Head<'a>> {
+        self.head()
+            .filter(|head| !matches!(head, Head::List(_) | Head::Map(_)))
+    }
+
     /// Passes over a value that nests no deeper than `depth`; `None` when there is none.
     fn skip(&mut self, depth: usize) -> Option<()> {
-        let parts = match self.head()? {
-            Head::List(values) => u64::from(values),
-            Head::Map(entries) => 2 * u64::from(entries),
-            _ => return Some(()),
-        };
-        let depth = depth.checked_sub(1)?;
         // What is announced and not here ends it at once.
-        (0..parts).try_for_each(|_| self.skip(depth))
+        match self.head()? {
+            Head::List(values) => {
+                let depth = depth.checked_sub(1)?;
+                (0..values).try_for_each(|_| self.skip(depth))
+            }
+            Head::Map(entries) => {
+                let depth = depth.checked_sub(1)?;
+                (0..entries).try_for_each(|_| {
+                    self.key()?;
+                    self.skip(depth)
+                })
+            }
+            _ => Some(()),
+        }
     }
 }
 
@@ -164,7 +204,7 @@ impl Reader<'_> {
                 json.push(b'{');
                 for index in 0..entries {
                     separate(index, json);
-                    self.append_key(depth, json)?;
+                    append_key(&self.key()?, json);
                     json.push(b':');
                     self.append_json(depth, json)?;
                 }
@@ -174,21 +214,16 @@ impl Reader<'_> {
         }
         Some(())
     }
+}
 
-    /// A key, which JSON has as text only.
-    fn append_key(&mut self, depth: usize, json: &mut Vec<u8>) -> Option<()> {
-        let start = self.0;
-        if let Head::Text(text) = self.head()? {
-            append(text, json);
-            return Some(());
-        }
-        self.0 = start;
-        let mut key = Vec::new();
-        self.append_json(depth, &mut key)?;
-        let key = core::str::from_utf8(&key).ok()?;
-        append(key.trim_matches('"'), json);
-        Some(())
+/// A key, which JSON has as text only.
+fn append_key(head: &Head<'_>, json: &mut Vec<u8>) {
+    if let Head::Text(_) | Head::Bytes(_) | Head::Time { .. } = head {
+        return append_simple(head, json);
     }
+    json.push(b'"');
+    append_simple(head, json);
+    json.push(b'"');
 }
 
 fn separate(index: u32, json: &mut Vec<u8>) {
@@ -205,10 +240,8 @@ fn append_simple(head: &Head<'_>, json: &mut Vec<u8>) {
         // JSON has neither infinities nor what is no number: null, as JavaScript does.
         Head::Float(value) => append(value, json),
         Head::Text(value) => append(value, json),
-        Head::Bytes(value) => append(
-            &alloc::format!("{}", Base64Display::new(value, &STANDARD)),
-            json,
-        ),
+        Head::Bytes(value) => append(&format!("{}", Base64Display::new(value, &STANDARD)), json),
+        Head::Time { seconds, nanos } => append(&rfc3339(*seconds, *nanos), json),
         Head::Nothing | Head::List(_) | Head::Map(_) => json.extend_from_slice(b"null"),
     }
 }
@@ -218,15 +251,63 @@ fn append(value: &(impl serde::Serialize + ?Sized), json: &mut Vec<u8>) {
         .expect("texts and numbers are JSON, and a vector takes them");
 }
 
-/// A JSON value as MessagePack; `None` when it is none.
+/// An instant as text: [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), as far as its years go.
+fn rfc3339(seconds: i64, nanos: u32) -> String {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = date(days);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let fraction = match nanos {
+        0 => String::new(),
+        nanos => format!(".{nanos:09}"),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+/// The date so many days from the beginning of 1970: years that begin in March, in eras of 400
+/// ([Hinnant](https://howardhinnant.github.io/date_algorithms.html#civil_from_days)).
+fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// A JSON value as MessagePack; `None` when it is none, or has a number that no float holds, or half a character.
 pub(super) fn of_json(json: &[u8]) -> Option<Vec<u8>> {
     let value: serde_json::Value = serde_json::from_slice(json).ok()?;
-    rmp_serde::to_vec_named(&value).ok()
+    let mut bytes = Vec::new();
+    write(&mut bytes, &value).ok()?;
+    Some(bytes)
+}
+
+/// Appends a value as serde sees it: a struct is a map, and what people read is text, as in JSON.
+pub(super) fn write(
+    into: &mut Vec<u8>,
+    value: &impl serde::Serialize,
+) -> Result<(), rmp_serde::encode::Error> {
+    let mut serializer = rmp_serde::Serializer::new(into)
+        .with_struct_map()
+        .with_human_readable();
+    value.serialize(&mut serializer)
+}
+
+/// What is read from.
+pub(super) type Input<'de> = rmp_serde::Deserializer<
+    rmp_serde::decode::ReadRefReader<'de, [u8]>,
+    rmp_serde::config::HumanReadableConfig<rmp_serde::config::DefaultConfig>,
+>;
+
+/// Reads values in the same way.
+pub(super) fn input(bytes: &[u8]) -> Input<'_> {
+    rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::string::String;
     use std::vec;
 
     use proptest::prelude::*;
@@ -267,6 +348,17 @@ mod tests {
             (&[0xc5, 0, 1, 0], r#""AA==""#),
             (&[0xc6, 0, 0, 0, 1, 0], r#""AA==""#),
             (&[0xd4, 5, 0], r#""AA==""#),
+            (&[0xd6, 0xff, 0, 0, 0, 0], r#""1970-01-01T00:00:00Z""#),
+            (
+                &[0xd7, 0xff, 0x03, 0xd0, 0x90, 0x04, 0x67, 0x4a, 0xfe, 0x48],
+                r#""2024-11-30T12:00:08.016000001Z""#,
+            ),
+            (
+                &[
+                    0xc7, 12, 0xff, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
+                ],
+                r#""1969-12-31T23:59:59Z""#,
+            ),
             (&[0xc7, 1, 5, 0], r#""AA==""#),
             (&[0x92, 1, 0xc0], "[1,null]"),
             (&[0xdc, 0, 1, 1], "[1]"),
@@ -307,6 +399,27 @@ mod tests {
         assert!(!are_arguments(&nest(NESTING_MAX + 2)));
         assert!(!are_arguments(&[0x80]), "a map");
         assert!(!is_value(&nest(1_000_000)), "the stack survives");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (days, date_of) in [
+            (0, (1970, 1, 1)),
+            (-1, (1969, 12, 31)),
+            (59, (1970, 3, 1)),
+            (11_016, (2000, 2, 29)),
+            (11_017, (2000, 3, 1)),
+            (19_782, (2024, 2, 29)),
+            (-719_528, (0, 1, 1)),
+            (-25_509, (1900, 2, 28)),
+            (-25_508, (1900, 3, 1)),
+            (20_779, (2026, 11, 22)),
+        ] {
+            assert_eq!(date(days), date_of, "{days}");
+        }
+        // However far: an instant has 64 bits of seconds.
+        rfc3339(i64::MIN, 0);
+        rfc3339(i64::MAX, u32::MAX);
     }
 
     proptest! {

@@ -1,32 +1,43 @@
 //! What a protocol remembers of one connection.
 
+use alloc::sync::Arc;
+
 use bytes::BytesMut;
 
+use super::Protocol;
 use crate::transport::Message;
 use crate::wire::{CloseReason, DecodeError, Frame};
 
 /// What a conversation has to keep to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
-pub struct Conditions {
+pub struct Conditions<'a> {
     /// The largest record of the peer, in bytes, with all that is around it.
     pub record_bytes_max: u32,
     /// The transport carries text and nothing else.
     pub text_only: bool,
+    /// The protocols that the hub speaks.
+    pub protocols: &'a [Arc<dyn Protocol>],
 }
 
-impl Conditions {
-    /// Those of a transport that carries everything.
-    pub const fn new(record_bytes_max: u32) -> Self {
+impl<'a> Conditions<'a> {
+    /// Those of a hub that speaks these, over a transport that carries everything.
+    pub const fn new(record_bytes_max: u32, protocols: &'a [Arc<dyn Protocol>]) -> Self {
         Self {
             record_bytes_max,
             text_only: false,
+            protocols,
         }
+    }
+
+    /// Whether the hub speaks the protocol of this [name](Protocol::name).
+    pub fn speaks(&self, name: &str) -> bool {
+        self.protocols.iter().any(|known| known.name() == name)
     }
 }
 
 /// The hub's end of one connection in a protocol that has to remember something of it: names that the peer gave to its calls,
-/// the half of a message, what the handshake was about. Made by [`Protocol::conversation`](super::Protocol::conversation).
+/// the half of a message, what the handshake was about. Made by [`Protocol::conversation`].
 ///
 /// A message of the transport may hold several *records*, or a part of one; each record is a frame at most.
 pub trait Conversation: Send {
@@ -55,7 +66,7 @@ pub trait Conversation: Send {
         scratch: &'a mut BytesMut,
     ) -> Result<Option<Frame<'a>>, DecodeError>;
 
-    /// The [name](super::Protocol::name) of the protocol that is spoken from now on, if the hello has decided that.
+    /// The [name](Protocol::name) of the protocol that is spoken from now on, if the hello has decided that.
     fn protocol(&self) -> Option<&str>;
 
     /// Appends the bytes of `frame` for this peer; nothing when the protocol has no words for it. Then it does not count as sent.

@@ -13,6 +13,7 @@ use lapwing::wire::{
 };
 
 use crate::form::Form;
+use crate::handshake::Offer;
 use crate::incoming::{Incoming, Value};
 use crate::json::append_json;
 use crate::records::{MARK, Records};
@@ -24,7 +25,7 @@ const OURS: &str = "s";
 /// One connection's part of the protocol.
 pub(crate) struct Talk {
     records: Records,
-    text_only: bool,
+    offer: Offer,
     stage: Stage,
     /// What the client asked and was not answered, by our numbers.
     asked: HashMap<u32, Asked>,
@@ -60,9 +61,12 @@ enum About {
 }
 
 impl Talk {
-    pub(crate) fn new(conditions: Conditions) -> Self {
+    pub(crate) fn new(conditions: Conditions<'_>) -> Self {
         Self {
-            text_only: conditions.text_only,
+            offer: Offer {
+                messagepack: conditions.speaks(crate::messagepack::NAME),
+                text_only: conditions.text_only,
+            },
             records: Records::new(conditions.record_bytes_max),
             stage: Stage::Handshake(None),
             asked: HashMap::new(),
@@ -81,7 +85,7 @@ impl Talk {
     }
 
     fn shake_hands(&mut self, request: &[u8]) -> Result<Frame<'static>, DecodeError> {
-        match handshake::form(request, self.text_only) {
+        match handshake::form(request, self.offer) {
             Ok(form) => {
                 self.stage = Stage::Agreed(form);
                 if form == Form::MessagePack {

@@ -9,6 +9,14 @@ use crate::incoming::Str;
 /// The versions of the hub protocol that are spoken; the second adds what stateful reconnect needs.
 const VERSIONS: core::ops::RangeInclusive<i64> = 1..=2;
 
+/// What a hub offers beside JSON, over a transport.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    pub(crate) messagepack: bool,
+    /// The transport carries text and nothing else.
+    pub(crate) text_only: bool,
+}
+
 /// What a client asks for.
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -22,20 +30,20 @@ struct Request<'a> {
 /// # Errors
 ///
 /// What the client is told.
-pub(crate) fn form(request: &[u8], text_only: bool) -> Result<Form, String> {
+pub(crate) fn form(request: &[u8], offer: Offer) -> Result<Form, String> {
     let Ok(Request { protocol, version }) = serde_json::from_slice(request) else {
         return Err("An unexpected error occurred during connection handshake.".into());
     };
     let Str(protocol) = protocol;
     let form = match &*protocol {
         "json" => Form::Json,
-        "messagepack" if text_only => {
+        "messagepack" if offer.messagepack && offer.text_only => {
             return Err(
                 "Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format."
                     .into(),
             );
         }
-        "messagepack" => Form::MessagePack,
+        "messagepack" if offer.messagepack => Form::MessagePack,
         _ => return Err(format!("The protocol '{protocol}' is not supported.")),
     };
     match VERSIONS.contains(&version) {
@@ -70,12 +78,23 @@ pub(crate) fn hello() -> Hello<'static> {
 mod tests {
     use super::*;
 
+    fn offer(messagepack: bool, text_only: bool) -> Offer {
+        Offer {
+            messagepack,
+            text_only,
+        }
+    }
+
     #[test]
     fn what_is_not_spoken_is_said_by_name() {
-        let error = |request: &str| form(request.as_bytes(), true).expect_err("it is refused");
+        let error =
+            |request: &str| form(request.as_bytes(), offer(true, true)).expect_err("it is refused");
         let unreadable = "An unexpected error occurred during connection handshake.";
         assert_eq!(
-            form(br#"{"version":1,"more":{},"protocol":"json"}"#, true),
+            form(
+                br#"{"version":1,"more":{},"protocol":"json"}"#,
+                offer(false, true)
+            ),
             Ok(Form::Json)
         );
         assert_eq!(
@@ -87,10 +106,14 @@ mod tests {
             "The server does not support version 3 of the 'json' protocol."
         );
         let messagepack = br#"{"protocol":"messagepack","version":2}"#;
-        assert_eq!(form(messagepack, false), Ok(Form::MessagePack));
+        assert_eq!(form(messagepack, offer(true, false)), Ok(Form::MessagePack));
         assert_eq!(
-            form(messagepack, true),
+            form(messagepack, offer(true, true)),
             Err("Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format.".into())
+        );
+        assert_eq!(
+            form(messagepack, offer(false, false)),
+            Err("The protocol 'messagepack' is not supported.".into())
         );
         for request in [
             "",

@@ -55,7 +55,7 @@ impl Protocol for Json {
         first.bytes.starts_with(b"{") && first.bytes.contains(&MARK)
     }
 
-    fn conversation(&self, conditions: Conditions) -> Option<Box<dyn Conversation>> {
+    fn conversation(&self, conditions: Conditions<'_>) -> Option<Box<dyn Conversation>> {
         Some(Box::new(Talk::new(conditions)))
     }
 

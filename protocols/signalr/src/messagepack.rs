@@ -54,7 +54,7 @@ impl Protocol for MessagePack {
         false
     }
 
-    fn conversation(&self, conditions: Conditions) -> Option<Box<dyn Conversation>> {
+    fn conversation(&self, conditions: Conditions<'_>) -> Option<Box<dyn Conversation>> {
         Some(Box::new(Talk::new(conditions)))
     }
 
@@ -286,6 +286,9 @@ fn append_value(payload: Payload<'_>, record: &mut Vec<u8>) {
             record.extend_from_slice(bytes);
         }
         (Encoding::Text, Ok(text)) => append_text(text, record),
+        // JSON that says what MessagePack cannot.
+        (Encoding::Json, _) => record.push(NIL),
+        (Encoding::JsonArguments, _) => record.push(0x90),
         _ => written(encode::write_bin(record, bytes)),
     }
 }

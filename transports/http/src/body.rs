@@ -9,16 +9,32 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::events::Events;
+use crate::hearing::Hearing;
 
 /// The body of a response: what an endpoint answers with.
 pub struct Body(Kind);
 
+/// How much of what a poll has heard is written at a time: a client that takes longer is there as long as it takes some.
+const PIECE_BYTES: usize = 16 * 1024;
+
 enum Kind {
     Whole(Bytes),
+    /// What a poll has heard, and the poll itself.
+    Heard {
+        bytes: Bytes,
+        _hearing: Hearing,
+    },
     Events(Events),
 }
 
 impl Body {
+    pub(crate) fn heard(bytes: Bytes, hearing: Hearing) -> Self {
+        Self(Kind::Heard {
+            bytes,
+            _hearing: hearing,
+        })
+    }
+
     pub(crate) fn events(events: Events) -> Self {
         Self(Kind::Events(events))
     }
@@ -49,18 +65,24 @@ impl http_body::Body for Body {
                 let bytes = core::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then_some(bytes))
             }
+            Kind::Heard { bytes, .. } => {
+                let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+                Poll::Ready((!piece.is_empty()).then_some(piece))
+            }
             Kind::Events(events) => events.poll(cx),
         };
         bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Whole(bytes) if bytes.is_empty())
+        matches!(&self.0, Kind::Whole(bytes) | Kind::Heard { bytes, .. } if bytes.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Whole(bytes) | Kind::Heard { bytes, .. } => {
+                SizeHint::with_exact(bytes.len() as u64)
+            }
             Kind::Events(_) => SizeHint::new(),
         }
     }
@@ -69,7 +91,9 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Whole(bytes) => f.debug_tuple("Body").field(&bytes.len()).finish(),
+            Kind::Whole(bytes) | Kind::Heard { bytes, .. } => {
+                f.debug_tuple("Body").field(&bytes.len()).finish()
+            }
             Kind::Events(_) => f.write_str("Body(events)"),
         }
     }

@@ -19,6 +19,7 @@ use crate::listener::{self, Door, Listener};
 use crate::options::{Options, Transports};
 use crate::pipe::Pipe;
 use crate::piped::{Piped, Way};
+use crate::post::Saying;
 use crate::refusal::Refusal;
 use crate::{cors, events, fields, negotiate, poll, post, upgrade};
 
@@ -37,6 +38,8 @@ struct Inner {
 
 /// The origin of the page that makes a request, if one does and may.
 type Page = Result<Option<HeaderValue>, Refusal>;
+
+const CROWD: Refusal = Refusal::too_many("this connection says too much at once");
 
 const FULL: Refusal = Refusal::too_many("there is no hub here, or too many come at once");
 
@@ -177,7 +180,10 @@ impl Endpoint {
         let now = inner.runtime.now();
         match inner.connections.open(&token, way, now) {
             Found::New(connection, pipe) => {
-                let seat = inner.door.seat().ok_or(FULL)?;
+                let Some(seat) = inner.door.seat() else {
+                    inner.connections.forget(&token, false);
+                    return Err(FULL);
+                };
                 let mut asked = upgrade::asked(parts, query, &inner.options);
                 asked.connection = Some(connection);
                 // It hears before the hub has it: nobody is silent.
@@ -216,12 +222,11 @@ impl Endpoint {
         body: B,
     ) -> Result<Response<Body>, Refusal> {
         let inner = &*self.0;
-        let (pipe, _) = inner
-            .connections
-            .find(id(query)?)
-            .ok_or(Refusal::unknown())?;
+        let found = inner.connections.find(id(query)?);
+        let (pipe, _) = found.ok_or(Refusal::unknown())?;
+        let saying = Saying::begin(&pipe).ok_or(CROWD)?;
         let body = post::body(body, inner.options.body_bytes_max, &*inner.runtime).await?;
-        match post::say(&pipe, body).await {
+        match saying.say(body).await {
             true => Ok(Response::new(Body::default())),
             false => Err(Refusal::unknown()),
         }
@@ -274,5 +279,56 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("options", &self.0.options)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::poll_fn;
+
+    use futures_lite::future::block_on;
+    use http_body::Body as _;
+    use lapwing_memory::Virtual;
+
+    use super::*;
+    use crate::pipe::Heard;
+
+    #[test]
+    fn a_connection_for_which_there_is_no_seat_is_forgotten() {
+        let (endpoint, listener) = Endpoint::new(Virtual::new(1), Options::signalr());
+        let inner = &endpoint.0;
+        let id = lapwing::ConnectionId::from_bytes([1; 16]);
+        inner
+            .connections
+            .insert("token".into(), id, inner.runtime.now());
+        let seats: Vec<_> = core::iter::from_fn(|| inner.door.seat()).collect();
+        let request = Request::get("/hub?id=token").header("host", "hub");
+        let request = request.body(Body::default()).expect("a request");
+        let response = block_on(endpoint.answer(request));
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(inner.connections.find("token").is_none());
+        drop((seats, listener));
+    }
+
+    #[test]
+    fn a_poll_lasts_until_all_of_its_answer_is_taken() {
+        let (endpoint, _listener) = Endpoint::new(Virtual::new(1), Options::signalr());
+        let pipe = Arc::new(Pipe::default());
+        pipe.send(vec![b'x'; 40_000].into());
+        let hearing = endpoint.hearing(&pipe);
+        let heard = block_on(poll_fn(|cx| hearing.poll(cx)));
+        let Heard::Bytes(bytes) = heard else {
+            panic!("{heard:?}");
+        };
+        let mut body = Body::heard(bytes, hearing);
+        assert_eq!(body.size_hint().exact(), Some(40_000));
+        let mut sizes = Vec::new();
+        while let Some(Ok(frame)) = block_on(poll_fn(|cx| Pin::new(&mut body).poll_frame(cx))) {
+            sizes.push(frame.data_ref().map_or(0, |data| data.len()));
+            assert_eq!(pipe.silent_since(), None);
+        }
+        assert_eq!(sizes, [16_384, 16_384, 7_232]);
+        drop(body);
+        assert!(pipe.silent_since().is_some());
     }
 }

@@ -10,6 +10,9 @@ use lapwing::Instant;
 /// Bytes that wait in either direction, beside one message.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
 
+/// Requests at a time by which one client says something: one is usual.
+const SAYING_MAX: usize = 2;
+
 /// One connection that is made of several requests: what clients say comes by some of them, what they hear by others.
 #[derive(Debug, Default)]
 pub(crate) struct Pipe(Mutex<State>);
@@ -37,7 +40,30 @@ struct State {
     reader: Option<Waker>,
     writer: Option<Waker>,
     hears: Option<Waker>,
-    says: Vec<Waker>,
+    says: [Place; SAYING_MAX],
+}
+
+/// Of a request by which the client says something.
+#[derive(Debug, Default)]
+enum Place {
+    #[default]
+    Free,
+    Taken,
+    /// It waits for room.
+    Waits(Waker),
+}
+
+impl State {
+    /// Those who wait for room, once.
+    fn take_waiting(&mut self) -> [Option<Waker>; SAYING_MAX] {
+        core::array::from_fn(|index| match &mut self.says[index] {
+            place @ Place::Waits(_) => match core::mem::replace(place, Place::Taken) {
+                Place::Waits(waker) => Some(waker),
+                Place::Free | Place::Taken => None,
+            },
+            Place::Free | Place::Taken => None,
+        })
+    }
 }
 
 /// Wakes whoever it is; never with the lock in hand.
@@ -64,8 +90,26 @@ impl Pipe {
 
     // ── requests ──
 
+    /// A place for a request by which the client says something; `None` when all are taken.
+    pub(crate) fn begin_to_say(&self) -> Option<usize> {
+        let mut state = self.lock();
+        let is_free = |place: &Place| matches!(place, Place::Free);
+        let place = state.says.iter().position(is_free)?;
+        state.says[place] = Place::Taken;
+        Some(place)
+    }
+
+    pub(crate) fn end_to_say(&self, place: usize) {
+        self.lock().says[place] = Place::Free;
+    }
+
     /// Takes what the client says; pending while too much of it waits. False when nobody takes it any more.
-    pub(crate) fn poll_say(&self, bytes: &mut Bytes, cx: &mut Context<'_>) -> Poll<bool> {
+    pub(crate) fn poll_say(
+        &self,
+        place: usize,
+        bytes: &mut Bytes,
+        cx: &mut Context<'_>,
+    ) -> Poll<bool> {
         let mut state = self.lock();
         if state.parted || state.over {
             return Poll::Ready(false);
@@ -74,8 +118,7 @@ impl Pipe {
             return Poll::Ready(true);
         }
         if state.inbound_bytes > WAITING_BYTES_MAX {
-            state.says.retain(|waker| !waker.will_wake(cx.waker()));
-            state.says.push(cx.waker().clone());
+            state.says[place] = Place::Waits(cx.waker().clone());
             return Poll::Pending;
         }
         let bytes = core::mem::take(bytes);
@@ -157,10 +200,10 @@ impl Pipe {
         state.parted = true;
         let (reader, writer, hears) =
             (state.reader.take(), state.writer.take(), state.hears.take());
-        let says = core::mem::take(&mut state.says);
+        let says = state.take_waiting();
         drop(state);
         [reader, writer, hears].into_iter().for_each(wake);
-        says.into_iter().for_each(Waker::wake);
+        says.into_iter().for_each(wake);
     }
 
     // ── the transport ──
@@ -170,9 +213,9 @@ impl Pipe {
         let mut state = self.lock();
         if let Some(bytes) = state.inbound.pop_front() {
             state.inbound_bytes -= bytes.len();
-            let says = core::mem::take(&mut state.says);
+            let says = state.take_waiting();
             drop(state);
-            says.into_iter().for_each(Waker::wake);
+            says.into_iter().for_each(wake);
             return Poll::Ready(Some(bytes));
         }
         if state.parted {
@@ -186,7 +229,10 @@ impl Pipe {
     pub(crate) fn poll_room(&self, bytes_max: usize, cx: &mut Context<'_>) -> Poll<bool> {
         let mut state = self.lock();
         if state.parted {
-            return Poll::Ready(false);
+            // What it has said before is taken still; nobody hears what comes of that.
+            state.outbound.clear();
+            state.outbound_bytes = 0;
+            return Poll::Ready(!state.inbound.is_empty());
         }
         if state.outbound_bytes <= bytes_max {
             return Poll::Ready(true);
@@ -202,6 +248,9 @@ impl Pipe {
 
     pub(crate) fn send(&self, bytes: Bytes) {
         let mut state = self.lock();
+        if state.parted {
+            return;
+        }
         state.outbound_bytes += bytes.len();
         state.outbound.push_back(bytes);
         let hears = state.hears.take();
@@ -224,10 +273,10 @@ impl Pipe {
         state.over = true;
         let is_there = !state.parted;
         let hears = state.hears.take();
-        let says = core::mem::take(&mut state.says);
+        let says = state.take_waiting();
         drop(state);
         wake(hears);
-        says.into_iter().for_each(Waker::wake);
+        says.into_iter().for_each(wake);
         is_there
     }
 
@@ -236,13 +285,96 @@ impl Pipe {
         self.lock().silent_since
     }
 
-    /// Bytes received, bytes sent, and whether some wait to be.
+    /// Bytes received, bytes sent, and whether some wait to be heard by somebody who is there.
     pub(crate) fn progress(&self) -> (u64, u64, bool) {
         let state = self.lock();
         (
             state.received_bytes,
             state.sent_bytes,
-            state.outbound_bytes > 0,
+            state.outbound_bytes > 0 && state.hearing > 0,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn say(pipe: &Pipe, place: usize, text: &'static [u8]) -> Poll<bool> {
+        pipe.poll_say(place, &mut Bytes::from_static(text), &mut cx())
+    }
+
+    #[test]
+    fn a_client_says_so_much_at_a_time() {
+        static MUCH: [u8; WAITING_BYTES_MAX + 1] = [b'x'; WAITING_BYTES_MAX + 1];
+        let pipe = Pipe::default();
+        let (first, second) = (pipe.begin_to_say(), pipe.begin_to_say());
+        assert_eq!(
+            (first, second, pipe.begin_to_say()),
+            (Some(0), Some(1), None)
+        );
+        assert_eq!(say(&pipe, 0, &MUCH), Poll::Ready(true));
+        assert_eq!(say(&pipe, 1, b"more"), Poll::Pending);
+        // Whoever goes leaves nothing behind.
+        pipe.end_to_say(1);
+        assert!(matches!(pipe.lock().says[1], Place::Free));
+        assert_eq!(pipe.begin_to_say(), Some(1));
+        assert_eq!(say(&pipe, 1, b"more"), Poll::Pending);
+        assert!(pipe.poll_recv(&mut cx()).is_ready());
+        assert!(matches!(pipe.lock().says[1], Place::Taken), "it was woken");
+        assert_eq!(say(&pipe, 1, b"more"), Poll::Ready(true));
+    }
+
+    #[test]
+    fn between_two_polls_nobody_is_slow() {
+        let pipe = Pipe::default();
+        pipe.send(Bytes::from_static(b"hi"));
+        assert_eq!(pipe.progress(), (0, 0, false));
+        let hearer = pipe.begin_to_hear();
+        assert_eq!(pipe.progress(), (0, 0, true));
+        let heard = pipe.poll_hear(hearer, &mut cx());
+        assert_eq!(heard, Poll::Ready(Heard::Bytes(Bytes::from_static(b"hi"))));
+        assert_eq!(pipe.progress(), (0, 2, false));
+        pipe.end_to_hear(Instant::from_micros(7));
+        assert_eq!(pipe.silent_since(), Some(Instant::from_micros(7)));
+    }
+
+    #[test]
+    fn what_a_client_said_before_it_went_is_taken() {
+        let pipe = Pipe::default();
+        assert_eq!(pipe.begin_to_say(), Some(0));
+        assert_eq!(say(&pipe, 0, b"last"), Poll::Ready(true));
+        pipe.part();
+        assert_eq!(say(&pipe, 0, b"later"), Poll::Ready(false));
+        pipe.send(Bytes::from_static(b"nobody hears it"));
+        assert_eq!(pipe.poll_room(0, &mut cx()), Poll::Ready(true));
+        let last = Some(Bytes::from_static(b"last"));
+        assert_eq!(pipe.poll_recv(&mut cx()), Poll::Ready(last));
+        assert_eq!(pipe.poll_recv(&mut cx()), Poll::Ready(None));
+        assert_eq!(pipe.poll_room(0, &mut cx()), Poll::Ready(false));
+    }
+
+    #[test]
+    fn a_newer_hearer_takes_the_place_of_an_older_one() {
+        let pipe = Pipe::default();
+        let (older, newer) = (pipe.begin_to_hear(), pipe.begin_to_hear());
+        pipe.send(Bytes::from_static(b"hi"));
+        assert_eq!(
+            pipe.poll_hear(older, &mut cx()),
+            Poll::Ready(Heard::Replaced)
+        );
+        assert!(matches!(
+            pipe.poll_hear(newer, &mut cx()),
+            Poll::Ready(Heard::Bytes(_))
+        ));
+        pipe.end_to_hear(Instant::from_micros(1));
+        assert_eq!(pipe.silent_since(), None, "one hears still");
+        pipe.close();
+        assert_eq!(pipe.poll_hear(newer, &mut cx()), Poll::Ready(Heard::Over));
+        assert_eq!(pipe.poll_recv(&mut cx()), Poll::Ready(None), "it knows");
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn answer(
         Poll::Pending => timer.poll_fired(cx).map(|()| None),
     });
     match heard.await {
-        Some(Heard::Bytes(bytes)) => with(Body::from(bytes)),
+        Some(Heard::Bytes(bytes)) => with(Body::heard(bytes, hearing)),
         Some(Heard::Replaced | Heard::Over) => over(),
         None => empty(),
     }

@@ -12,8 +12,9 @@ use lapwing::runtime::{Runtime, Timer};
 use crate::pipe::Pipe;
 use crate::refusal::Refusal;
 
-/// How long a client may take for the next part of what it says.
+/// How long a client may take for the next part of what it says, and for all of it.
 const STALL: Duration = Duration::from_secs(10);
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// The whole body of a request.
 ///
@@ -27,8 +28,9 @@ pub(crate) async fn body<B: Body>(
 ) -> Result<Bytes, Refusal> {
     let (mut body, mut timer) = (pin!(body), runtime.timer());
     let mut whole = BytesMut::new();
+    let until = runtime.now() + WITHIN;
     loop {
-        timer.arm(runtime.now() + STALL);
+        timer.arm(until.min(runtime.now() + STALL));
         let next = poll_fn(|cx| poll_next(body.as_mut(), &mut *timer, cx));
         match next.await? {
             None => return Ok(whole.freeze()),
@@ -62,11 +64,31 @@ fn poll_next<B: Body>(
     }
 }
 
-/// Hands it over; false when nobody takes it any more.
-///
-/// # When full
-///
-/// Waits while some 64 KiB wait for the hub.
-pub(crate) async fn say(pipe: &Pipe, mut bytes: Bytes) -> bool {
-    poll_fn(|cx| pipe.poll_say(&mut bytes, cx)).await
+/// A request by which a client says something, for as long as it lasts.
+pub(crate) struct Saying<'a> {
+    pipe: &'a Pipe,
+    place: usize,
+}
+
+impl<'a> Saying<'a> {
+    /// Takes a place; `None` when others of the same client have them all.
+    pub(crate) fn begin(pipe: &'a Pipe) -> Option<Self> {
+        let place = pipe.begin_to_say()?;
+        Some(Self { pipe, place })
+    }
+
+    /// Hands over what it says; false when nobody takes it any more.
+    ///
+    /// # When full
+    ///
+    /// Waits while some 64 KiB wait for the hub.
+    pub(crate) async fn say(self, mut bytes: Bytes) -> bool {
+        poll_fn(|cx| self.pipe.poll_say(self.place, &mut bytes, cx)).await
+    }
+}
+
+impl Drop for Saying<'_> {
+    fn drop(&mut self) {
+        self.pipe.end_to_say(self.place);
+    }
 }
