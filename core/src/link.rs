@@ -229,10 +229,11 @@ impl Link {
                         let index = known.position(|protocol| protocol.speaks(&message));
                         self.choose(Some(index.unwrap_or(0)));
                     }
-                    if let Some(message) = self.received(message, now) {
+                    let Some(conversation) = &mut self.conversation else {
                         self.traffic.hear(message.bytes.len());
                         return Poll::Ready(Some(message));
-                    }
+                    };
+                    conversation.receive(message);
                 }
                 Ok(Incoming::Alive) => self.session.handle_alive(now),
                 Ok(Incoming::Goodbye(_)) => self.session.handle_goodbye(),
@@ -261,15 +262,6 @@ impl Link {
                 conversation.receive(message);
             }
         }
-    }
-
-    /// What is to be handled of a message that has come in, now.
-    fn received(&mut self, message: Message, now: Instant) -> Option<Message> {
-        let Some(conversation) = &mut self.conversation else {
-            return Some(message);
-        };
-        conversation.receive(message);
-        self.next_record(now)
     }
 
     /// The next whole record of what has come in.

@@ -63,13 +63,16 @@ pub trait Protocol: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`DecodeError`]: the connection ends, its peer cannot be understood.
+    /// [`DecodeError`]: the connection ends, its peer cannot be understood. A protocol that leaves reading to its [conversations](Self::conversation) reads nothing here.
     fn decode<'a>(
         &self,
         message: &'a Message,
         from: Role,
         scratch: &'a mut BytesMut,
-    ) -> Result<Option<Frame<'a>>, DecodeError>;
+    ) -> Result<Option<Frame<'a>>, DecodeError> {
+        let _ = (message, from, scratch);
+        Err(DecodeError::NoFrame)
+    }
 
     /// Appends the bytes of `frame`, without any framing of a transport.
     fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut);

@@ -8,9 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, BytesMut};
 use lapwing::payload::translated;
 use lapwing::protocol::{Conditions, Conversation, Protocol};
-use lapwing::session::Role;
 use lapwing::transport::{Kind, Message};
-use lapwing::wire::{DecodeError, Encoding, Frame, Lagged, Payload};
+use lapwing::wire::{Encoding, Frame, Lagged, Payload};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
@@ -57,16 +56,6 @@ impl Protocol for Json {
 
     fn conversation(&self, conditions: Conditions<'_>) -> Option<Box<dyn Conversation>> {
         Some(Box::new(Talk::new(conditions)))
-    }
-
-    /// Nothing can be read without knowing what was said before: a [conversation](Self::conversation) does.
-    fn decode<'a>(
-        &self,
-        _: &'a Message,
-        _: Role,
-        _: &'a mut BytesMut,
-    ) -> Result<Option<Frame<'a>>, DecodeError> {
-        Err(DecodeError::NoFrame)
     }
 
     fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut) {

@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use lapwing::payload::{messagepack::split_value, translated};
 use lapwing::protocol::{Conditions, Conversation, Protocol};
-use lapwing::session::Role;
 use lapwing::transport::{Kind, Message};
-use lapwing::wire::{DecodeError, Encoding, Frame, Lagged, Payload};
+use lapwing::wire::{Encoding, Frame, Lagged, Payload};
 use rmp::{decode, encode};
 
 use crate::conversation::Talk;
@@ -56,16 +55,6 @@ impl Protocol for MessagePack {
 
     fn conversation(&self, conditions: Conditions<'_>) -> Option<Box<dyn Conversation>> {
         Some(Box::new(Talk::new(conditions)))
-    }
-
-    /// Nothing can be read without knowing what was said before: a [conversation](Self::conversation) does.
-    fn decode<'a>(
-        &self,
-        _: &'a Message,
-        _: Role,
-        _: &'a mut BytesMut,
-    ) -> Result<Option<Frame<'a>>, DecodeError> {
-        Err(DecodeError::NoFrame)
     }
 
     fn encode(&self, frame: &Frame<'_>, into: &mut BytesMut) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use lapwing::runtime::Runtime;
 use tower_service::Service;
 
@@ -35,9 +35,6 @@ struct Inner {
     connections: Arc<Connections>,
     door: Arc<Door>,
 }
-
-/// The origin of the page that makes a request, if one does and may.
-type Page = Result<Option<HeaderValue>, Refusal>;
 
 const CROWD: Refusal = Refusal::too_many("this connection says too much at once");
 
@@ -68,27 +65,21 @@ impl Endpoint {
     /// Dropped, a client has not heard what waits for it, and nothing is lost; or what it said may have been taken, or not.
     pub async fn answer<B: http_body::Body>(&self, request: Request<B>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
-        let page = self.page(&parts);
-        let answer = self.route(&mut parts, body, &page).await;
+        let origins = &self.0.options.origins;
+        let page = fields::listed_page(&parts, origins).cloned();
+        let answer = self.route(&mut parts, body).await;
         let mut response = answer.unwrap_or_else(Response::from);
-        let listed = |page: &HeaderValue| fields::is_listed(page, &self.0.options.origins);
-        cors::allow(page.ok().flatten().filter(listed), response.headers_mut());
+        cors::allow(page, response.headers_mut());
         response
-    }
-
-    fn page(&self, parts: &Parts) -> Page {
-        let authority = fields::authority(parts)?;
-        let page = fields::page(parts, authority, &self.0.options.origins)?;
-        Ok(page.cloned())
     }
 
     async fn route<B: http_body::Body>(
         &self,
         parts: &mut Parts,
         body: B,
-        page: &Page,
     ) -> Result<Response<Body>, Refusal> {
-        fields::authority(parts)?;
+        let authority = fields::authority(parts)?;
+        let page = fields::check_page(parts, authority, &self.0.options.origins);
         let negotiates = parts.uri.path().ends_with("/negotiate");
         let query = fields::query(parts);
         if cors::is_preflight(parts) {
@@ -105,7 +96,7 @@ impl Endpoint {
             Method::POST if negotiates => self.negotiate(&query),
             _ if negotiates => Err(Refusal::method("POST")),
             // What it says, it could say all the same, and a WebSocket it could read.
-            _ if let Err(refusal) = page => Err(*refusal),
+            _ if let Err(refusal) = page => Err(refusal),
             Method::GET if fields::lists(&parts.headers, UPGRADE, "websocket") => {
                 self.attach(parts, query)
             }

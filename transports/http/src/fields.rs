@@ -50,29 +50,23 @@ pub(crate) fn authority(parts: &Parts) -> Result<&str, Refusal> {
     }
 }
 
-/// The origin of the page that makes the request, if it is one that may.
-///
-/// # Errors
-///
-/// It is a page of somebody else.
-pub(crate) fn page<'a>(
-    parts: &'a Parts,
-    authority: &str,
-    listed: &[String],
-) -> Result<Option<&'a HeaderValue>, Refusal> {
-    let Some(page) = single(&parts.headers, ORIGIN)? else {
-        return Ok(None);
-    };
-    let text = page.to_str().unwrap_or_default();
-    match origin::is_allowed(text, authority, listed) {
-        true => Ok(Some(page)),
+/// Whether the page that makes the request may: one of our own host, or a listed one; or no page at all.
+pub(crate) fn check_page(parts: &Parts, authority: &str, listed: &[String]) -> Result<(), Refusal> {
+    let page = single(&parts.headers, ORIGIN)?;
+    match page.is_none_or(|page| is_allowed(page, authority, listed)) {
+        true => Ok(()),
         false => Err(Refusal::forbidden("pages of this Origin may not come here")),
     }
 }
 
-/// Whether the page may read our answers although it is of another origin: our own needs no leave.
-pub(crate) fn is_listed(page: &HeaderValue, listed: &[String]) -> bool {
-    origin::is_allowed(page.to_str().unwrap_or_default(), "", listed)
+/// The page that makes the request, if it may read our answers although it is of another origin: our own needs no leave.
+pub(crate) fn listed_page<'a>(parts: &'a Parts, listed: &[String]) -> Option<&'a HeaderValue> {
+    let page = single(&parts.headers, ORIGIN).ok()?;
+    page.filter(|page| is_allowed(page, "", listed))
+}
+
+fn is_allowed(page: &HeaderValue, authority: &str, listed: &[String]) -> bool {
+    origin::is_allowed(page.to_str().unwrap_or_default(), authority, listed)
 }
 
 /// The parameters of the query, decoded, in order.

@@ -53,7 +53,7 @@ impl Transports {
 }
 
 impl Options {
-    /// For clients of SignalR, with a hub behind it that speaks [`lapwing_signalr::Json`](https://docs.rs/lapwing-signalr); and for those of lapwing, which ask for a sub-protocol of
+    /// For clients of SignalR, with a hub behind it that speaks [`lapwing_signalr::Json`](https://docs.rs/lapwing-signalr), and `MessagePack` where they ask for it; and for those of lapwing, which ask for a sub-protocol of
     /// its own on a WebSocket.
     ///
     /// Pages of the server's own host may connect, and programs that are no browser.

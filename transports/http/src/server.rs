@@ -48,7 +48,7 @@ pub(crate) struct Routes {
     endpoints: Vec<(String, Endpoint)>,
     health: Option<String>,
     /// Connections that are there.
-    open: Arc<AtomicUsize>,
+    open: AtomicUsize,
 }
 
 impl Server {
@@ -104,7 +104,7 @@ impl Server {
                 pause(&*self.runtime).await;
                 continue;
             };
-            let place = Place::take(&routes.open);
+            let place = Place::take(&routes);
             self.runtime.spawn(Box::pin(async move {
                 let _place = place;
                 connection.await;
@@ -120,18 +120,18 @@ async fn pause(runtime: &dyn Runtime) {
 }
 
 /// One of the connections that are there.
-struct Place(Arc<AtomicUsize>);
+struct Place(Arc<Routes>);
 
 impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        Self(open.clone())
+    fn take(routes: &Arc<Routes>) -> Self {
+        routes.open.fetch_add(1, Ordering::Relaxed);
+        Self(routes.clone())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
