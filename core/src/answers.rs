@@ -1,8 +1,10 @@
 //! Answers to the peer's calls: handlers that run beside the connection's I/O, and calls that wait for their turn.
 
-use alloc::boxed::Box;
+mod flows;
+mod handler;
+
 use alloc::collections::VecDeque;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -13,11 +15,14 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::panic::catch_unwind;
 
+pub(crate) use self::flows::{Flows, Opened, Step};
+pub(crate) use self::handler::{
+    Answer, Arguments, Handler, Method, Product, Value, decoded, handler, stream_handler,
+};
 use crate::limits::Limits;
-use crate::payload::{Decode, Encode, encoded};
 use crate::runtime::BoxFuture;
 use crate::time::Instant;
-use crate::wire::{Encoding, Failure, FailureCode, Payload};
+use crate::wire::{Failure, FailureCode};
 
 /// How long a call waits for its answer when nothing else is said.
 pub const CALL_WITHIN: Duration = Duration::from_secs(30);
@@ -89,6 +94,8 @@ impl fmt::Display for CallFailure {
             FailureCode::Cancelled => "the call was cancelled",
             FailureCode::Panicked => "the handler has a fault",
             FailureCode::Shutdown => "the hub shuts down",
+            FailureCode::Streams => "the method answers with a stream",
+            FailureCode::NoStream => "the method answers with one result",
         };
         match self.message.is_empty() {
             true => f.write_str(what),
@@ -102,44 +109,6 @@ impl core::error::Error for CallFailure {}
 /// The text, or as much of its beginning as there is room for.
 pub(crate) fn shortened(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
-}
-
-/// What became of a call.
-pub(crate) type Answer = Result<(Encoding, Vec<u8>), CallFailure>;
-
-/// A handler of the application, from arguments as they came to an answer as it leaves.
-pub(crate) type Handler<C> =
-    Arc<dyn Fn(C, Payload<'_>, Encoding) -> BoxFuture<'static, Answer> + Send + Sync>;
-
-/// Makes a handler of a function over types.
-pub(crate) fn handler<C, A, R, F, Fut>(function: F) -> Handler<C>
-where
-    C: Send + 'static,
-    A: Decode + Send + 'static,
-    R: Encode,
-    F: Fn(C, A) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<R, CallFailure>> + Send,
-{
-    let function = Arc::new(function);
-    Arc::new(move |caller, arguments, wanted| {
-        let function = function.clone();
-        let arguments = decoded(arguments);
-        Box::pin(async move {
-            let result = function(caller, arguments?).await?;
-            encoded(&result, wanted)
-                .map_err(|error| CallFailure::new(FailureCode::Panicked, error.to_string()))
-        })
-    })
-}
-
-/// The value that a handler takes; its type is the application's, and so is the code that reads it.
-pub(crate) fn decoded<A: Decode>(payload: Payload<'_>) -> Result<A, CallFailure> {
-    match catch_unwind(|| A::decode(payload)) {
-        Ok(value) => {
-            value.map_err(|error| CallFailure::new(FailureCode::Arguments, error.to_string()))
-        }
-        Err(_) => Err(CallFailure::new(FailureCode::Panicked, "")),
-    }
 }
 
 /// Lets a handler that waits for its own caller give its place to the caller's next call.
@@ -179,6 +148,9 @@ struct Job {
     id: Option<u32>,
     deadline: Option<Instant>,
     place: Place,
+    /// It takes no place at all.
+    #[expect(dead_code, reason = "held, not read")]
+    beside: Option<GivenAway>,
     /// What its arguments had, in bytes.
     bytes: usize,
     /// It came when the others were to be finished already: nobody waits for it.
@@ -195,6 +167,8 @@ pub(crate) struct Answers {
     waiting_bytes_max: usize,
     /// When those that are here are given up.
     until: Option<Instant>,
+    /// Calls that have streams.
+    pub(crate) flows: Flows,
 }
 
 impl Answers {
@@ -206,6 +180,7 @@ impl Answers {
             waiting_max: limits.calls_waiting_max as usize,
             waiting_bytes_max: limits.calls_waiting_bytes_max as usize,
             until: None,
+            flows: Flows::default(),
         }
     }
 
@@ -247,6 +222,7 @@ impl Answers {
         self.waiting.push_back(Job {
             id,
             deadline,
+            beside: None,
             place,
             bytes,
             late: self.until.is_some(),
@@ -254,6 +230,25 @@ impl Answers {
         });
         self.start();
         true
+    }
+
+    /// Lets a handler run now, beside all others and without a place; whoever asks bounds how many.
+    pub(crate) fn push_beside(
+        &mut self,
+        id: u32,
+        deadline: Option<Instant>,
+        future: BoxFuture<'static, Answer>,
+    ) {
+        let place = Place::default();
+        self.running.push(Job {
+            id: Some(id),
+            deadline,
+            beside: Some(place.give_away()),
+            place,
+            bytes: 0,
+            late: self.until.is_some(),
+            future,
+        });
     }
 
     /// Drops the handler of a call that the peer no longer wants; no answer is sent.

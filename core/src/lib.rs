@@ -99,6 +99,8 @@ mod published;
 #[cfg(feature = "std")]
 pub mod runtime;
 #[cfg(feature = "std")]
+mod streams;
+#[cfg(feature = "std")]
 mod sync;
 #[cfg(feature = "std")]
 pub mod transport;
@@ -116,6 +118,8 @@ pub use self::limits::Limits;
 #[cfg(feature = "std")]
 pub use self::payload::Typed;
 pub use self::policy::Policy;
+#[cfg(feature = "std")]
+pub use self::streams::reader::{Upload, Uploads};
 pub use self::time::Instant;
 pub use self::topic::{Topic, TopicError, TopicFilter};
 #[cfg(feature = "alloc")]

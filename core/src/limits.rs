@@ -142,7 +142,19 @@ pub struct Limits {
     ///
     /// 1: calls of one peer happen in the order in which it made them.
     pub calls_running_max: u32,
-    /// Answers (`Ack`, `Reply`) that wait in the lane of one connection. Reached: the peer is not read.
+    /// Streams that one peer may have at the same time: those that it asked for, and as many that it sends. Reached: error reply.
+    ///
+    /// 64: as many as calls; each may hold `stream_items_max` items.
+    pub streams_max: u32,
+    /// Items of one stream that may wait to be read: its credit. Reached: who sends them waits.
+    ///
+    /// 16: enough to be read while more are asked for.
+    pub stream_items_max: u32,
+    /// Bytes of items of one peer's streams that nobody has read. Reached: the peer is not read; its silence says nothing then.
+    ///
+    /// 1 MiB: a credit is for items, whatever their size, and a client of another protocol may know no credit at all.
+    pub stream_bytes_max: u32,
+    /// Answers (`Ack`, `Reply`, items of streams) that wait in the lane of one connection. Reached: the peer is not read, and streams wait.
     ///
     /// 64: they are never dropped, so whoever makes us write them has to take them before it asks for more.
     pub answers_waiting_max: u32,
@@ -204,6 +216,9 @@ impl Default for Limits {
             calls_waiting_max: 64,
             calls_waiting_bytes_max: 1024 * 1024,
             calls_running_max: 1,
+            streams_max: 64,
+            stream_items_max: 16,
+            stream_bytes_max: 1024 * 1024,
             answers_waiting_max: 64,
             resume_bytes_max: 100 * 1024,
             resume: Some(Duration::from_secs(60)),
@@ -228,6 +243,8 @@ impl Limits {
             groups_max: 16,
             calls_waiting_max: 8,
             calls_waiting_bytes_max: 64 * 1024,
+            streams_max: 8,
+            stream_bytes_max: 64 * 1024,
             resume_bytes_max: 8 * 1024,
             history_topics_max: 1_000,
             history_bytes_max: 1024 * 1024,

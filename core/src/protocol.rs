@@ -41,6 +41,11 @@ pub trait Protocol: Send + Sync + 'static {
         false
     }
 
+    /// Whether its peers send no more items of a stream than there is credit for. Who has not heard of credit is not read while too much waits.
+    fn keeps_to_credit(&self) -> bool {
+        true
+    }
+
     /// What the hub's end of one connection remembers, for protocols that have to. Then that reads what the peer says, and writes what is for this peer alone;
     /// events are still written by [`encode`](Self::encode), once for all.
     fn conversation(&self, conditions: Conditions<'_>) -> Option<Box<dyn Conversation>> {

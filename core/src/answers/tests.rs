@@ -1,5 +1,6 @@
 //! Handlers in their order, with their limits.
 
+use alloc::boxed::Box;
 use core::future::{pending, poll_fn, ready};
 use core::task::Waker;
 use core::time::Duration;
@@ -9,8 +10,9 @@ use std::sync::Mutex;
 use futures_channel::oneshot;
 
 use super::*;
-use crate::payload::{PayloadError, Typed};
+use crate::payload::{Decode, PayloadError, Typed};
 use crate::sync::lock;
+use crate::wire::{Encoding, Payload};
 
 /// What the arguments of each call have.
 const BYTES: usize = 100;
@@ -97,7 +99,15 @@ impl Stage {
 }
 
 fn done() -> Answer {
-    Ok((Encoding::Bytes, Vec::new()))
+    Ok(Product::Value((Encoding::Bytes, Vec::new())))
+}
+
+fn arguments(payload: Payload<'_>) -> Arguments<'_> {
+    Arguments {
+        payload,
+        uploads: Vec::new(),
+        wanted: Encoding::Postcard,
+    }
 }
 
 fn failed(answer: Poll<(u32, Answer)>) -> Option<(u32, FailureCode)> {
@@ -232,18 +242,17 @@ fn a_panic_in_the_type_of_the_arguments_ends_that_call_only() {
             panic!("a fault")
         }
     }
-    let handler = handler(|(), Faulty| ready(Ok(())));
+    let method = handler(|(), Faulty, (): ()| ready(Ok(())));
     let mut stage = Stage::new(1, 10);
-    let future = handler((), Payload::text(""), Encoding::Postcard);
-    stage.push(1, future);
+    stage.push(1, (method.handler)((), arguments(Payload::text(""))));
     assert_eq!(failed(stage.poll()), Some((1, FailureCode::Panicked)));
 }
 
 #[test]
 fn arguments_of_another_type_are_the_callers_fault() {
-    let handler = handler(|(), Typed(number): Typed<u8>| ready(Ok(Typed(number + 1))));
+    let method = handler(|(), Typed(number): Typed<u8>, (): ()| ready(Ok(Typed(number + 1))));
     let mut stage = Stage::new(1, 10);
-    let call = |arguments| handler((), arguments, Encoding::Postcard);
+    let call = |payload| (method.handler)((), arguments(payload));
     stage.push(1, call(Payload::text("seven")));
     assert_eq!(failed(stage.poll()), Some((1, FailureCode::Arguments)));
 
@@ -252,8 +261,10 @@ fn arguments_of_another_type_are_the_callers_fault() {
         bytes: &[7],
     };
     stage.push(2, call(seven));
-    let eight = Ok((Encoding::Postcard, [8].into()));
-    assert_eq!(stage.poll(), Poll::Ready((2, eight)));
+    let Poll::Ready((2, Ok(Product::Value(answer)))) = stage.poll() else {
+        panic!("no answer");
+    };
+    assert_eq!(answer, (Encoding::Postcard, [8].into()));
 }
 
 #[test]

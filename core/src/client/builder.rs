@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use core::future::Future;
 
 use bytes::Bytes;
+use futures_core::Stream;
 
 use super::call::ClientContext;
 use super::driver::{Driver, Parts};
@@ -14,7 +15,7 @@ use super::methods::Methods;
 use super::reconnect::Backoff;
 use super::shared::Shared;
 use super::{Client, Handle};
-use crate::answers::{CallFailure, Handler, handler};
+use crate::answers::{CallFailure, Method, handler, stream_handler};
 use crate::limits::Limits;
 use crate::payload::{Decode, Encode};
 use crate::protocol::{Postcard, Protocol};
@@ -31,7 +32,7 @@ pub struct ClientBuilder {
     resume: bool,
     backoff: Backoff,
     protocol: Arc<dyn Protocol>,
-    methods: BTreeMap<String, Handler<ClientContext>>,
+    methods: BTreeMap<String, Method<ClientContext>>,
 }
 
 impl ClientBuilder {
@@ -124,7 +125,28 @@ impl ClientBuilder {
         F: Fn(ClientContext, A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, CallFailure>> + Send,
     {
-        self.methods.insert(method.into(), handler(answer));
+        let method_of = handler(move |context, arguments, (): ()| answer(context, arguments));
+        self.methods.insert(method.into(), method_of);
+        self
+    }
+
+    /// Answers calls of the hub to `method` with a stream; the last handler for a method counts.
+    ///
+    /// Streams run beside other calls, and never make one wait. An error ends the stream; so does a panic.
+    ///
+    /// # When full
+    ///
+    /// The stream is polled when the hub has room for an item; it may have [`Limits::streams_max`] of them.
+    pub fn on_stream<A, R, F, S>(mut self, method: impl Into<String>, answer: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        R: Encode + 'static,
+        F: Fn(ClientContext, A) -> S + Send + Sync + 'static,
+        S: Stream<Item = Result<R, CallFailure>> + Send + 'static,
+    {
+        let method_of =
+            stream_handler(move |context, arguments, (): ()| answer(context, arguments));
+        self.methods.insert(method.into(), method_of);
         self
     }
 

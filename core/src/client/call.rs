@@ -1,5 +1,6 @@
 //! Calls: asking the hub to do something, and doing what it asks.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,17 +13,19 @@ use core::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
+use futures_core::Stream;
 
 use super::Client;
 use super::outbox::Fate;
 use super::shared::{Inner, Shared};
 use super::state::ClientEnd;
+use super::uploading::{Upload, Uploading, upload};
 use crate::answers::CALL_WITHIN;
 use crate::answers::{CallFailure, GivenAway, Place};
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
-use crate::session::{TooManyCalls, millis};
+use crate::session::{TooManyCalls, millis, stream};
 use crate::time::Instant;
-use crate::wire::{self, Encoding, FailureCode, Frame, Payload};
+use crate::wire::{self, Encoding, FailureCode, Frame, Open, Payload};
 
 /// Why a call has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,7 +81,7 @@ pub(super) enum CallAnswer {
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<R> {
     shared: Arc<Shared>,
-    within: Duration,
+    within: Option<Duration>,
     /// Of the handler that makes the call, which the next call of the hub may have.
     place: Option<Place>,
     step: Step,
@@ -91,35 +94,65 @@ enum Step {
     Done,
 }
 
-struct Request {
-    method: String,
-    arguments: Result<(Encoding, Vec<u8>), EncodeError>,
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) arguments: Result<(Encoding, Vec<u8>), EncodeError>,
+    pub(super) uploads: Vec<Upload>,
 }
 
 struct Waiting {
     ticket: Ticket,
+    uploading: Option<Box<Uploading>>,
     answer: oneshot::Receiver<CallAnswer>,
     _place: Option<GivenAway>,
 }
 
 /// What tells a call that waits from all others of the client.
 #[derive(Clone, Copy)]
-struct Ticket {
-    generation: u64,
-    id: u32,
+pub(super) struct Ticket {
+    pub(super) generation: u64,
+    pub(super) id: u32,
 }
 
 impl<R: Decode> Call<R> {
     /// Waits at most this long for the answer; the hub learns how long.
     pub fn within(mut self, within: Duration) -> Self {
-        self.within = within;
+        self.within = Some(within);
         self
     }
 
-    fn begin(&self, request: Request) -> Result<Waiting, CallError> {
-        let (ticket, answer) = self.shared.begin_call(request, self.within)?;
+    /// Sends a stream along, for a method that takes one ([`on_upload`](crate::hub::HubBuilder::on_upload)); several in the order in which the method takes them. Such a call takes as long as it lasts,
+    /// unless [`within`](Self::within) says otherwise.
+    ///
+    /// The stream is polled with the call, and while the hub has room for its items. An `Err` ends it, and is what the handler hears. When the hub has answered, it is dropped.
+    pub fn upload<T: Encode + 'static>(
+        mut self,
+        items: impl Stream<Item = Result<T, CallFailure>> + Send + 'static,
+    ) -> Self {
+        if let Step::New(request) = &mut self.step {
+            let wanted = self.shared.protocol.encoding();
+            request.uploads.push(upload(items, wanted));
+        }
+        self
+    }
+
+    fn begin(&self, mut request: Request) -> Result<Waiting, CallError> {
+        let uploads = core::mem::take(&mut request.uploads);
+        let (streams, usual) = (
+            uploads.len() as u32,
+            uploads.is_empty().then_some(CALL_WITHIN),
+        );
+        let begun = self.shared.begin_call(
+            request,
+            self.within.or(usual),
+            (None, streams),
+            Inner::wait_for_answer,
+        );
+        let (ticket, answer) = begun?;
+        let uploading = || Box::new(Uploading::new(&self.shared, ticket, uploads));
         Ok(Waiting {
             ticket,
+            uploading: (streams > 0).then(uploading),
             answer,
             _place: self.place.as_ref().map(Place::give_away),
         })
@@ -139,12 +172,6 @@ impl<R: Decode> Call<R> {
             CallAnswer::TimedOut => Err(CallError::TimedOut),
         }
     }
-
-    /// Why there will never be an answer.
-    fn lost(&self) -> CallError {
-        let end = self.shared.with(|inner| inner.end().cloned());
-        end.map_or(CallError::Lost, CallError::Ended)
-    }
 }
 
 impl<R: Decode> Future for Call<R> {
@@ -157,12 +184,20 @@ impl<R: Decode> Future for Call<R> {
             Step::Done => panic!("a call was polled after it was ready"),
         };
         let Poll::Ready(answer) = Pin::new(&mut waiting.answer).poll(cx) else {
+            let uploading = waiting.uploading.as_mut();
+            let sent = uploading.map_or(Ok(()), |uploading| uploading.poll(cx));
+            let ticket = waiting.ticket;
             self.step = Step::Waiting(waiting);
+            if let Err(error) = sent {
+                self.step = Step::Done;
+                self.shared.cancel_call(ticket);
+                return Poll::Ready(Err(error));
+            }
             return Poll::Pending;
         };
         Poll::Ready(match answer {
             Ok(answer) => self.result(answer),
-            Err(oneshot::Canceled) => Err(self.lost()),
+            Err(oneshot::Canceled) => Err(self.shared.lost()),
         })
     }
 }
@@ -229,37 +264,63 @@ impl Client {
         let method = method.into();
         Call {
             shared,
-            within: CALL_WITHIN,
+            within: None,
             place: None,
-            step: Step::New(Request { method, arguments }),
+            step: Step::New(Request {
+                method,
+                arguments,
+                uploads: Vec::new(),
+            }),
             result: PhantomData,
         }
     }
 }
 
 impl Shared {
-    fn begin_call(
+    /// Why there will never be an answer.
+    pub(super) fn lost(&self) -> CallError {
+        let end = self.with(|inner| inner.end().cloned());
+        end.map_or(CallError::Lost, CallError::Ended)
+    }
+
+    /// Sends a call that wants a stream, if so many items of it are welcome, and sends so many along. `wait` makes ready for what comes of it.
+    pub(super) fn begin_call<T>(
         &self,
         request: Request,
-        within: Duration,
-    ) -> Result<(Ticket, oneshot::Receiver<CallAnswer>), CallError> {
+        within: Option<Duration>,
+        (items, streams): (Option<u64>, u32),
+        wait: impl FnOnce(&mut Inner, u32) -> T,
+    ) -> Result<(Ticket, T), CallError> {
         let (encoding, arguments) = request.arguments?;
         let arguments = Payload {
             encoding,
             bytes: &arguments,
         };
-        let bytes = request.method.len() + arguments.bytes.len();
+        let (method, deadline_ms) = (&*request.method, within.map(millis));
+        let frame = |id| match (items, streams) {
+            (None, 0) => Frame::Call(wire::Call {
+                id,
+                method,
+                deadline_ms,
+                arguments,
+            }),
+            _ => Frame::Open(Open {
+                id,
+                method,
+                deadline_ms,
+                arguments,
+                items,
+                streams,
+            }),
+        };
+        let bytes = method.len() + arguments.bytes.len();
+        let deadline = within.map(|within| self.runtime.now() + within);
         let begun = self.with(|inner| {
-            let encode = |id| {
-                let call = Frame::Call(wire::Call {
-                    id,
-                    method: &request.method,
-                    deadline_ms: Some(millis(within)),
-                    arguments,
-                });
-                self.encode(&call, bytes)
-            };
-            inner.begin_call(bytes, encode, self.runtime.now() + within)
+            let encode = |id| self.encode(&frame(id), bytes);
+            let ticket = inner.begin_call(bytes, encode, deadline, streams)?;
+            let uploads = (1..=streams).map(|index| stream(ticket.id, index));
+            uploads.for_each(|upload| inner.streams(&self.limits).send(upload, 0));
+            Ok((ticket, wait(inner, ticket.id)))
         });
         self.wake_driver();
         begun
@@ -278,8 +339,9 @@ impl Inner {
         &mut self,
         bytes: usize,
         encode: impl FnOnce(u32) -> Bytes,
-        deadline: Instant,
-    ) -> Result<(Ticket, oneshot::Receiver<CallAnswer>), CallError> {
+        deadline: Option<Instant>,
+        streams: u32,
+    ) -> Result<Ticket, CallError> {
         if let Some(end) = self.end() {
             return Err(CallError::Ended(end.clone()));
         }
@@ -291,7 +353,7 @@ impl Inner {
         if !self.store.outbox.has_room(bytes) {
             return Err(CallError::Full);
         }
-        let id = session.call(&mut self.store, Some(deadline));
+        let id = session.open(&mut self.store, deadline, streams);
         let id = id.map_err(|TooManyCalls| CallError::TooMany)?;
         let frame = encode(id);
         // What surrounds method and arguments may be the last straw. The hub is told to stop what it never heard of, and does not mind.
@@ -300,10 +362,14 @@ impl Inner {
             return Err(error);
         }
         self.store.outbox.push(frame, Fate::Call(id));
+        let generation = self.generation;
+        Ok(Ticket { generation, id })
+    }
+
+    fn wait_for_answer(&mut self, id: u32) -> oneshot::Receiver<CallAnswer> {
         let (answered, answer) = oneshot::channel();
         self.calls.insert(id, answered);
-        let generation = self.generation;
-        Ok((Ticket { generation, id }, answer))
+        answer
     }
 
     fn cancel_call(&mut self, ticket: Ticket) -> Option<oneshot::Sender<CallAnswer>> {
@@ -322,7 +388,7 @@ impl Inner {
     }
 }
 
-fn fits(bytes: usize, max: usize) -> Result<(), CallError> {
+pub(super) fn fits(bytes: usize, max: usize) -> Result<(), CallError> {
     let (size, max) = (bytes as u64, max as u64);
     match size > max {
         true => Err(CallError::TooLarge { size, max }),

@@ -138,15 +138,25 @@ impl Inner {
         now: Instant,
     ) -> (Vec<oneshot::Sender<CallAnswer>>, Option<Instant>) {
         let mut late = Vec::new();
-        let Some(claim) = &mut self.claim else {
-            return (late, None);
-        };
-        claim.session.expire_calls(&mut self.store, now);
-        while let Some(SessionEvent::CallTimedOut(id)) = claim.session.poll_event(&mut self.store) {
-            self.store.outbox.withdraw(id);
+        if let Some(claim) = &mut self.claim {
+            claim.session.expire_calls(&mut self.store, now);
+        }
+        while let Some(id) = self.poll_timed_out() {
+            self.timed_out(id);
             late.extend(self.calls.remove(&id));
         }
-        (late, claim.session.calls_timeout())
+        let next = self
+            .claim
+            .as_ref()
+            .map(|claim| claim.session.calls_timeout());
+        (late, next.flatten())
+    }
+
+    fn poll_timed_out(&mut self) -> Option<u32> {
+        match self.claim.as_mut()?.session.poll_event(&mut self.store)? {
+            SessionEvent::CallTimedOut(id) => Some(id),
+            SessionEvent::Ended(_) => None,
+        }
     }
 }
 

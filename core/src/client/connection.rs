@@ -20,16 +20,17 @@ use super::state::State;
 use super::subscription::Delivery;
 use super::subscriptions::Told;
 use super::welcome::Arrival;
-use crate::answers::Answers;
+use crate::answers::{Answers, Opened};
 use crate::link::Link;
 use crate::runtime::Timer;
 use crate::session::{Ending, Input, Lane, SessionEvent};
+use crate::streams::Overrun;
 use crate::time::Instant;
 use crate::topic::Topic;
 use crate::transport::Message;
 use crate::wire::{
-    Call, Close, CloseReason, Envelope, Event, Lagged, Live, Refused, Replay, Reply, Return,
-    Welcome,
+    Call, Close, CloseReason, Envelope, Event, Item, Lagged, Live, Open, Refused, Replay, Reply,
+    Return, Welcome,
 };
 
 /// Payloads up to this size are copied out of the message they came in, so that a small event that waits does not
@@ -111,7 +112,13 @@ impl<'a> Connection<'a> {
 
     /// Whether nothing was read for fear of too many answers, which have left meanwhile.
     fn may_read_again(&self) -> bool {
-        self.held && self.full.is_empty() && !self.is_answering_enough()
+        self.held && self.full.is_empty() && !self.waits_for_streams()
+    }
+
+    /// Whether so much is not read of streams, or so many answers wait, that the hub is not read.
+    fn waits_for_streams(&self) -> bool {
+        let full = |inner: &mut Inner| inner.store.streams.as_ref().is_some_and(|s| s.is_full());
+        self.shared.with(full) || self.is_answering_enough()
     }
 
     fn is_answering_enough(&self) -> bool {
@@ -149,7 +156,7 @@ impl<'a> Connection<'a> {
 
     fn poll_message(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Option<Message>> {
         self.full.retain(|queue| queue.is_full(cx));
-        let wait = !self.full.is_empty() || self.is_answering_enough();
+        let wait = !self.full.is_empty() || self.waits_for_streams();
         let mut held = false;
         let message = self.shared.with(|inner| {
             let link = inner.link.as_mut().expect("a connection has a link");
@@ -188,7 +195,11 @@ impl<'a> Connection<'a> {
             Input::Lagged(lagged) => self.handle_lagged(lagged),
             Input::Reply(reply) => self.handle_reply(reply, message),
             Input::Call(call) => self.handle_call(call, now),
-            Input::Cancel(cancel) => self.answers.cancel(cancel.id),
+            Input::Cancel(cancel) => self.shared.cancelled(self.answers, cancel.id),
+            Input::Open(open) => self.handle_open(open, now),
+            Input::Item(item) => self.handle_item(item, message, now),
+            Input::End(end) => self.shared.end_of(end),
+            Input::Credit(credit) => self.shared.credit(credit),
             Input::Refused(refused) => self.refused = Some(self.over(refused)),
             // The session takes care of the rest, or it is for hubs.
             _ => {}
@@ -325,6 +336,27 @@ impl<'a> Connection<'a> {
         }
     }
 
+    fn handle_open(&mut self, open: Open<'_>, now: Instant) {
+        let wanted = self.shared.protocol.encoding();
+        if let Err(failure) = self
+            .shared
+            .open(open, self.methods, wanted, self.answers, now)
+        {
+            self.shared
+                .end_open(self.answers, Opened::of(&open), Err(failure));
+        }
+    }
+
+    fn handle_item(&self, item: Item<'_>, message: &Bytes, now: Instant) {
+        let payload = owned(message, item.payload.bytes);
+        let arrived = self
+            .shared
+            .arrive(item.id, (item.payload.encoding, payload));
+        if let Err(Overrun) = arrived {
+            self.violate(CloseReason::Unexpected, now);
+        }
+    }
+
     fn write(&mut self, now: Instant, cx: &mut Context<'_>) {
         let (shared, flush_until) = (self.shared, &mut self.flush_until);
         shared.with(|inner| {
@@ -345,7 +377,7 @@ impl<'a> Connection<'a> {
         loop {
             match self.with_link(|link, store| link.session.poll_event(store))? {
                 SessionEvent::CallTimedOut(id) => {
-                    self.shared.with(|inner| inner.store.outbox.withdraw(id));
+                    self.shared.with(|inner| inner.timed_out(id));
                     self.answered(id, CallAnswer::TimedOut);
                 }
                 SessionEvent::Ended(ending) => return Some(ending),

@@ -28,8 +28,11 @@ mod reconnect;
 mod replies;
 mod shared;
 mod state;
+mod stream;
+mod streaming;
 mod subscription;
 mod subscriptions;
+mod uploading;
 mod welcome;
 
 use alloc::sync::Arc;
@@ -44,6 +47,7 @@ pub use self::publish::PublishError;
 pub use self::reconnect::Backoff;
 use self::shared::{Shared, Waiter};
 pub use self::state::{ClientEnd, Outage, State, States};
+pub use self::stream::CallStream;
 pub use self::subscription::{
     Delivery, SubscribeError, SubscribeOptions, Subscription, SubscriptionEnd,
 };

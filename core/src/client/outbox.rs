@@ -1,5 +1,6 @@
 //! Frames that the application has said, until the transport has taken them, or until the hub has confirmed them.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -8,6 +9,8 @@ use bytes::Bytes;
 use crate::limits::Limits;
 use crate::link::Chunk;
 use crate::session::{self, CallSlot, Lane};
+use crate::streams::Streams;
+use crate::wire::Frame;
 
 /// What becomes of a frame when its session is over before it has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,16 +151,16 @@ impl Outbox {
         before - self.frames.len()
     }
 
-    /// Takes back a call that has not left.
-    pub(super) fn withdraw(&mut self, call: u32) {
+    /// Takes back a call that has not left; whether there was one.
+    pub(super) fn withdraw(&mut self, call: u32) -> bool {
         let mut waiting = self.frames.range(self.sent..);
-        let Some(index) = waiting.position(|waiting| waiting.fate == Fate::Call(call)) else {
-            return;
-        };
-        if let Some(withdrawn) = self.frames.remove(self.sent + index) {
+        let index = waiting.position(|waiting| waiting.fate == Fate::Call(call));
+        let withdrawn = index.and_then(|index| self.frames.remove(self.sent + index));
+        if let Some(withdrawn) = &withdrawn {
             self.bytes -= withdrawn.frame.len();
             self.roomier = true;
         }
+        withdrawn.is_some()
     }
 
     /// Gives up frames of another fate. Nothing was sent then.
@@ -239,6 +242,8 @@ impl Lane for Outbox {
 pub(super) struct Store {
     pub(super) outbox: Outbox,
     pub(super) slots: Vec<CallSlot>,
+    /// None while there was no stream.
+    pub(super) streams: Option<Box<Streams>>,
 }
 
 impl Store {
@@ -246,6 +251,7 @@ impl Store {
         Self {
             outbox: Outbox::new(limits),
             slots: alloc::vec![CallSlot::FREE; limits.calls_waiting_max as usize],
+            streams: None,
         }
     }
 
@@ -260,6 +266,10 @@ impl session::Store for Store {
 
     fn parts(&mut self) -> (&mut Outbox, &mut [CallSlot]) {
         (&mut self.outbox, &mut self.slots)
+    }
+
+    fn control(&mut self) -> Option<Frame<'static>> {
+        self.streams.as_mut()?.control()
     }
 }
 

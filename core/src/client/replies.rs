@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::outbox::Fate;
 use super::shared::Shared;
-use crate::answers::{Answer, Answers, CallFailure};
+use crate::answers::{Answers, CallFailure, Value};
 use crate::time::Instant;
 use crate::wire::{FailureCode, Frame, Payload, Reply};
 
@@ -19,10 +19,13 @@ impl Shared {
         cx: &mut Context<'_>,
     ) -> bool {
         while self.has_room() {
-            let Poll::Ready((id, answer)) = answers.poll(now, cx) else {
+            if let Poll::Ready((id, answer)) = answers.poll(now, cx) {
+                self.answered_with(answers, id, answer);
+            } else if let Poll::Ready((id, step)) = self.poll_flows(answers, cx) {
+                self.step(answers, id, step);
+            } else {
                 return false;
-            };
-            self.reply(id, answer);
+            }
         }
         true
     }
@@ -33,7 +36,7 @@ impl Shared {
     }
 
     /// Answers a call of the hub.
-    pub(super) fn reply(&self, id: u32, answer: Answer) {
+    pub(super) fn reply(&self, id: u32, answer: Result<Value, CallFailure>) {
         let max = self.with(|inner| inner.hub_bytes_max);
         let mut frame = self.reply_frame(id, &answer);
         if frame.len() > max {
@@ -43,7 +46,7 @@ impl Shared {
         self.with(|inner| inner.store.outbox.push(frame, Fate::Answer));
     }
 
-    fn reply_frame(&self, id: u32, answer: &Answer) -> Bytes {
+    fn reply_frame(&self, id: u32, answer: &Result<Value, CallFailure>) -> Bytes {
         let result = match answer {
             Ok((encoding, bytes)) => Ok(Payload {
                 encoding: *encoding,

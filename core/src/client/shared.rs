@@ -132,8 +132,14 @@ impl Shared {
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = lock(&self.inner);
         let result = work(&mut inner);
+        let spent = inner
+            .store
+            .streams
+            .as_mut()
+            .map(|streams| streams.take_spent());
         let woken = core::mem::take(&mut inner.woken);
         drop(inner);
+        drop(spent);
         woken.into_iter().for_each(Waker::wake);
         result
     }
@@ -379,6 +385,7 @@ impl Inner {
     /// Nothing that was said in the session means anything any more.
     pub(super) fn forget_session(&mut self) -> Remains {
         self.generation += 1;
+        self.lose_streams();
         (self.connection, self.resume_token, self.claim) = (None, None, None);
         self.renewing = 0;
         self.store.handle_lost();

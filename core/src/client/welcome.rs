@@ -120,11 +120,17 @@ impl Inner {
         link.session
             .continue_from(&mut claim.session, &mut self.store);
         // A call that nobody waits for any more is not made late.
-        let calls = &self.calls;
+        let (calls, streams) = (&self.calls, &mut self.store.streams);
         self.store.outbox.retain(|fate| match fate {
-            Fate::Call(id) => calls.contains_key(&id),
+            Fate::Call(id) => {
+                let streams = streams.as_mut();
+                calls.contains_key(&id) || streams.is_some_and(|streams| streams.keep(id))
+            }
             _ => true,
         });
+        if let Some(streams) = streams {
+            streams.say_again();
+        }
         self.subscriptions.resume(&mut arrival.told);
         arrival
     }
@@ -132,6 +138,7 @@ impl Inner {
     /// What was on its way from the hub is missing, answers and all; events of the client that it has not received are sent again.
     fn pick_up(&mut self, claim: Claim, verdicts: List<'_, Verdict>) -> Arrival {
         self.generation += 1;
+        self.lose_streams();
         self.renewing = 0;
         self.store.slots.fill(CallSlot::FREE);
         self.store.outbox.retain(|fate| fate == Fate::Kept);

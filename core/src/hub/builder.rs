@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 use std::collections::HashMap;
 use std::sync::{Mutex, RwLock};
 
+use futures_core::Stream;
+
 use super::access::{Action, Authority, Peer};
 use super::admission::{Admission, Ask, Gone, Refuse};
 use super::audiences::Audiences;
@@ -21,14 +23,15 @@ use super::resume::Tokens;
 use super::rules::{Rule, Rules};
 use super::segment::Budget;
 use super::{Caller, Hub, Shared};
-use crate::answers::{Answer, CallFailure, Handler, decoded, handler};
+use crate::answers::{Answer, CallFailure, Method, Product, decoded, handler, stream_handler};
 use crate::limits::Limits;
 use crate::link::Protocols;
-use crate::payload::Decode;
+use crate::payload::{Decode, Encode};
 use crate::policy::Policy;
 use crate::protocol::{Protocol, native};
 use crate::registry::{Registry, Seed};
 use crate::runtime::{BoxFuture, Runtime};
+use crate::streams::reader::Uploads;
 use crate::topic::{Topic, TopicError};
 use crate::wire::{Encoding, Payload};
 
@@ -58,7 +61,7 @@ pub struct HubBuilder {
     filters: Vec<Arc<dyn Filter>>,
     on_connect: Option<OnConnect>,
     on_disconnect: Option<OnDisconnect>,
-    methods: HashMap<String, Handler<Caller>>,
+    methods: HashMap<String, Method<Caller>>,
     listeners: Vec<(String, Listener)>,
 }
 
@@ -175,11 +178,120 @@ impl HubBuilder {
     pub fn on_call<A, R, F, Fut>(mut self, method: impl Into<String>, function: F) -> Self
     where
         A: Decode + Send + 'static,
-        R: crate::payload::Encode,
+        R: Encode,
         F: Fn(Caller, A) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, CallFailure>> + Send,
     {
+        let method_of = handler(move |caller, arguments, (): ()| function(caller, arguments));
+        self.methods.insert(method.into(), method_of);
+        self
+    }
+
+    /// Answers calls of `method` with a stream.
+    ///
+    /// Streams run beside other calls of the connection, and never make one wait. An error ends the stream, and is what the caller hears at its end; so does a panic. The stream is dropped when the caller
+    /// cancels, or it is gone.
+    ///
+    /// # When full
+    ///
+    /// The stream is polled when the caller has room for an item; one peer may have [`Limits::streams_max`] of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::stream::{self, StreamExt};
+    /// use lapwing::{Client, Hub, Typed, hub::Caller};
+    /// use lapwing_memory::{Network, Virtual};
+    ///
+    /// let sim = Virtual::new(7);
+    /// sim.run(async {
+    ///     let network = Network::new(&sim.runtime());
+    ///     let hub = Hub::builder(sim.runtime())
+    ///         .on_stream("count", |_: Caller, Typed(to): Typed<u64>| stream::iter(0..to).map(|n| Ok(Typed(n))))
+    ///         .build()?;
+    ///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+    ///
+    ///     let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
+    ///     client.online().await?;
+    ///     let mut numbers = client.stream("count", Typed(3_u64));
+    ///     for expected in 0..3 {
+    ///         assert_eq!(numbers.next().await, Some(Ok(Typed(expected as u64))));
+    ///     }
+    ///     assert_eq!(numbers.next().await, None);
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })
+    /// .expect("nobody waits for ever")
+    /// # .unwrap();
+    /// ```
+    pub fn on_stream<A, R, F, S>(mut self, method: impl Into<String>, function: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        R: Encode + 'static,
+        F: Fn(Caller, A) -> S + Send + Sync + 'static,
+        S: Stream<Item = Result<R, CallFailure>> + Send + 'static,
+    {
+        let method_of =
+            stream_handler(move |caller, arguments, (): ()| function(caller, arguments));
+        self.methods.insert(method.into(), method_of);
+        self
+    }
+
+    /// Answers calls of `method` that send streams along: one [`Upload`](crate::Upload), or a tuple of several.
+    ///
+    /// Otherwise as [`on_call`](Self::on_call), but beside other calls of the connection as [`on_stream`](Self::on_stream). An [`Upload`](crate::Upload) that fails ends with an error, which `?` makes the answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::stream::{self, StreamExt};
+    /// use lapwing::{Client, Hub, Typed, Upload, hub::Caller};
+    /// use lapwing_memory::{Network, Virtual};
+    ///
+    /// let sim = Virtual::new(7);
+    /// sim.run(async {
+    ///     let network = Network::new(&sim.runtime());
+    ///     let hub = Hub::builder(sim.runtime())
+    ///         .on_upload("sum", async |_: Caller, (), mut numbers: Upload<Typed<i64>>| {
+    ///             let mut sum = 0;
+    ///             while let Some(number) = numbers.next().await {
+    ///                 sum += number?.0;
+    ///             }
+    ///             Ok(Typed(sum))
+    ///         })
+    ///         .build()?;
+    ///     sim.spawn_named("hub", hub.serve(network.listen("hub")?));
+    ///
+    ///     let client = Client::builder(sim.runtime(), network.connector("hub")).spawned();
+    ///     client.online().await?;
+    ///     let numbers = stream::iter([1, 2, 3]).map(|n: i64| Ok(Typed(n)));
+    ///     assert_eq!(client.call("sum", ()).upload(numbers).await, Ok(Typed(6_i64)));
+    ///     Ok::<(), Box<dyn std::error::Error>>(())
+    /// })
+    /// .expect("nobody waits for ever")
+    /// # .unwrap();
+    /// ```
+    pub fn on_upload<A, U, R, F, Fut>(mut self, method: impl Into<String>, function: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        U: Uploads,
+        R: Encode,
+        F: Fn(Caller, A, U) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, CallFailure>> + Send,
+    {
         self.methods.insert(method.into(), handler(function));
+        self
+    }
+
+    /// Answers calls of `method` that send streams along with a stream: [`on_stream`](Self::on_stream) and [`on_upload`](Self::on_upload) in one.
+    pub fn on_duplex<A, U, R, F, S>(mut self, method: impl Into<String>, function: F) -> Self
+    where
+        A: Decode + Send + 'static,
+        U: Uploads,
+        R: Encode + 'static,
+        F: Fn(Caller, A, U) -> S + Send + Sync + 'static,
+        S: Stream<Item = Result<R, CallFailure>> + Send + 'static,
+    {
+        self.methods.insert(method.into(), stream_handler(function));
         self
     }
 
@@ -203,7 +315,7 @@ impl HubBuilder {
             let value = decoded(payload);
             Box::pin(async move {
                 function(caller, topic, value?).await;
-                Ok((Encoding::Bytes, Vec::new()))
+                Ok(Product::Value((Encoding::Bytes, Vec::new())))
             })
         });
         self.listeners.push((filter.into(), listener));

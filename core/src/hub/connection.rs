@@ -25,13 +25,15 @@ use super::resume::{Arrival, Claim, NotResumed, Token};
 use super::shard::Shard;
 use crate::answers::CallFailure;
 use crate::id::ConnectionId;
+use crate::limits::Limits;
 use crate::link::{Link, Traffic};
 use crate::policy::Policy;
 use crate::session::{CallSlot, Ending};
+use crate::streams::Streams;
 use crate::sync::lock;
 use crate::time::Instant;
 use crate::transport::Info;
-use crate::wire::{Call, Close, CloseReason, Encoding, Frame, Return};
+use crate::wire::{Call, Close, CloseReason, Encoding, FailureCode, Frame, Open, Payload, Return};
 
 /// An answer of the peer: its payload, or why there is none.
 pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
@@ -48,7 +50,12 @@ pub(crate) enum PeerCallError {
     Failed(CallFailure),
     TimedOut,
     Full,
-    TooLarge { size: u64, max: u64 },
+    /// The protocol has no words for it.
+    Wordless,
+    TooLarge {
+        size: u64,
+        max: u64,
+    },
 }
 
 impl From<Rejected> for PeerCallError {
@@ -137,7 +144,10 @@ impl Live {
 
     /// Whether the peer may say more: the answers that it has not read are few, and so were its requests.
     pub(crate) fn may_be_read(&self, now: Instant) -> bool {
-        !self.store.lane.is_answering_enough() && self.link.session.reading_resumes(now).is_none()
+        let streams = self.store.streams.as_ref();
+        !self.store.lane.is_answering_enough()
+            && !streams.is_some_and(|streams| streams.is_full())
+            && self.link.session.reading_resumes(now).is_none()
     }
 
     /// Whether there is room for more of the past, and somebody wants it.
@@ -199,19 +209,37 @@ impl Live {
         Some(self.waiters.swap_remove(index).1)
     }
 
+    /// Takes note that a call of ours got no answer in time: whoever waits for it, or for the first item.
+    pub(crate) fn timed_out(&mut self, id: u32) -> Option<Waiter> {
+        let failure = CallFailure::new(FailureCode::TimedOut, "");
+        let streams = self.store.streams.as_mut();
+        let reader = streams.and_then(|streams| streams.end(id, Err(failure)));
+        reader.into_iter().for_each(Waker::wake);
+        self.waiter(id)
+    }
+
     /// Everybody who waits for an answer that will not come. Dropping them, without the lock, tells them.
     pub(crate) fn take_waiters(&mut self) -> Vec<(u32, Waiter)> {
+        for reader in self
+            .store
+            .streams
+            .take()
+            .into_iter()
+            .flat_map(|mut streams| streams.lose())
+        {
+            reader.wake();
+        }
         core::mem::take(&mut self.waiters)
     }
 
-    fn call(
+    /// Sends a call which `frame` makes when it has a number.
+    fn begin_call<'f>(
         &mut self,
-        method: &str,
-        arguments: crate::wire::Payload<'_>,
+        bytes: usize,
+        frame: impl FnOnce(u32) -> Frame<'f>,
         deadline: Option<Instant>,
-        deadline_ms: Option<u32>,
-    ) -> Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError> {
-        let size = (method.len() + arguments.bytes.len() + CALL_BYTES) as u64;
+    ) -> Result<u32, PeerCallError> {
+        let size = (bytes + CALL_BYTES) as u64;
         let max = u64::from(self.link.session.peer().message_bytes_max);
         if size > max {
             return Err(PeerCallError::TooLarge { size, max });
@@ -226,21 +254,62 @@ impl Live {
             .session
             .call(&mut self.store, deadline)
             .map_err(|_| PeerCallError::Full)?;
-        let call = Frame::Call(Call {
-            id,
-            method,
-            deadline_ms,
-            arguments,
-        });
-        let framed = self.framed(&call).ok_or(Rejected::Full);
-        let pushed = framed.and_then(|framed| self.store.lane.push_fixed(framed));
-        if let Err(rejected) = pushed {
-            self.link.session.cancel(&mut self.store, id);
-            return Err(rejected.into());
+        let framed = self.framed(&frame(id)).ok_or(PeerCallError::Wordless);
+        let pushed = framed.and_then(|framed| Ok(self.store.lane.push_fixed(framed)?));
+        if pushed.is_err() {
+            self.link.session.forget(&mut self.store, id);
         }
+        pushed.map(|()| id)
+    }
+
+    fn call(
+        &mut self,
+        method: &str,
+        arguments: Payload<'_>,
+        deadline: Option<Instant>,
+        deadline_ms: Option<u32>,
+    ) -> Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError> {
+        let call = |id| {
+            Frame::Call(Call {
+                id,
+                method,
+                deadline_ms,
+                arguments,
+            })
+        };
+        let id = self.begin_call(method.len() + arguments.bytes.len(), call, deadline)?;
         let (waiter, answer) = oneshot::channel();
         self.waiters.push((id, waiter));
         Ok((id, answer))
+    }
+
+    fn open(
+        &mut self,
+        method: &str,
+        arguments: Payload<'_>,
+        (deadline, deadline_ms): (Option<Instant>, Option<u32>),
+        limits: &Limits,
+    ) -> Result<u32, PeerCallError> {
+        let open = |id| {
+            Frame::Open(Open {
+                id,
+                method,
+                deadline_ms,
+                arguments,
+                items: Some(limits.stream_items_max.max(1).into()),
+                streams: 0,
+            })
+        };
+        let id = self.begin_call(method.len() + arguments.bytes.len(), open, deadline)?;
+        self.streams(limits).receive(id, true);
+        Ok(id)
+    }
+
+    /// Its streams, from when there is the first.
+    pub(crate) fn streams(&mut self, limits: &Limits) -> &mut Streams {
+        let Self { link, store, .. } = self;
+        let new = || Box::new(Streams::new(limits, link.protocol().keeps_to_credit()));
+        store.streams.get_or_insert_with(new)
     }
 }
 
@@ -363,7 +432,7 @@ impl Connection {
     pub(crate) fn call(
         self: &Arc<Self>,
         method: &str,
-        arguments: crate::wire::Payload<'_>,
+        arguments: Payload<'_>,
         deadline: Option<Instant>,
         deadline_ms: Option<u32>,
     ) -> Option<Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError>> {
@@ -374,6 +443,22 @@ impl Connection {
         // Its own task: there is a new deadline, too.
         self.wake_task();
         Some(call)
+    }
+
+    /// Calls the peer, which answers with a stream: the call's number.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        method: &str,
+        arguments: Payload<'_>,
+        due: (Option<Instant>, Option<u32>),
+        limits: &Limits,
+    ) -> Option<Result<u32, PeerCallError>> {
+        let mut guard = self.live();
+        let live = guard.as_mut().filter(|live| live.takes_events())?;
+        let opened = live.open(method, arguments, due, limits);
+        drop(guard);
+        self.wake_task();
+        Some(opened)
     }
 
     /// Forgets a call that nobody waits for any more.

@@ -55,6 +55,8 @@ use crate::runtime::BoxFuture;
 pub trait Filter: Send + Sync + 'static {
     /// Around a call whose turn has come, which is allowed and has a handler: it may change the arguments before and the result after, refuse, or answer by itself.
     ///
+    /// Of a method that answers with a stream it stands around its beginning: the result [is a stream](CallResult::is_stream), and its items come later. Streams that the caller sends go to the handler.
+    ///
     /// # Errors
     ///
     /// [`CallFailure`], which the caller hears instead of a result.
@@ -112,9 +114,8 @@ impl NextCall {
             self.passed += 1;
             return filter.call(call, self).await;
         }
-        let answer = (self.handler)(call.caller().clone(), call.payload(), call.wanted);
-        let (encoding, bytes) = answer.await?;
-        Ok(CallResult { encoding, bytes })
+        let caller = call.caller().clone();
+        (self.handler)(caller, call.take()).await.map(CallResult)
     }
 }
 
@@ -179,8 +180,8 @@ pub(crate) fn call(
         handler,
     };
     Box::pin(async move {
-        let CallResult { encoding, bytes } = next.run(&mut call).await?;
-        Ok((encoding, bytes))
+        let CallResult(product) = next.run(&mut call).await?;
+        Ok(product)
     })
 }
 

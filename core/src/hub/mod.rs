@@ -28,6 +28,7 @@ mod publisher;
 mod recipients;
 mod remote;
 mod remote_call;
+mod remote_stream;
 mod replay;
 mod resume;
 mod rules;
@@ -36,6 +37,7 @@ mod serve;
 mod shard;
 mod shutdown;
 mod spread;
+mod streams;
 mod waitlist;
 
 use alloc::boxed::Box;
@@ -59,6 +61,7 @@ pub use self::publisher::Publisher;
 pub use self::recipients::Recipients;
 pub use self::remote::{Caller, MembershipError, Presence, Remote};
 pub use self::remote_call::{RemoteCall, RemoteCallError};
+pub use self::remote_stream::RemoteStream;
 pub use self::rules::Rule;
 pub use self::shutdown::{Shutdown, ShutdownReport};
 pub use crate::answers::CALL_WITHIN;
@@ -80,7 +83,7 @@ use self::rules::Rules;
 use self::segment::Budget;
 use self::shard::Shard;
 use self::waitlist::WaitList;
-use crate::answers::{CallFailure, Handler};
+use crate::answers::{CallFailure, Method};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::limits::{Limits, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX};
 use crate::link::{Link, Protocols, Traffic};
@@ -123,7 +126,7 @@ pub(crate) struct Shared {
     filters: Filters,
     on_connect: Option<OnConnect>,
     on_disconnect: Option<OnDisconnect>,
-    methods: HashMap<String, Handler<Caller>>,
+    methods: HashMap<String, Method<Caller>>,
     listeners: Vec<(String, EventListener)>,
     registry: RwLock<Registry<Arc<Connection>>>,
     /// The registry's epoch, to be looked at without its lock.
@@ -234,6 +237,7 @@ impl Hub {
         let store = HubStore {
             lane,
             slots: Vec::new(),
+            streams: None,
         };
         let live = Live::new(link, store, shared.limits.calls_waiting_max);
         let number = shared.numbers.fetch_add(1, Ordering::Relaxed);

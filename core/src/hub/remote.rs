@@ -9,6 +9,7 @@ use super::accounts::Accounts;
 use super::connection::Connection;
 use super::guest::Guest;
 use super::remote_call::RemoteCall;
+use super::remote_stream::RemoteStream;
 use super::{Hub, PublishError};
 use crate::answers::{CallFailure, Place};
 use crate::id::{ConnectionId, Group, UserId};
@@ -179,6 +180,17 @@ impl Remote {
         arguments: impl Encode,
     ) -> RemoteCall<R> {
         RemoteCall::new(self.clone(), method.into(), arguments)
+    }
+
+    /// Calls one of its methods that answers with a stream.
+    ///
+    /// Errors, what dropping it means, and what happens when it is not read: see [`RemoteStream`].
+    pub fn stream<R: Decode>(
+        &self,
+        method: impl Into<String>,
+        arguments: impl Encode,
+    ) -> RemoteStream<R> {
+        RemoteStream::new(self.clone(), method.into(), arguments)
     }
 
     /// The encoding in which it wants typed values; that of anybody when it is gone.

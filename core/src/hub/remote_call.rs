@@ -17,7 +17,7 @@ use super::remote::Remote;
 use crate::answers::{CALL_WITHIN, CallFailure, Place};
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::runtime::BoxFuture;
-use crate::wire::{Encoding, FailureCode, Payload};
+use crate::wire::{Encoding, Payload};
 
 /// Why a call of a connection has no result.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum RemoteCallError {
         /// What is allowed, in bytes.
         max: u64,
     },
+    /// The protocol of the connection has no words for it: clients of SignalR cannot be asked for streams.
+    #[error("the connection's protocol has no words for this")]
+    Unsupported,
     /// The arguments cannot be written.
     #[error(transparent)]
     Arguments(#[from] EncodeError),
@@ -162,13 +165,10 @@ impl From<RemoteCallError> for CallFailure {
 impl From<PeerCallError> for RemoteCallError {
     fn from(error: PeerCallError) -> Self {
         match error {
-            // Its clock was a moment ahead of ours.
-            PeerCallError::Failed(failure) if failure.code == FailureCode::TimedOut => {
-                Self::TimedOut
-            }
-            PeerCallError::Failed(failure) => Self::Failed(failure),
+            PeerCallError::Failed(failure) => Self::failed(failure),
             PeerCallError::TimedOut => Self::TimedOut,
             PeerCallError::Full => Self::Full,
+            PeerCallError::Wordless => Self::Unsupported,
             PeerCallError::TooLarge { size, max } => Self::TooLarge { size, max },
         }
     }

@@ -1,7 +1,13 @@
 //! Calls of ours that wait for an answer.
 
+use super::Role;
 use crate::time::Instant;
 use crate::wire::{Cancel, Frame};
+
+/// The number of a stream that is sent along with a call: the first is 1.
+pub(crate) const fn stream(call: u32, index: u32) -> u32 {
+    call.wrapping_add(index.wrapping_mul(2))
+}
 
 /// Room for one call that waits for its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,9 +43,10 @@ impl CallSlot {
 pub struct TooManyCalls;
 
 /// What all slots of a session come to, so that none is looked at without need.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calls {
-    next: u32,
+    /// The newest number of a call or stream of ours.
+    last: u32,
     expired: u32,
     cancelled: u32,
     /// No call ends before it; perhaps none then.
@@ -47,22 +54,49 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    /// Clients give odd numbers and hubs even ones, so that a stream has one number whoever opened it.
+    pub(super) const fn new(role: Role) -> Self {
+        let last = match role {
+            Role::Client => u32::MAX,
+            Role::Hub => 0,
+        };
+        Self {
+            last,
+            expired: 0,
+            cancelled: 0,
+            deadline: None,
+        }
+    }
+
+    /// Takes a slot for a call with so many streams of ours, which have the numbers behind it.
     pub(super) fn begin(
         &mut self,
         slots: &mut [CallSlot],
         deadline: Option<Instant>,
+        streams: u32,
     ) -> Result<u32, TooManyCalls> {
         let slot = slots
             .iter_mut()
             .find(|slot| slot.is_free())
             .ok_or(TooManyCalls)?;
-        self.next = self.next.wrapping_add(1);
-        slot.0 = Slot::Waiting {
-            id: self.next,
-            deadline,
-        };
+        let id = stream(self.last, 1);
+        self.last = stream(id, streams);
+        slot.0 = Slot::Waiting { id, deadline };
         self.deadline = [self.deadline, deadline].into_iter().flatten().min();
-        Ok(self.next)
+        Ok(id)
+    }
+
+    /// An answer has begun that is a stream: it may take as long as it lasts.
+    pub(super) fn answer_begins(&mut self, wanted: u32, slots: &mut [CallSlot]) {
+        if self.deadline.is_none() {
+            return;
+        }
+        for slot in slots {
+            match &mut slot.0 {
+                Slot::Waiting { id, deadline } if *id == wanted => *deadline = None,
+                _ => {}
+            }
+        }
     }
 
     /// Frees the slot of a call that is waiting; `None` when there is no such call.
@@ -92,10 +126,7 @@ impl Calls {
     #[cfg(feature = "std")]
     pub(super) fn forget(&mut self, slots: &mut [CallSlot]) {
         slots.fill(CallSlot::FREE);
-        *self = Self {
-            next: self.next,
-            ..Self::default()
-        };
+        (self.expired, self.cancelled, self.deadline) = (0, 0, None);
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

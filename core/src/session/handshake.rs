@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::calls::Calls;
 use super::closing::LastWords;
 use super::{Ending, Input, Phase, Role, Session, Store};
 use crate::id::ConnectionId;
@@ -107,7 +108,7 @@ impl Session {
     /// What that one gave out last counts as sent. Its frames are the business of the [`Lane`](super::Lane).
     pub fn continue_from(&mut self, before: &mut Self, store: &mut impl Store) {
         before.handed_over(store);
-        self.calls = core::mem::take(&mut before.calls);
+        self.calls = core::mem::replace(&mut before.calls, Calls::new(before.role));
     }
 
     /// A hub's answer to a client it does not let in, to be sent as its last words. Ends the session.

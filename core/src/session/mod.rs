@@ -26,10 +26,13 @@ use core::time::Duration;
 use crate::limits::Rate;
 use crate::time::Instant;
 use crate::wire::{
-    Ack, Call, Cancel, Close, CloseReason, Event, Frame, Hello, Lagged, Live, Ping, Pong, Publish,
-    Received, Refusal, Refused, Replay, Reply, Return, Subscribe, Terms, Unsubscribe, Welcome,
+    Ack, Call, Cancel, Close, CloseReason, Credit, End, Event, Frame, Hello, Item, Lagged, Live,
+    Open, Ping, Pong, Publish, Received, Refusal, Refused, Replay, Reply, Return, Subscribe, Terms,
+    Unsubscribe, Welcome,
 };
 
+#[cfg(feature = "std")]
+pub(crate) use self::calls::stream;
 pub use self::calls::{CallSlot, TooManyCalls};
 use self::closing::LastWords;
 use self::counting::Counting;
@@ -79,6 +82,11 @@ pub trait Store {
 
     /// The lane, and the calls that wait for an answer.
     fn parts(&mut self) -> (&mut Self::Lane, &mut [CallSlot]);
+
+    /// The next thing to say beside the lane about streams: [`Frame::Credit`] or [`Frame::Cancel`].
+    fn control(&mut self) -> Option<Frame<'static>> {
+        None
+    }
 }
 
 /// One side of one connection.
@@ -173,9 +181,14 @@ pub enum Input<'a> {
     Live(Live),
     Lagged(Lagged),
     Call(Call<'a>),
+    Open(Open<'a>),
     /// To a call of ours that still waits; its slot is free again.
     Reply(Reply<'a>),
+    Item(Item<'a>),
+    Credit(Credit),
     Cancel(Cancel),
+    /// If it was the answer to a call of ours, the slot is free again.
+    End(End<'a>),
     /// The answer to our newest ping, with the time it took.
     Pong(Duration),
     /// The other side has said its last words.
@@ -230,7 +243,7 @@ impl Session {
             counting: Counting::default(),
             pings: Bucket::default(),
             requests: Bucket::default(),
-            calls: calls::Calls::default(),
+            calls: calls::Calls::new(config.role),
             in_hand: 0,
             ending: None,
             last_words: None,
@@ -416,7 +429,11 @@ impl Session {
         if !matches!(self.phase, Phase::Ready | Phase::Flushing) {
             return None;
         }
-        let (chunk, frames) = lane.peek()?;
+        if let Some(frame) = store.control() {
+            self.live.spoke(now);
+            return Some(Output::Control(frame));
+        }
+        let (chunk, frames) = store.parts().0.peek()?;
         self.in_hand = frames;
         self.counting.handed_out(frames);
         self.live.spoke(now);
@@ -447,7 +464,32 @@ impl Session {
         store: &mut impl Store,
         deadline: Option<Instant>,
     ) -> Result<u32, TooManyCalls> {
-        self.calls.begin(store.parts().1, deadline)
+        self.open(store, deadline, 0)
+    }
+
+    /// Makes room for a call of ours that has streams, so many of which it sends along. It takes its room until it is answered, by [`Input::Reply`] or [`Input::End`]; `deadline` is that of the answer or
+    /// of the first item of one.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyCalls`] when every slot waits for an answer.
+    pub fn open(
+        &mut self,
+        store: &mut impl Store,
+        deadline: Option<Instant>,
+        streams: u32,
+    ) -> Result<u32, TooManyCalls> {
+        self.calls.begin(store.parts().1, deadline, streams)
+    }
+
+    /// Forgets a call of ours without a word: the owner sees to it that the peer stops.
+    pub fn forget(&mut self, store: &mut impl Store, id: u32) {
+        self.calls.answered(id, store.parts().1);
+    }
+
+    /// Whether the number of a call or stream is one that this side gave.
+    pub fn is_ours(&self, id: u32) -> bool {
+        (id % 2 == 1) == (self.role == Role::Client)
     }
 
     /// When [`expire_calls`](Self::expire_calls) has something to do: for the owner of a session that is over and may go on in
@@ -509,8 +551,16 @@ impl Session {
                 self.requests.spend(now, self.bounds.requests);
                 Input::Cancel(cancel)
             }
-            // Streams open with a call; none of ours does yet, so these belong to one that is over.
-            Frame::Item(_) | Frame::Credit(_) | Frame::End(_) => Input::Nothing,
+            Frame::Open(open) => Input::Open(open),
+            Frame::Item(item) => {
+                self.calls.answer_begins(item.id, store.parts().1);
+                Input::Item(item)
+            }
+            Frame::End(end) => {
+                self.calls.answered(end.id, store.parts().1);
+                Input::End(end)
+            }
+            Frame::Credit(credit) => Input::Credit(credit),
             frame => match self.role {
                 Role::Hub => self.handle_request(frame, now),
                 Role::Client => self.handle_delivery(frame, now),

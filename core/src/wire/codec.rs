@@ -103,6 +103,7 @@ fn decode_body(kind: u8, body: &[u8]) -> postcard::Result<Option<Frame<'_>>> {
         0x13 => Frame::Close(take(body)?),
         0x14 => Frame::Replay(take(body)?),
         0x15 => Frame::Live(take(body)?),
+        0x16 => Frame::Open(take(body)?),
         _ => return Ok(None),
     }))
 }
@@ -149,7 +150,7 @@ fn serialize<F: postcard::ser_flavors::Flavor>(
     kinds!(
         0x01 Hello, 0x02 Welcome, 0x03 Refused, 0x04 Subscribe, 0x05 Unsubscribe, 0x06 Publish, 0x07 Ack, 0x08 Event,
         0x09 Lagged, 0x0a Call, 0x0b Reply, 0x0c Item, 0x0d Credit, 0x0e Cancel, 0x0f End, 0x10 Received, 0x11 Ping,
-        0x12 Pong, 0x13 Close, 0x14 Replay, 0x15 Live
+        0x12 Pong, 0x13 Close, 0x14 Replay, 0x15 Live, 0x16 Open
     )
 }
 

@@ -6,9 +6,9 @@ use std::vec::Vec;
 
 use crate::wire::{
     Ack, Call, Cancel, Close, CloseReason, Continued, Credit, Denied, Encoding, Encodings, End,
-    Event, Failure, FailureCode, Frame, Hello, Item, Lagged, List, Live, Name, Outcome, Payload,
-    Ping, Pong, Position, Publish, Received, Refusal, Refused, Replay, Reply, Return, Start,
-    Subscribe, Terms, Unsubscribe, Verdict, Welcome,
+    Event, Failure, FailureCode, Frame, Hello, Item, Lagged, List, Live, Name, Open, Outcome,
+    Payload, Ping, Pong, Position, Publish, Received, Refusal, Refused, Replay, Reply, Return,
+    Start, Subscribe, Terms, Unsubscribe, Verdict, Welcome,
 };
 use crate::{ConnectionId, Policy};
 
@@ -93,7 +93,7 @@ impl<'a> Draw<'a> {
     }
 
     fn frame(&mut self, lists: &'a Lists<'a>) -> Frame<'a> {
-        match self.byte() % 21 {
+        match self.byte() % 22 {
             0 => Frame::Hello(self.hello(lists)),
             1 => Frame::Welcome(self.welcome(lists)),
             2 => Frame::Refused(self.refused()),
@@ -119,6 +119,7 @@ impl<'a> Draw<'a> {
                 subscription: self.word(),
                 offset: self.number(),
             }),
+            20 => Frame::Open(self.open()),
             _ => Frame::Close(self.close()),
         }
     }
@@ -392,7 +393,20 @@ impl<'a> Draw<'a> {
             FailureCode::Cancelled,
             FailureCode::Panicked,
             FailureCode::Shutdown,
+            FailureCode::Streams,
+            FailureCode::NoStream,
         ])
+    }
+
+    fn open(&mut self) -> Open<'a> {
+        Open {
+            id: self.word(),
+            method: self.text(),
+            deadline_ms: self.maybe(Self::word),
+            arguments: self.payload(),
+            items: self.maybe(Self::number),
+            streams: self.word(),
+        }
     }
 
     fn item(&mut self) -> Item<'a> {

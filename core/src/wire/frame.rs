@@ -1,6 +1,6 @@
 //! All that two peers can say to each other.
 
-use super::call::{Call, Cancel, Credit, End, Item, Reply};
+use super::call::{Call, Cancel, Credit, End, Item, Open, Reply};
 use super::control::{Close, Ping, Pong, Received};
 use super::event::{Ack, Event, Lagged, Live, Publish, Replay, Subscribe, Unsubscribe};
 use super::handshake::{Hello, Refused, Welcome};
@@ -34,6 +34,7 @@ pub enum Frame<'a> {
     Close(Close),
     Replay(Replay<'a>),
     Live(Live),
+    Open(Open<'a>),
 }
 
 impl Frame<'_> {
@@ -54,6 +55,7 @@ impl Frame<'_> {
                 | F::End(_)
                 | F::Replay(_)
                 | F::Live(_)
+                | F::Open(_)
         )
     }
 }

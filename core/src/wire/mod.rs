@@ -27,8 +27,9 @@
 //! | `13` | [`Close`] | both | why this ends, and when to return |
 //! | `14` | [`Replay`] | hub | an event of the past, for one subscription |
 //! | `15` | [`Live`] | hub | from here on this subscription hears events as they are published |
+//! | `16` | [`Open`] | both | a call that asks for a stream, or sends some along |
 //!
-//! `Subscribe` to `End`, without `Credit` and `Cancel`, and `Replay` and `Live`, are *data frames*: they travel in the data lane, in order, and are counted by both sides.
+//! `Subscribe` to `End`, without `Credit` and `Cancel`, and `Replay`, `Live` and `Open`, are *data frames*: they travel in the data lane, in order, and are counted by both sides.
 
 mod call;
 mod codec;
@@ -41,7 +42,7 @@ mod handshake;
 mod list;
 mod payload;
 
-pub use self::call::{Call, Cancel, Credit, End, Failure, FailureCode, Item, Reply};
+pub use self::call::{Call, Cancel, Credit, End, Failure, FailureCode, Item, Open, Reply};
 #[cfg(feature = "alloc")]
 pub use self::codec::append;
 pub use self::codec::{DecodeError, NoRoom, decode, encode};

@@ -131,6 +131,8 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     "0b 01 01 06 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Cancelled, message: "" }) }
     "0b 01 01 07 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Panicked, message: "" }) }
     "0b 01 01 08 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Shutdown, message: "" }) }
+    "0b 01 01 09 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::Streams, message: "" }) }
+    "0b 01 01 0a 00"        Reply { id: 1, result: Err(Failure { code: FailureCode::NoStream, message: "" }) }
 
     "0c 01 00026869"        Item { id: 1, payload: HI }
     "0d 01 10"              Credit { id: 1, items: 16 }
@@ -157,6 +159,10 @@ const GOLDEN: &[(&str, Frame<'_>)] = golden! {
     // subscription, offset, topic, payload
     "14 02 ac02 0161 00026869"  Replay { subscription: 2, offset: 300, topic: "a", payload: HI }
     "15 02 ac02"                Live { subscription: 2, offset: 300 }
+
+    // id, method, deadline_ms, arguments, items, streams
+    "16 01 016d 00 00026869 0110 00"    Open { id: 1, method: "m", deadline_ms: None, arguments: HI, items: Some(16), streams: 0 }
+    "16 01 016d 0107 00026869 00 02"    Open { id: 1, method: "m", deadline_ms: Some(7), arguments: HI, items: None, streams: 2 }
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -191,7 +197,7 @@ fn every_frame_has_its_golden_bytes() {
     kinds.dedup();
     assert_eq!(
         kinds,
-        (0x01..=0x15).collect::<Vec<_>>(),
+        (0x01..=0x16).collect::<Vec<_>>(),
         "one kind is missing"
     );
 }
@@ -202,7 +208,7 @@ fn data_frames_are_those_of_the_data_lane() {
         .filter(|(_, frame)| frame.is_data())
         .map(|(bytes, _)| bytes[0])
         .collect();
-    for kind in 0x01..=0x15 {
+    for kind in 0x01..=0x16 {
         let exchange = (0x04..=0x0f).contains(&kind) && kind != 0x0d && kind != 0x0e;
         let expected = exchange || kind >= 0x14;
         assert_eq!(data.contains(&kind), expected, "{kind:#04x}");
@@ -238,7 +244,7 @@ fn an_empty_message_is_no_frame() {
 
 #[test]
 fn an_unknown_kind_is_skipped_when_its_top_bit_is_set() {
-    for kind in core::iter::once(0x00).chain(0x16..0x80) {
+    for kind in core::iter::once(0x00).chain(0x17..0x80) {
         assert_eq!(decode(&[kind, 1, 2]), Err(DecodeError::Kind(kind)));
     }
     for kind in 0x80..=0xff {

@@ -23,3 +23,4 @@ mod publishing;
 mod reconnect;
 mod runtimes;
 mod shutdown;
+mod streams;

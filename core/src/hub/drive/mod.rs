@@ -6,6 +6,7 @@ mod leaving;
 mod reading;
 mod requests;
 mod returning;
+mod streaming;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -48,6 +49,8 @@ pub(crate) struct Drive {
     admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
     /// None while there was no handler.
     answers: Option<Box<Answers>>,
+    /// Streams wait until the lane has room.
+    stalled: bool,
     key: Option<Key>,
     user: Option<UserId>,
     guest: Option<Arc<Guest>>,
@@ -124,6 +127,7 @@ impl Drive {
             upgrade: None,
             admission: None,
             answers: None,
+            stalled: false,
             key: None,
             user: None,
             guest: None,
@@ -147,9 +151,12 @@ impl Drive {
             .get_or_insert_with(|| Box::new(Answers::new(limits)))
     }
 
-    /// When the next of them runs out of time.
+    /// When the next of them, or of the streams, runs out of time.
     fn answers_due(&self) -> Option<Instant> {
-        self.answers.as_ref()?.deadline()
+        let answers = self.answers.as_ref().and_then(|answers| answers.deadline());
+        let streams = self.shared().calls_until();
+        let streams = streams.filter(|_| self.has_open_calls());
+        [answers, streams].into_iter().flatten().min()
     }
 
     /// Runs `act` on what the connection has until it is gone.
@@ -200,6 +207,7 @@ impl Drive {
         self.shared().room_freed();
         // What reading waited for may have happened since.
         again |= matches!(reading, Reading::Paused) && self.may_read(now);
+        again |= self.stalled && self.may_flow();
         match self.events() {
             Some(ending) => Turn::Ended(ending),
             None if again => Turn::Again,
@@ -225,11 +233,11 @@ impl Drive {
             Input::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe),
             Input::Call(call) => self.call(call, now),
             Input::Reply(reply) => self.answered(reply),
-            Input::Cancel(cancel) => {
-                if let Some(answers) = &mut self.answers {
-                    answers.cancel(cancel.id);
-                }
-            }
+            Input::Cancel(cancel) => self.cancelled(cancel.id),
+            Input::Open(open) => self.open_call(open, now),
+            Input::Item(item) => self.item(item, now),
+            Input::End(end) => self.end_of(end),
+            Input::Credit(credit) => self.credit(credit),
             _ => {}
         }
     }
@@ -240,7 +248,7 @@ impl Drive {
             let next = |live: &mut Live| {
                 let event = live.link.session.poll_event(&mut live.store)?;
                 let waiter = match event {
-                    SessionEvent::CallTimedOut(id) => live.waiter(id),
+                    SessionEvent::CallTimedOut(id) => live.timed_out(id),
                     SessionEvent::Ended(_) => None,
                 };
                 Some((event, waiter))

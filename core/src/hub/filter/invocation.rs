@@ -4,9 +4,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::answers::{CallFailure, decoded};
+use crate::answers::{Arguments, CallFailure, Product, decoded};
 use crate::hub::Caller;
 use crate::payload::{Decode, Encode, EncodeError, encoded};
+use crate::streams::reader::Reader;
 use crate::wire::{Encoding, FailureCode, Payload};
 
 /// A call that a client has made, on its way to the handler.
@@ -15,22 +16,34 @@ pub struct Invocation {
     method: String,
     encoding: Encoding,
     arguments: Vec<u8>,
-    pub(super) wanted: Encoding,
+    /// Streams that the caller sends, until the handler has them.
+    uploads: Vec<Reader>,
+    wanted: Encoding,
 }
 
 impl Invocation {
-    pub(crate) fn new(
-        caller: Caller,
-        method: &str,
-        arguments: Payload<'_>,
-        wanted: Encoding,
-    ) -> Self {
+    pub(crate) fn new(caller: Caller, method: &str, arguments: Arguments<'_>) -> Self {
+        let Arguments {
+            payload,
+            uploads,
+            wanted,
+        } = arguments;
         Self {
             caller,
             method: method.into(),
-            encoding: arguments.encoding,
-            arguments: arguments.bytes.to_vec(),
+            encoding: payload.encoding,
+            arguments: payload.bytes.to_vec(),
+            uploads,
             wanted,
+        }
+    }
+
+    /// What the handler gets; streams only the first time.
+    pub(super) fn take(&mut self) -> Arguments<'_> {
+        Arguments {
+            uploads: core::mem::take(&mut self.uploads),
+            wanted: self.wanted,
+            payload: self.payload(),
         }
     }
 
@@ -78,8 +91,8 @@ impl Invocation {
     ///
     /// [`FailureCode::Panicked`]: it cannot be written, a fault of the program.
     pub fn result(&self, result: impl Encode) -> Result<CallResult, CallFailure> {
-        let (encoding, bytes) = encoded(&result, self.wanted).map_err(fault)?;
-        Ok(CallResult { encoding, bytes })
+        let value = encoded(&result, self.wanted).map_err(fault)?;
+        Ok(CallResult(Product::Value(value)))
     }
 }
 
@@ -93,18 +106,23 @@ impl fmt::Debug for Invocation {
     }
 }
 
-/// What a method answered, on its way back to the caller.
-pub struct CallResult {
-    pub(super) encoding: Encoding,
-    pub(super) bytes: Vec<u8>,
-}
+/// What a method answered, on its way back to the caller: a value, or a stream that begins.
+pub struct CallResult(pub(super) Product);
 
 impl CallResult {
-    /// It as it leaves.
+    /// Whether it is a stream, whose items come later and pass no filter.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.0, Product::Stream(_))
+    }
+
+    /// It as it leaves; no bytes for a stream.
     pub fn payload(&self) -> Payload<'_> {
-        Payload {
-            encoding: self.encoding,
-            bytes: &self.bytes,
+        match &self.0 {
+            Product::Value((encoding, bytes)) => Payload {
+                encoding: *encoding,
+                bytes,
+            },
+            Product::Stream(_) => Payload::bytes(&[]),
         }
     }
 
@@ -112,7 +130,7 @@ impl CallResult {
     ///
     /// # Errors
     ///
-    /// [`FailureCode::Panicked`]: it is of another type, a fault of the program.
+    /// [`FailureCode::Panicked`]: it is of another type, or a stream; a fault of the program.
     pub fn value<R: Decode>(&self) -> Result<R, CallFailure> {
         R::decode(self.payload())
             .map_err(|error| CallFailure::new(FailureCode::Panicked, error.to_string()))
@@ -123,8 +141,9 @@ impl fmt::Debug for CallResult {
     /// Without the bytes: they may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallResult")
-            .field("encoding", &self.encoding)
-            .field("bytes", &self.bytes.len())
+            .field("encoding", &self.payload().encoding)
+            .field("bytes", &self.payload().bytes.len())
+            .field("is_stream", &self.is_stream())
             .finish()
     }
 }

@@ -7,6 +7,7 @@ mod room;
 #[cfg(test)]
 mod tests;
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -21,6 +22,7 @@ use super::class::Class;
 use crate::limits::Limits;
 use crate::link::Chunk;
 use crate::session::{CallSlot, Lane, Store};
+use crate::streams::Streams;
 use crate::transport::Framing;
 use crate::wire::{Frame, Lagged};
 
@@ -443,6 +445,8 @@ impl Lane for HubLane {
 pub(crate) struct HubStore {
     pub(crate) lane: HubLane,
     pub(crate) slots: Vec<CallSlot>,
+    /// None while there was no stream.
+    pub(crate) streams: Option<Box<Streams>>,
 }
 
 impl Store for HubStore {
@@ -450,5 +454,9 @@ impl Store for HubStore {
 
     fn parts(&mut self) -> (&mut HubLane, &mut [CallSlot]) {
         (&mut self.lane, &mut self.slots)
+    }
+
+    fn control(&mut self) -> Option<Frame<'static>> {
+        self.streams.as_mut()?.control()
     }
 }

@@ -15,7 +15,8 @@ use crate::policy::Policy;
 use crate::session::Role;
 use crate::wire::{
     self, Ack, Call, Cancel, Close, Credit, End, Event, Frame, Item, Lagged, List, Live, Name,
-    Outcome, Payload, Ping, Pong, Publish, Received, Replay, Reply, Start, Subscribe, Unsubscribe,
+    Open, Outcome, Payload, Ping, Pong, Publish, Received, Replay, Reply, Start, Subscribe,
+    Unsubscribe,
 };
 
 /// Declares [`Text`]: the keys that name a frame, exactly one of which is there, and those that come with them.
@@ -63,6 +64,7 @@ text! {
         close: CloseText,
         #[serde(borrow)] replay: Str<'a>,
         live: u32,
+        #[serde(borrow)] open: Str<'a>,
     }
     with {
         id: Option<u32>,
@@ -77,6 +79,7 @@ text! {
         count: Option<u32>,
         missed: Option<u64>,
         items: Option<u64>,
+        streams: Option<u32>,
         subscribed: Option<Subscribed>,
         position: Option<PositionText>,
         unsubscribed: bool,
@@ -203,6 +206,20 @@ impl Text<'_> {
                 method,
                 deadline_ms,
                 arguments: payload,
+            }),
+            Self {
+                open: Some(Str(ref method)),
+                deadline_ms,
+                items,
+                streams,
+                ..
+            } => Frame::Open(Open {
+                id,
+                method,
+                deadline_ms,
+                arguments: payload,
+                items,
+                streams: streams.unwrap_or(0),
             }),
             Self {
                 reply: Some(id), ..
@@ -391,6 +408,22 @@ impl<'a> From<&Frame<'a>> for Text<'a> {
                 id: Some(id),
                 deadline_ms,
                 data: Data::of(arguments),
+                ..text
+            },
+            Frame::Open(Open {
+                id,
+                method,
+                deadline_ms,
+                arguments,
+                items,
+                streams,
+            }) => Self {
+                open: Some(method.into()),
+                id: Some(id),
+                deadline_ms,
+                data: Data::of(arguments),
+                items,
+                streams: unless_zero(streams),
                 ..text
             },
             Frame::Reply(Reply {

@@ -81,3 +81,44 @@ fn both_sides_may_call() {
         assert_eq!(side.hears(Frame::Cancel(cancel)), Input::Cancel(cancel));
     }
 }
+
+#[test]
+fn each_side_has_numbers_of_its_own_and_one_for_each_stream() {
+    for (mut side, first) in [(ready_client(), 1), (ready_hub(), 2)] {
+        let (session, queues) = (&mut side.session, &mut side.store);
+        let call = session.open(queues, None, 2).expect("a free slot");
+        assert_eq!(call, first);
+        let next = session.call(queues, None).expect("a free slot");
+        assert_eq!(next, first + 6, "two streams are behind it");
+        assert!(session.is_ours(next) && !session.is_ours(next + 1));
+    }
+}
+
+#[test]
+fn an_answer_that_is_a_stream_has_time_once_it_has_begun() {
+    let mut client = ready_client();
+    let id = client.calls(Some(SECOND)).expect("a free slot");
+    let item = Item {
+        id,
+        payload: Payload::text("first"),
+    };
+    assert_eq!(client.hears(Frame::Item(item)), Input::Item(item));
+    client.after(SECOND);
+    assert_eq!(client.tells(), None);
+    assert!(!client.store.calls[0].is_free());
+    let result = Ok(());
+    assert!(matches!(
+        client.hears(Frame::End(End { id, result })),
+        Input::End(_)
+    ));
+    assert!(client.store.calls[0].is_free());
+}
+
+#[test]
+fn a_call_is_forgotten_without_a_word() {
+    let mut client = ready_client();
+    let id = client.calls(None).expect("a free slot");
+    client.session.forget(&mut client.store, id);
+    assert_says(&mut client, &[]);
+    assert!(client.store.calls[0].is_free());
+}

@@ -162,7 +162,17 @@ impl Stage {
                 | Input::Ack(_) => {
                     assert!(ready && self.role == Role::Client);
                 }
-                Input::Call(_) | Input::Cancel(_) => assert!(ready),
+                Input::Call(_)
+                | Input::Open(_)
+                | Input::Item(_)
+                | Input::Credit(_)
+                | Input::Cancel(_) => {
+                    assert!(ready);
+                }
+                Input::End(end) => {
+                    assert!(ready);
+                    self.waiting.remove(&end.id);
+                }
             }
         });
     }

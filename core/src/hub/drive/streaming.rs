@@ -1,0 +1,288 @@
+//! Calls of the client that have streams, and what is read and sent of them.
+
+use alloc::format;
+use alloc::vec::Vec;
+use core::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::Drive;
+use crate::answers::{Answer, Arguments, CallFailure, Flows, Opened, Product, Step};
+use crate::hub::Shared;
+use crate::hub::connection::Live;
+use crate::hub::lane::Rejected;
+use crate::hub::streams::PeerStreams;
+use crate::session::stream;
+use crate::streams::Overrun;
+use crate::streams::reader::Reader;
+use crate::time::Instant;
+use crate::wire::{Call, CloseReason, Credit, End, FailureCode, Frame, Item, Open, Payload};
+
+/// What came of the streams of a turn.
+pub(super) enum Flowed {
+    /// Nobody has more to say now.
+    Idle,
+    /// The lane has to empty first.
+    Stalled,
+    /// The budget is used up.
+    Budget,
+}
+
+impl Drive {
+    pub(super) fn open_call(&mut self, open: Open<'_>, now: Instant) {
+        let opened = Opened::of(&open);
+        if !opened.streams && opened.uploads == 0 {
+            return self.call(called(&open), now);
+        }
+        let hub = self.hub.shared.clone();
+        if let Err(failure) = self.begin_open(&hub, opened, open, now) {
+            self.end_open(opened, Err(failure));
+        }
+    }
+
+    fn begin_open(
+        &mut self,
+        hub: &Shared,
+        opened: Opened,
+        open: Open<'_>,
+        now: Instant,
+    ) -> Result<(), CallFailure> {
+        let (name, method) = self.find(hub, open.method)?;
+        method.check(opened)?;
+        let uploads = self.begin_streams(hub, opened, open.items)?;
+        self.answers().flows.open(opened);
+        let arguments = Arguments {
+            payload: open.arguments,
+            uploads,
+            wanted: self.wanted(),
+        };
+        let place = Default::default();
+        let future = self.handled(hub, (name, method), arguments, place);
+        let deadline = super::calls::deadline(open.deadline_ms, now);
+        self.answers().push_beside(open.id, deadline, future);
+        Ok(())
+    }
+
+    /// Lets the streams of a call begin; who reads those that the peer sends.
+    fn begin_streams(
+        &mut self,
+        hub: &Shared,
+        opened: Opened,
+        items: Option<u64>,
+    ) -> Result<Vec<Reader>, CallFailure> {
+        let max = hub.limits.streams_max as usize;
+        let full = self.answers().flows.len() >= max;
+        let begun = self.live(|live| {
+            let ours = live.link.session.is_ours(opened.id);
+            let streams = live.streams(&hub.limits);
+            let uploads = opened.uploads as usize;
+            if full || streams.incoming().saturating_add(uploads) > max {
+                return Err(CallFailure::new(FailureCode::Busy, "too many streams"));
+            }
+            let mut ids = (0..=opened.uploads).map(|index| stream(opened.id, index));
+            if let Some(taken) = ids.find(|id| ours || streams.has(*id)) {
+                let message = format!("there may be no stream with the number {taken}");
+                return Err(CallFailure::new(FailureCode::Failed, message));
+            }
+            if let Some(items) = items {
+                streams.send(opened.id, items);
+            }
+            (1..=opened.uploads).for_each(|index| streams.receive(stream(opened.id, index), false));
+            Ok(())
+        });
+        begun.unwrap_or(Ok(()))?;
+        let reader = |index| {
+            let source = PeerStreams::of(&self.connection);
+            Reader::new(stream(opened.id, index), source)
+        };
+        Ok((1..=opened.uploads).map(reader).collect())
+    }
+
+    /// Answers a call, be it with a stream.
+    pub(super) fn answered_with(&mut self, id: u32, answer: Answer) {
+        match (self.opened(id), answer) {
+            (Some(Opened { streams: true, .. }), Ok(Product::Stream(items))) => {
+                self.answers().flows.run(id, items);
+            }
+            (Some(opened), answer) => self.end_open(opened, answer),
+            (None, answer) => self.reply(id, answer.and_then(Product::into_value)),
+        }
+    }
+
+    fn flows(&self) -> Option<&Flows> {
+        self.answers.as_ref().map(|answers| &answers.flows)
+    }
+
+    fn opened(&self, id: u32) -> Option<Opened> {
+        self.flows()?.get(id)
+    }
+
+    /// Says the last of a call with streams.
+    fn end_open(&mut self, opened: Opened, answer: Answer) {
+        let value = answer.and_then(Product::into_value);
+        match opened.streams {
+            false => self.reply(opened.id, value),
+            true => self.say_end(opened.id, value.and_then(|_| Err(CallFailure::strange()))),
+        }
+        self.close_call(opened.id);
+    }
+
+    /// Forgets a call with streams. What runs of it is dropped first: it may have last words.
+    fn close_call(&mut self, id: u32) -> Option<Opened> {
+        let opened = self.answers.as_mut()?.flows.close(id)?;
+        self.live(|live| {
+            let streams = live.store.streams.as_mut()?;
+            streams.finish(id);
+            (1..=opened.uploads).for_each(|index| streams.forget(stream(id, index)));
+            Some(streams.take_spent())
+        });
+        Some(opened)
+    }
+
+    fn say_end(&self, id: u32, result: Result<(), CallFailure>) {
+        let result = result.as_ref().copied().map_err(CallFailure::as_wire);
+        self.live(|live| {
+            let max = live.link.session.peer().message_bytes_max as usize;
+            live.push_answer(&Frame::End(End {
+                id,
+                result: result.map_err(|failure| super::calls::cut(failure, max)),
+            }));
+        });
+    }
+
+    /// The peer wants no answer any more.
+    pub(super) fn cancelled(&mut self, id: u32) {
+        if let Some(answers) = &mut self.answers {
+            answers.cancel(id);
+        }
+        if let Some(Opened { streams: true, .. }) = self.close_call(id) {
+            self.say_end(id, Ok(()));
+        }
+    }
+
+    /// Lets streams that answer calls say what they have.
+    pub(super) fn flow(&mut self, cx: &mut Context<'_>) -> Flowed {
+        for _ in 0..self.shared().limits.turn_frames_max {
+            let flows = self.answers.as_mut().map(|answers| &mut answers.flows);
+            let Some(flows) = flows.filter(|flows| flows.any().is_some()) else {
+                return Flowed::Idle;
+            };
+            let connection = &self.connection;
+            let live =
+                |look: &dyn Fn(&mut Live) -> bool| connection.live().as_mut().is_some_and(look);
+            if live(&|live| live.store.lane.is_answering_enough()) {
+                return Flowed::Stalled;
+            }
+            let may_send = |id| {
+                live(&|live| {
+                    let streams = live.store.streams.as_ref();
+                    streams.is_some_and(|streams| streams.may_send(id))
+                })
+            };
+            match flows.poll(may_send, cx) {
+                Poll::Pending => return Flowed::Idle,
+                Poll::Ready((id, step)) => self.step(id, step),
+            }
+        }
+        Flowed::Budget
+    }
+
+    fn step(&mut self, id: u32, step: Step) {
+        let ended = match step {
+            Step::Item((encoding, bytes)) => {
+                let payload = Payload {
+                    encoding,
+                    bytes: &bytes,
+                };
+                match self.say_item(Item { id, payload }) {
+                    true => return,
+                    false => Err("an item is larger than the caller takes".into()),
+                }
+            }
+            Step::End(result) => result,
+        };
+        let given_up = ended.is_err();
+        self.say_end(id, ended);
+        self.close_call(id);
+        self.call_ended(given_up);
+    }
+
+    /// False when the peer takes no message of this size.
+    fn say_item(&self, item: Item<'_>) -> bool {
+        let said = self.live(|live| {
+            let Some(framed) = live.framed(&Frame::Item(item)) else {
+                return true;
+            };
+            let streams = live.store.streams.as_mut();
+            streams
+                .into_iter()
+                .for_each(|streams| streams.sent(item.id));
+            // A lane that is torn has lost more than this.
+            !matches!(
+                live.store.lane.push_reply(framed),
+                Err(Rejected::TooLarge { .. })
+            )
+        });
+        said.unwrap_or(true)
+    }
+
+    /// Ends the streams that still run.
+    pub(super) fn give_up_flows(&mut self) {
+        while let Some(id) = self.flows().and_then(Flows::any) {
+            self.say_end(id, Err(CallFailure::new(FailureCode::Shutdown, "")));
+            self.close_call(id);
+            self.call_ended(true);
+        }
+    }
+
+    /// Whether what waits in the lane is few enough for streams to say more.
+    pub(super) fn may_flow(&self) -> bool {
+        let enough = |live: &mut Live| live.store.lane.is_answering_enough();
+        self.live(enough) == Some(false)
+    }
+
+    /// Whether calls with streams are not answered yet.
+    pub(super) fn has_open_calls(&self) -> bool {
+        self.flows().is_some_and(|flows| flows.len() > 0)
+    }
+}
+
+/// What the peer sends.
+impl Drive {
+    pub(super) fn item(&self, item: Item<'_>, now: Instant) {
+        let Item { id, payload } = item;
+        let arrived = self.live(|live| {
+            let streams = live.store.streams.as_mut()?;
+            let item = (payload.encoding, Bytes::copy_from_slice(payload.bytes));
+            let arrived = streams.arrive(id, item);
+            if let Err(Overrun) = arrived {
+                live.link.session.violate(CloseReason::Unexpected, now);
+            }
+            arrived.ok().flatten()
+        });
+        arrived
+            .flatten()
+            .into_iter()
+            .for_each(|reader| reader.wake());
+    }
+
+    pub(super) fn end_of(&self, end: End<'_>) {
+        let result = end.result.map_err(CallFailure::from);
+        let ended = self.live(|live| live.store.streams.as_mut()?.end(end.id, result));
+        ended.flatten().into_iter().for_each(|reader| reader.wake());
+    }
+
+    pub(super) fn credit(&self, credit: Credit) {
+        // Who sends is polled in this turn.
+        self.live(|live| live.store.streams.as_mut()?.credit(credit.id, credit.items));
+    }
+}
+
+fn called<'a>(open: &Open<'a>) -> Call<'a> {
+    Call {
+        id: open.id,
+        method: open.method,
+        deadline_ms: open.deadline_ms,
+        arguments: open.arguments,
+    }
+}
