@@ -17,6 +17,7 @@ use crate::handshake::Offer;
 use crate::incoming::{Incoming, Value};
 use crate::json::append_json;
 use crate::records::{MARK, Records};
+use crate::streams::Names;
 use crate::{failure, handshake};
 
 /// In front of the numbers of our own calls: clients name theirs by numbers alone.
@@ -28,8 +29,11 @@ pub(crate) struct Talk {
     offer: Offer,
     stage: Stage,
     /// What the client asked and was not answered, by our numbers.
-    asked: HashMap<u32, Asked>,
+    pub(crate) asked: HashMap<u32, Asked>,
+    /// The newest of them: they are odd, as those of all clients.
     last: u32,
+    /// Streams that the client sends.
+    pub(crate) uploads: Names,
     /// The subscriptions that the client has, or has asked for.
     subscriptions: HashMap<String, u32>,
     last_subscription: u32,
@@ -43,20 +47,26 @@ enum Stage {
 }
 
 /// A question of the client.
-struct Asked {
+pub(crate) struct Asked {
     /// Its own name for it; `None`: it wants no answer.
-    id: Option<String>,
+    pub(crate) id: Option<String>,
     /// The method, as it wrote it.
-    target: String,
+    pub(crate) target: String,
     /// What else is to be known when the answer comes.
-    about: About,
+    pub(crate) about: About,
+    /// Its names for the streams that it sends along.
+    pub(crate) uploads: Vec<String>,
 }
 
-enum About {
+pub(crate) enum About {
     Call,
+    /// The answer is a stream, which may have begun.
+    Stream {
+        began: bool,
+    },
     Subscribe(String),
-    /// Nothing is asked of the hub but its place in the order of answers: the question was wrong.
-    Nothing(FailureCode),
+    /// Nothing is asked of the hub but its place in the order of answers: the question was wrong, and this is the answer.
+    Refused(String),
     Other,
 }
 
@@ -70,14 +80,15 @@ impl Talk {
             records: Records::new(conditions.record_bytes_max),
             stage: Stage::Handshake(None),
             asked: HashMap::new(),
-            last: 0,
+            last: u32::MAX,
+            uploads: Names::default(),
             subscriptions: HashMap::new(),
             last_subscription: 0,
         }
     }
 
     /// How messages are written; before the handshake there are none.
-    fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> Form {
         match self.stage {
             Stage::Handshake(_) => Form::Json,
             Stage::Agreed(form) => form,
@@ -101,15 +112,30 @@ impl Talk {
     }
 
     /// Remembers a question; its number.
-    fn ask(&mut self, id: Option<Cow<'_, str>>, target: &str, about: About) -> u32 {
-        self.last = self.last.wrapping_add(1).max(1);
+    pub(crate) fn ask(&mut self, id: Option<Cow<'_, str>>, target: &str, about: About) -> u32 {
         let asked = Asked {
             id: id.map(Cow::into_owned),
             target: target.into(),
             about,
+            uploads: Vec::new(),
         };
-        self.asked.insert(self.last, asked);
+        let number = self.next_number();
+        self.asked.insert(number, asked);
+        number
+    }
+
+    pub(crate) fn next_number(&mut self) -> u32 {
+        self.last = self.last.wrapping_add(2);
         self.last
+    }
+
+    /// Forgets a question that is answered, and the streams that came along.
+    pub(crate) fn forget(&mut self, number: u32) -> Option<Asked> {
+        let asked = self.asked.remove(&number)?;
+        for name in &asked.uploads {
+            self.uploads.remove(name);
+        }
+        Some(asked)
     }
 
     fn invoke<'a>(
@@ -137,12 +163,23 @@ impl Talk {
     }
 
     /// Answers a wrong question when its turn comes.
-    fn deny<'a>(&mut self, id: Option<Cow<'_, str>>, target: &str, code: FailureCode) -> Frame<'a> {
+    pub(crate) fn deny<'a>(
+        &mut self,
+        id: Option<Cow<'_, str>>,
+        target: &str,
+        about: About,
+    ) -> Frame<'a> {
         Frame::Unsubscribe(Unsubscribe {
-            receipt: self.ask(id, target, About::Nothing(code)),
+            receipt: self.ask(id, target, about),
             first: 0,
             count: 0,
         })
+    }
+
+    fn wrong_arguments<'a>(&mut self, id: Option<Cow<'_, str>>, target: &str) -> Frame<'a> {
+        let (code, message) = (FailureCode::Arguments, "");
+        let text = failure::text(target, Failure { code, message });
+        self.deny(id, target, About::Refused(text))
     }
 
     fn subscribe<'a>(
@@ -153,7 +190,7 @@ impl Talk {
         scratch: &'a mut BytesMut,
     ) -> Frame<'a> {
         let Some(filter) = self.form().text(arguments) else {
-            return self.deny(id, target, FailureCode::Arguments);
+            return self.wrong_arguments(id, target);
         };
         let known = self.subscriptions.get(&filter).copied();
         let first = known.unwrap_or_else(|| {
@@ -184,7 +221,7 @@ impl Talk {
         arguments: &'a [u8],
     ) -> Frame<'a> {
         let Some(filter) = self.form().text(arguments) else {
-            return self.deny(id, target, FailureCode::Arguments);
+            return self.wrong_arguments(id, target);
         };
         let number = self.subscriptions.remove(&filter);
         Frame::Unsubscribe(Unsubscribe {
@@ -202,7 +239,7 @@ impl Talk {
         scratch: &'a mut BytesMut,
     ) -> Frame<'a> {
         let Some((topic, value)) = self.form().publication(arguments) else {
-            return self.deny(id, target, FailureCode::Arguments);
+            return self.wrong_arguments(id, target);
         };
         let receipt = match id {
             Some(_) => self.ask(id, target, About::Other),
@@ -243,7 +280,7 @@ impl Talk {
     }
 
     fn append_reply(&mut self, reply: &Reply<'_>, into: &mut BytesMut) {
-        if let Some(asked) = self.asked.remove(&reply.id)
+        if let Some(asked) = self.forget(reply.id)
             && let Some(id) = asked.id
         {
             let error = |failure| failure::text(&asked.target, failure);
@@ -257,11 +294,12 @@ impl Talk {
     }
 
     fn append_ack(&mut self, ack: &Ack, into: &mut BytesMut) {
-        let Some(Asked { id, target, about }) = self.asked.remove(&ack.receipt) else {
+        let Some(asked) = self.asked.remove(&ack.receipt) else {
             return;
         };
-        let denied = match (about, ack.outcome) {
-            (About::Nothing(code), _) => Some((code, String::new())),
+        let target = asked.target;
+        let denied = match (asked.about, ack.outcome) {
+            (About::Refused(text), _) => return self.complete(asked.id, Some(&text), into),
             // It has this one already.
             (About::Subscribe(_), Outcome::Denied(Denied::NumberTaken)) => None,
             (About::Subscribe(filter), Outcome::Denied(denied)) => {
@@ -275,11 +313,13 @@ impl Talk {
             let message = &message;
             failure::text(&target, Failure { code, message })
         });
+        self.complete(asked.id, error.as_deref(), into);
+    }
+
+    /// Answers a question without a value, if it wants an answer.
+    pub(crate) fn complete(&self, id: Option<String>, error: Option<&str>, into: &mut BytesMut) {
         if let Some(id) = id {
-            let result = match &error {
-                Some(error) => Err(&**error),
-                None => Ok(Payload::bytes(&[])),
-            };
+            let result = error.map_or(Ok(Payload::bytes(&[])), Err);
             self.form().append_completion(&id, result, into);
         }
     }
@@ -326,7 +366,7 @@ fn reason(denied: Denied) -> (FailureCode, String) {
 }
 
 /// A text in scratch memory.
-fn kept<'a>(text: &str, scratch: &'a mut BytesMut) -> &'a str {
+pub(crate) fn kept<'a>(text: &str, scratch: &'a mut BytesMut) -> &'a str {
     both_kept(text, "", scratch).0
 }
 
@@ -367,16 +407,19 @@ impl Conversation for Talk {
             Incoming::Invocation {
                 id,
                 target,
-                streams: true,
-                ..
-            } => Some(self.deny(id, &target, FailureCode::Failed)),
-            Incoming::Invocation {
-                id,
-                target,
                 arguments,
-                ..
-            } => Some(self.invoke(id, target, arguments, scratch)),
+                streamed,
+                uploads,
+            } => Some(match streamed || !uploads.is_empty() {
+                true => self.open(id, &target, arguments, (streamed, uploads), scratch),
+                false => self.invoke(id, target, arguments, scratch),
+            }),
+            Incoming::Item { id, item } => Some(self.item(&id, item, scratch)),
+            Incoming::Completion { id, result } if self.uploads.get(&id).is_some() => {
+                self.end_upload(&id, result.err().as_deref(), scratch)
+            }
             Incoming::Completion { id, result } => Self::answered(&id, result, scratch),
+            Incoming::Cancel(id) => Some(self.cancel(&id)),
             Incoming::Close => Some(Frame::Close(Close {
                 reason: CloseReason::Done,
                 verdict: Return::Now,
@@ -400,6 +443,8 @@ impl Conversation for Talk {
             Frame::Close(close) => self.append_close(*close, into),
             Frame::Reply(reply) => self.append_reply(reply, into),
             Frame::Ack(ack) => self.append_ack(ack, into),
+            Frame::Item(item) => self.append_item(item, into),
+            Frame::End(end) => self.append_end(end, into),
             Frame::Call(call) => {
                 let id = format!("{OURS}{}", call.id);
                 let form = self.form();

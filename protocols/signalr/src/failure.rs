@@ -13,20 +13,37 @@ pub(crate) fn text(method: &str, failure: Failure<'_>) -> String {
         FailureCode::Forbidden => {
             format!("Failed to invoke '{method}' because user is unauthorized")
         }
-        code => {
-            let public = match code {
-                FailureCode::Failed => failure.message,
-                FailureCode::Busy => "too many calls are waiting",
-                FailureCode::TimedOut => "the call took too long",
-                FailureCode::Shutdown => "the hub shuts down",
-                _ => "",
-            };
-            let tail = match public {
-                "" => String::new(),
-                message => format!(" HubException: {message}"),
-            };
+        FailureCode::Streams => format!(
+            "The client attempted to invoke the streaming '{method}' method with a non-streaming invocation."
+        ),
+        FailureCode::NoStream => format!(
+            "The client attempted to invoke the non-streaming '{method}' method with a streaming invocation."
+        ),
+        _ => {
+            let tail = public(failure);
             format!("An unexpected error occurred invoking '{method}' on the server.{tail}")
         }
+    }
+}
+
+/// The same for a stream that has begun.
+pub(crate) fn streaming(failure: Failure<'_>) -> String {
+    let tail = public(failure);
+    format!("An error occurred on the server while streaming results.{tail}")
+}
+
+/// What may be told.
+fn public(failure: Failure<'_>) -> String {
+    let message = match failure.code {
+        FailureCode::Failed => failure.message,
+        FailureCode::Busy => "too many calls are waiting",
+        FailureCode::TimedOut => "the call took too long",
+        FailureCode::Shutdown => "the hub shuts down",
+        _ => "",
+    };
+    match message {
+        "" => String::new(),
+        message => format!(" HubException: {message}"),
     }
 }
 
@@ -44,6 +61,11 @@ mod tests {
         assert_eq!(
             text(FailureCode::Panicked, "secret"),
             "An unexpected error occurred invoking 'Add' on the server."
+        );
+        let (code, message) = (FailureCode::Failed, "cold");
+        assert_eq!(
+            streaming(Failure { code, message }),
+            "An error occurred on the server while streaming results. HubException: cold"
         );
         assert_eq!(
             text(FailureCode::Failed, ""),

@@ -71,6 +71,13 @@ impl Form {
         }
     }
 
+    pub(crate) fn append_item(self, id: &str, item: Payload<'_>, into: &mut BytesMut) {
+        match self {
+            Self::Json => json::append_item(id, item, into),
+            Self::MessagePack => messagepack::append_item(id, item, into),
+        }
+    }
+
     pub(crate) fn append_completion(
         self,
         id: &str,

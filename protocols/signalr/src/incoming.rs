@@ -18,14 +18,23 @@ pub(crate) enum Incoming<'a> {
         target: Cow<'a, str>,
         /// An array, as it came.
         arguments: &'a [u8],
-        /// The client wants a stream, or sends some.
-        streams: bool,
+        /// The client wants a stream.
+        streamed: bool,
+        /// Its names for those that it sends along.
+        uploads: Vec<Cow<'a, str>>,
+    },
+    /// Of a stream that the client sends.
+    Item {
+        id: Cow<'a, str>,
+        item: Value<'a>,
     },
     Completion {
         id: Cow<'a, str>,
         /// No value at all is a result too.
         result: Result<Option<Value<'a>>, Cow<'a, str>>,
     },
+    /// Nobody wants the answer of a call any more.
+    Cancel(Cow<'a, str>),
     Close,
     /// It asks for nothing.
     Other,

@@ -50,6 +50,10 @@ impl Protocol for Json {
         true
     }
 
+    fn keeps_to_credit(&self) -> bool {
+        false
+    }
+
     fn speaks(&self, first: &Message) -> bool {
         first.bytes.starts_with(b"{") && first.bytes.contains(&MARK)
     }
@@ -102,7 +106,7 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
     Some(match object.r#type {
         1 | 4 => {
             let streamed = object.r#type == 4;
-            let uploads = object.stream_ids.is_some_and(|ids| !ids.is_empty());
+            let uploads = object.stream_ids.unwrap_or_default();
             let Str(target) = object.target?;
             let arguments = object.arguments?;
             if !arguments.get().starts_with('[') || streamed && id.is_none() {
@@ -112,14 +116,14 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
                 id,
                 target,
                 arguments: arguments.get().as_bytes(),
-                streams: streamed || uploads,
+                streamed,
+                uploads: uploads.into_iter().map(|Str(id)| id).collect(),
             }
         }
-        2 => {
-            id?;
-            object.item?;
-            Incoming::Other
-        }
+        2 => Incoming::Item {
+            id: id?,
+            item: value(object.item?),
+        },
         3 => Incoming::Completion {
             id: id?,
             result: match (object.result, object.error) {
@@ -128,10 +132,7 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
                 (Some(_), Some(_)) => return None,
             },
         },
-        5 => {
-            id?;
-            Incoming::Other
-        }
+        5 => Incoming::Cancel(id?),
         7 => Incoming::Close,
         _ => Incoming::Other,
     })
@@ -188,6 +189,18 @@ fn append_lagged(lagged: &Lagged, into: &mut BytesMut) {
     let arguments = (lagged.missed, lagged.subscription);
     into.put_slice(br#"{"type":1,"target":"lagged","arguments":"#);
     append_json(&arguments, into);
+    into.put_slice(&[b'}', MARK]);
+}
+
+/// One item of a stream that answers a call.
+pub(crate) fn append_item(id: &str, item: Payload<'_>, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":2,"invocationId":"#);
+    append_json(id, into);
+    into.put_slice(br#","item":"#);
+    match is_nothing(item) {
+        true => into.put_slice(b"null"),
+        false => append_value(item, into),
+    }
     into.put_slice(&[b'}', MARK]);
 }
 

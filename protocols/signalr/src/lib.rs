@@ -44,6 +44,7 @@ mod incoming;
 mod json;
 mod messagepack;
 mod records;
+mod streams;
 
 pub use self::json::Json;
 pub use self::messagepack::MessagePack;

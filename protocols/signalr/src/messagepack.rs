@@ -48,6 +48,10 @@ impl Protocol for MessagePack {
         true
     }
 
+    fn keeps_to_credit(&self) -> bool {
+        false
+    }
+
     /// Never: its first message is that of [`Json`](crate::Json), which finds out.
     fn speaks(&self, _: &Message) -> bool {
         false
@@ -109,6 +113,16 @@ fn text(raw: &[u8]) -> Option<&str> {
     rest.is_empty().then_some(text)
 }
 
+/// An array of texts. Nothing is reserved for what it announces.
+fn texts(raw: &[u8]) -> Option<Vec<Cow<'_, str>>> {
+    let mut elements = Elements::new(raw)?;
+    let mut texts = Vec::new();
+    while elements.left > 0 {
+        texts.push(elements.text()??.into());
+    }
+    Some(texts)
+}
+
 fn is_array(raw: &[u8]) -> bool {
     decode::read_array_len(&mut &*raw).is_ok()
 }
@@ -123,8 +137,8 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
             let target = elements.text()??;
             let arguments = elements.raw().filter(|raw| is_array(raw))?;
             let uploads = match elements.raw() {
-                None | Some([NIL]) => 0,
-                Some(mut ids) => decode::read_array_len(&mut ids).ok()?,
+                None | Some([NIL]) => Vec::new(),
+                Some(ids) => texts(ids)?,
             };
             if kind == 4 && id.is_none() {
                 return None;
@@ -133,13 +147,16 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
                 id: id.map(Cow::Borrowed),
                 target: target.into(),
                 arguments,
-                streams: kind == 4 || uploads > 0,
+                streamed: kind == 4,
+                uploads,
             }
         }
         2 => {
-            let (_headers, _id) = (elements.raw()?, elements.text()??);
-            elements.raw()?;
-            Incoming::Other
+            let (_headers, id) = (elements.raw()?, elements.text()??);
+            Incoming::Item {
+                id: id.into(),
+                item: value(elements.raw()?),
+            }
         }
         3 => {
             let (_headers, id) = (elements.raw()?, elements.text()??);
@@ -154,8 +171,8 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
             }
         }
         5 => {
-            let (_headers, _id) = (elements.raw()?, elements.text()??);
-            Incoming::Other
+            let (_headers, id) = (elements.raw()?, elements.text()??);
+            Incoming::Cancel(id.into())
         }
         7 => Incoming::Close,
         _ => Incoming::Other,
@@ -214,6 +231,17 @@ fn append_lagged(lagged: &Lagged, into: &mut BytesMut) {
         bytes: &arguments,
     };
     append_invocation(None, "lagged", arguments, into);
+}
+
+/// One item of a stream that answers a call.
+pub(crate) fn append_item(id: &str, item: Payload<'_>, into: &mut BytesMut) {
+    let mut record = vec![0x94, 2, 0x80];
+    append_text(id, &mut record);
+    match is_nothing(item) {
+        true => record.push(NIL),
+        false => append_value(item, &mut record),
+    }
+    append_binary(&record, into);
 }
 
 /// Answers a call: with a value, nothing, or an error.

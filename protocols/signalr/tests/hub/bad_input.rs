@@ -115,14 +115,3 @@ fn a_message_over_the_limit_ends_the_connection() {
             .await;
     });
 }
-
-#[test]
-fn streams_are_refused_while_no_method_has_any() {
-    check(async |world| {
-        let mut page = world.page().await;
-        page.say(r#"{"type":4,"invocationId":"0","target":"Echo","arguments":[]}"#)
-            .await;
-        page.hears(r#"{"type":3,"invocationId":"0","error":"An unexpected error occurred invoking 'Echo' on the server."}"#)
-            .await;
-    });
-}

@@ -6,4 +6,5 @@ mod events;
 mod handshake;
 mod messagepack;
 mod page;
+mod streams;
 mod world;

@@ -141,8 +141,8 @@ fn the_hub_asks_and_pings() {
     check(async |world| {
         let mut page = page(world).await;
         say(&mut page, json!([1, {}, "0", "Ask", ["why?"], []])).await;
-        hears(&mut page, json!([1, {}, "s1", "Answer", ["why?"], []])).await;
-        say(&mut page, json!([3, {}, "s1", 3, [1, 2]])).await;
+        hears(&mut page, json!([1, {}, "s2", "Answer", ["why?"], []])).await;
+        say(&mut page, json!([3, {}, "s2", 3, [1, 2]])).await;
         hears(&mut page, json!([3, {}, "0", 3, [1, 2]])).await;
         hears(&mut page, json!([6])).await;
         say(&mut page, json!([6])).await;
