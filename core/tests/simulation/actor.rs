@@ -11,6 +11,7 @@ use lapwing::{Client, Policy};
 
 use crate::book::{Id, LIFE};
 use crate::carrier::Carrier;
+use crate::flows::{self, Order};
 use crate::life::Life;
 use crate::report::add;
 use crate::stream::Taste;
@@ -100,6 +101,8 @@ impl Actor {
             760..880 => self.call(life),
             880..884 => self.crash(life),
             884..888 => self.close(life),
+            888..930 => self.stream(life),
+            930..960 => self.upload(life),
             _ => {}
         }
     }
@@ -238,6 +241,27 @@ impl Actor {
         self.spawn("calls", async move {
             call(&world, client, method, text, within).await;
         });
+    }
+
+    fn order(&mut self) -> Order {
+        self.published += 1;
+        let name = format!("c{}/{} {}", self.number, self.lives, self.published);
+        Order::draw(name, &mut self.dice)
+    }
+
+    /// Asks the hub for a stream.
+    fn stream(&mut self, life: &Arc<Life>) {
+        let (order, dice) = (self.order(), self.dice.fork());
+        let reads = flows::of_hub(self.world.clone(), life.client.clone(), order, dice);
+        self.spawn("streams", reads);
+    }
+
+    /// Sends one along with a call.
+    fn upload(&mut self, life: &Arc<Life>) {
+        let pause = Duration::from_millis(self.dice.u64(0..100));
+        let order = self.order();
+        let sends = flows::to_hub(self.world.clone(), life.client.clone(), order, pause);
+        self.spawn("uploads", sends);
     }
 
     fn crash(&mut self, life: &Life) {

@@ -13,6 +13,7 @@ use lapwing_memory::Process;
 
 use crate::book::{Id, Loss, Present};
 use crate::carrier::{self, Carrier};
+use crate::flows::{self, Order};
 use crate::hub_side::HubSide;
 use crate::life::Life;
 use crate::quiet;
@@ -187,6 +188,16 @@ fn builder(world: &Arc<World>, process: &Process) -> HubBuilder {
         .on_call("slow", {
             let world = world.clone();
             move |caller: Caller, text: String| slow(world.clone(), caller, text)
+        })
+        .on_stream("count", {
+            let world = world.clone();
+            move |_: Caller, order: String| Order::read(&order).items(&world)
+        })
+        .on_upload("read", {
+            let world = world.clone();
+            move |caller: Caller, about: String, items| {
+                flows::taken(world.clone(), caller.id(), about, items)
+            }
         })
 }
 

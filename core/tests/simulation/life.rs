@@ -13,6 +13,7 @@ use crate::book::Id;
 use crate::carrier::Carrier;
 use crate::client_side::ClientSide;
 use crate::direct::Direct;
+use crate::flows;
 use crate::host::{is_fair_reason, token};
 use crate::report::add;
 use crate::stream::{Standing, Stream, Taste};
@@ -64,6 +65,10 @@ impl Life {
             })
             .on_call("ask", |_: ClientContext, text: String| async move {
                 Ok::<_, CallFailure>(text)
+            })
+            .on_stream("count", {
+                let world = world.clone();
+                move |_: ClientContext, order: String| flows::Order::read(&order).items(&world)
             })
             .spawned();
         let life = Arc::new(Self {

@@ -9,6 +9,7 @@ mod book;
 mod carrier;
 mod client_side;
 mod direct;
+mod flows;
 mod host;
 mod hub_side;
 mod life;

@@ -51,6 +51,7 @@ pub(crate) fn play(seed: u64, diary: bool) -> Outcome {
     lock(&world.lives).clear();
     lock(&world.hub).take();
     lock(&world.hub_sides).clear();
+    lock(&world.flows).clear();
     Outcome {
         sums: std::mem::take(&mut sums),
         trace,

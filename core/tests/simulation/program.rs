@@ -9,6 +9,7 @@ use lapwing::hub::MembershipError;
 use lapwing::{ConnectionId, Hub};
 
 use crate::book::{Id, PROGRAM};
+use crate::flows::{self, Order};
 use crate::host::USERS;
 use crate::report::add;
 use crate::topics::{DIRECT, GATED, MINE, PUBLIC, TOPICS, members};
@@ -66,6 +67,7 @@ impl Program {
             }
             900..905 => self.kick(hub),
             905..950 => self.ask(hub),
+            950..980 => self.stream(hub),
             _ => {}
         }
     }
@@ -166,6 +168,18 @@ impl Program {
                 Err(_) => add(&world.sums.calls_failed, 1),
             }
         });
+    }
+}
+
+impl Program {
+    /// Asks a client for a stream.
+    fn stream(&mut self, hub: &Hub) {
+        let Some(id) = self.somebody() else { return };
+        let name = format!("{id} {}", self.dice.u32(..));
+        let order = Order::draw(name, &mut self.dice);
+        let pause = Duration::from_millis(self.dice.u64(0..100));
+        let reads = flows::of_client(self.world.clone(), hub.connection(id), order, pause);
+        self.world.sim.spawn_named("the hub streams", reads);
     }
 }
 

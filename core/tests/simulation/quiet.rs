@@ -7,6 +7,7 @@ use std::time::Duration;
 use lapwing::{ConnectionId, Hub};
 
 use crate::book::Present;
+use crate::flows;
 use crate::host::USERS;
 use crate::life::Life;
 use crate::probes;
@@ -44,6 +45,7 @@ pub(crate) async fn compare(world: &Arc<World>, clients: usize) {
     }
     registry(world, &hub);
     queues(world, &hub);
+    flows::go_on(world).await;
     probes::clears(world, &hub).await;
     probes::bound(world, &hub).await;
     probes::overtakes(world, &hub).await;

@@ -47,6 +47,9 @@ sums! {
     shutdowns: "hubs shut down and started anew",
     calls: "calls answered",
     calls_failed: "calls that ended with an error",
+    flows: "streams read to their end",
+    flows_failed: "streams that ended with an error",
+    items: "items of streams",
     joins: "joins and leaves",
     calms: "times of quiet at which everything was compared",
 }

@@ -10,6 +10,7 @@ use lapwing::{Hub, Instant, Limits};
 use lapwing_memory::{Network, Virtual};
 
 use crate::book::Book;
+use crate::flows::Flow;
 use crate::host;
 use crate::hub_side::HubSide;
 use crate::life::Life;
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) hub_sides: Mutex<Vec<HubSide>>,
     /// The lives of clients that have not ended, by the number of the client and of the life.
     pub(crate) lives: Mutex<BTreeMap<(usize, u64), Arc<Life>>>,
+    /// Streams on their way.
+    pub(crate) flows: Mutex<Vec<Arc<Flow>>>,
     /// The number of the program's newest event.
     pub(crate) published: Mutex<u32>,
     book: Mutex<Book>,
@@ -58,6 +61,7 @@ impl World {
             hub: Mutex::default(),
             hub_sides: Mutex::default(),
             lives: Mutex::default(),
+            flows: Mutex::default(),
             published: Mutex::default(),
             book: Mutex::new(Book::new(diary)),
             phase: AtomicU8::new(0),
@@ -180,6 +184,9 @@ fn limits(dice: &mut Rng) -> Limits {
         subscriptions_max: 6,
         groups_max: 3,
         calls_running_max: 16,
+        streams_max: one_of(&[4, 64]),
+        stream_items_max: one_of(&[1, 3, 16]),
+        stream_bytes_max: one_of(&[1, 64]) * 1024,
         answers_waiting_max: one_of(&[4, 64]),
         resume_bytes_max: one_of(&[2, 16, 256]) * 1024,
         resume: Some(Duration::from_secs(one_of(&[4, 8, 16]).into())),
