@@ -8,6 +8,7 @@ use std::panic::catch_unwind;
 
 use super::CallFailure;
 use super::handler::{Items, Value};
+use crate::session::stream;
 use crate::wire::{FailureCode, Open};
 
 /// A call of the peer that has streams, until it is answered.
@@ -28,6 +29,16 @@ impl Opened {
             streams: open.items.is_some(),
             uploads: open.streams,
         }
+    }
+
+    /// The numbers of the streams that come along.
+    pub(crate) fn uploads(self) -> impl Iterator<Item = u32> {
+        (1..=self.uploads).map(move |index| stream(self.id, index))
+    }
+
+    /// All of its numbers.
+    pub(crate) fn numbers(self) -> impl Iterator<Item = u32> {
+        core::iter::once(self.id).chain(self.uploads())
     }
 }
 

@@ -342,8 +342,7 @@ impl<'a> Connection<'a> {
             .shared
             .open(open, self.methods, wanted, self.answers, now)
         {
-            self.shared
-                .end_open(self.answers, Opened::of(&open), Err(failure));
+            self.shared.say_last(Opened::of(&open), Err(failure));
         }
     }
 

@@ -47,14 +47,18 @@ impl Shared {
         }
     }
 
+    fn end_open(&self, answers: &mut Answers, opened: Opened, answer: Answer) {
+        self.say_last(opened, answer);
+        self.close_call(answers, opened.id);
+    }
+
     /// Says the last of a call with streams.
-    pub(super) fn end_open(&self, answers: &mut Answers, opened: Opened, answer: Answer) {
+    pub(super) fn say_last(&self, opened: Opened, answer: Answer) {
         let value = answer.and_then(Product::into_value);
         match opened.streams {
             false => self.reply(opened.id, value),
             true => self.say_end(opened.id, value.and_then(|_| Err(CallFailure::strange()))),
         }
-        self.close_call(answers, opened.id);
     }
 
     fn close_call(&self, answers: &mut Answers, id: u32) -> Option<Opened> {

@@ -22,6 +22,7 @@ mod requests;
 mod resume;
 mod resume_bad_input;
 mod storms;
+mod streams;
 mod time;
 mod together;
 mod upgrades;

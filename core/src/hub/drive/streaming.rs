@@ -12,7 +12,6 @@ use crate::hub::Shared;
 use crate::hub::connection::Live;
 use crate::hub::lane::Rejected;
 use crate::hub::streams::PeerStreams;
-use crate::session::stream;
 use crate::streams::Overrun;
 use crate::streams::reader::Reader;
 use crate::time::Instant;
@@ -36,7 +35,8 @@ impl Drive {
         }
         let hub = self.hub.shared.clone();
         if let Err(failure) = self.begin_open(&hub, opened, open, now) {
-            self.end_open(opened, Err(failure));
+            // What has this number already goes on.
+            self.say_last(opened, Err(failure));
         }
     }
 
@@ -70,32 +70,39 @@ impl Drive {
         opened: Opened,
         items: Option<u64>,
     ) -> Result<Vec<Reader>, CallFailure> {
-        let max = hub.limits.streams_max as usize;
-        let full = self.answers().flows.len() >= max;
-        let begun = self.live(|live| {
-            let ours = live.link.session.is_ours(opened.id);
+        self.check_numbers(hub, opened)?;
+        self.live(|live| {
             let streams = live.streams(&hub.limits);
-            let uploads = opened.uploads as usize;
-            if full || streams.incoming().saturating_add(uploads) > max {
-                return Err(CallFailure::new(FailureCode::Busy, "too many streams"));
-            }
-            let mut ids = (0..=opened.uploads).map(|index| stream(opened.id, index));
-            if let Some(taken) = ids.find(|id| ours || streams.has(*id)) {
-                let message = format!("there may be no stream with the number {taken}");
-                return Err(CallFailure::new(FailureCode::Failed, message));
-            }
             if let Some(items) = items {
                 streams.send(opened.id, items);
             }
-            (1..=opened.uploads).for_each(|index| streams.receive(stream(opened.id, index), false));
-            Ok(())
+            opened.uploads().for_each(|id| streams.receive(id, false));
         });
-        begun.unwrap_or(Ok(()))?;
-        let reader = |index| {
-            let source = PeerStreams::of(&self.connection);
-            Reader::new(stream(opened.id, index), source)
-        };
-        Ok((1..=opened.uploads).map(reader).collect())
+        let reader = |id| Reader::new(id, PeerStreams::of(&self.connection));
+        Ok(opened.uploads().map(reader).collect())
+    }
+
+    /// Whether there may be so many streams more, of these numbers.
+    fn check_numbers(&mut self, hub: &Shared, opened: Opened) -> Result<(), CallFailure> {
+        let max = hub.limits.streams_max as usize;
+        let full = self.answers().flows.len() >= max;
+        let flows = self.flows();
+        let checked = self.live(|live| {
+            let ours = live.link.session.is_ours(opened.id);
+            let streams = live.streams(&hub.limits);
+            if full || streams.incoming().saturating_add(opened.uploads as usize) > max {
+                return Err(CallFailure::new(FailureCode::Busy, "too many streams"));
+            }
+            let is_call = |id| flows.is_some_and(|flows| flows.get(id).is_some());
+            let is_taken = |id: &u32| ours || streams.has(*id) || is_call(*id);
+            match opened.numbers().find(is_taken) {
+                None => Ok(()),
+                Some(taken) => {
+                    Err(format!("there may be no stream with the number {taken}").into())
+                }
+            }
+        });
+        checked.unwrap_or(Ok(()))
     }
 
     /// Answers a call, be it with a stream.
@@ -117,14 +124,18 @@ impl Drive {
         self.flows()?.get(id)
     }
 
-    /// Says the last of a call with streams.
     fn end_open(&mut self, opened: Opened, answer: Answer) {
+        self.say_last(opened, answer);
+        self.close_call(opened.id);
+    }
+
+    /// Says the last of a call with streams.
+    fn say_last(&self, opened: Opened, answer: Answer) {
         let value = answer.and_then(Product::into_value);
         match opened.streams {
             false => self.reply(opened.id, value),
             true => self.say_end(opened.id, value.and_then(|_| Err(CallFailure::strange()))),
         }
-        self.close_call(opened.id);
     }
 
     /// Forgets a call with streams. What runs of it is dropped first: it may have last words.
@@ -133,7 +144,7 @@ impl Drive {
         self.live(|live| {
             let streams = live.store.streams.as_mut()?;
             streams.finish(id);
-            (1..=opened.uploads).for_each(|index| streams.forget(stream(id, index)));
+            opened.uploads().for_each(|upload| streams.forget(upload));
             Some(streams.take_spent())
         });
         Some(opened)
