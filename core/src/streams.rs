@@ -3,13 +3,16 @@
 pub(crate) mod reader;
 
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 
 use crate::answers::CallFailure;
 use crate::limits::Limits;
+use crate::sync::lock;
 use crate::wire::{Cancel, Credit, Encoding, Frame};
 
 /// What an item costs beside its bytes.
@@ -31,7 +34,23 @@ pub(crate) enum StreamEnd {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overrun;
 
-/// All streams of one connection.
+/// The streams of one session, for the connection and for those who read them: what has come is read also when the session is over.
+///
+/// Its lock is the last one: nobody who has it takes another.
+#[derive(Clone, Debug)]
+pub(crate) struct Table(Arc<Mutex<Streams>>);
+
+impl Table {
+    pub(crate) fn new(limits: &Limits, credits: bool) -> Self {
+        Self(Arc::new(Mutex::new(Streams::new(limits, credits))))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Streams> {
+        lock(&self.0)
+    }
+}
+
+/// All streams of one session.
 #[derive(Debug)]
 pub(crate) struct Streams {
     incoming: Vec<Incoming>,

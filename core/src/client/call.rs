@@ -319,7 +319,7 @@ impl Shared {
             let encode = |id| self.encode(&frame(id), bytes);
             let ticket = inner.begin_call(bytes, encode, deadline, streams)?;
             let uploads = (1..=streams).map(|index| stream(ticket.id, index));
-            uploads.for_each(|upload| inner.streams(&self.limits).send(upload, 0));
+            uploads.for_each(|upload| inner.streams(&self.limits).lock().send(upload, 0));
             Ok((ticket, wait(inner, ticket.id)))
         });
         self.wake_driver();

@@ -117,7 +117,13 @@ impl<'a> Connection<'a> {
 
     /// Whether so much is not read of streams, or so many answers wait, that the hub is not read.
     fn waits_for_streams(&self) -> bool {
-        let full = |inner: &mut Inner| inner.store.streams.as_ref().is_some_and(|s| s.is_full());
+        let full = |inner: &mut Inner| {
+            inner
+                .store
+                .streams
+                .as_ref()
+                .is_some_and(|s| s.lock().is_full())
+        };
         self.shared.with(full) || self.is_answering_enough()
     }
 

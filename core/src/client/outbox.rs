@@ -1,6 +1,5 @@
 //! Frames that the application has said, until the transport has taken them, or until the hub has confirmed them.
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -9,7 +8,7 @@ use bytes::Bytes;
 use crate::limits::Limits;
 use crate::link::Chunk;
 use crate::session::{self, CallSlot, Lane};
-use crate::streams::Streams;
+use crate::streams::Table;
 use crate::wire::Frame;
 
 /// What becomes of a frame when its session is over before it has left.
@@ -243,7 +242,7 @@ pub(super) struct Store {
     pub(super) outbox: Outbox,
     pub(super) slots: Vec<CallSlot>,
     /// None while there was no stream.
-    pub(super) streams: Option<Box<Streams>>,
+    pub(super) streams: Option<Table>,
 }
 
 impl Store {
@@ -269,7 +268,7 @@ impl session::Store for Store {
     }
 
     fn control(&mut self) -> Option<Frame<'static>> {
-        self.streams.as_mut()?.control()
+        self.streams.as_ref()?.lock().control()
     }
 }
 

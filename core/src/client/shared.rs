@@ -136,7 +136,7 @@ impl Shared {
             .store
             .streams
             .as_mut()
-            .map(|streams| streams.take_spent());
+            .map(|streams| streams.lock().take_spent());
         let woken = core::mem::take(&mut inner.woken);
         drop(inner);
         drop(spent);

@@ -21,7 +21,7 @@ use crate::answers::CallFailure;
 use crate::limits::Limits;
 use crate::payload::{Decode, Encode, encoded};
 use crate::streams::reader::{Reader, Source};
-use crate::streams::{Item, StreamEnd, Streams};
+use crate::streams::{Item, StreamEnd, Table};
 use crate::wire::{FailureCode, Payload};
 
 /// The stream with which the hub answers a call; what [`Client::stream`] returns.
@@ -117,15 +117,20 @@ impl<R: Decode> CallStream<R> {
         let uploads = core::mem::take(&mut request.uploads);
         let streams = uploads.len() as u32;
         let limits = &self.shared.limits;
-        let register = |inner: &mut Inner, id| inner.streams(limits).receive(id, true);
+        let register = |inner: &mut Inner, id| {
+            let table = inner.streams(limits).clone();
+            table.lock().receive(id, true);
+            table
+        };
         let items = Some(limits.stream_items_max.max(1).into());
         let begun = self
             .shared
             .begin_call(request, self.within, (items, streams), register);
-        let (ticket, ()) = begun?;
+        let (ticket, table) = begun?;
         let source = Arc::new(HubStreams {
             shared: self.shared.clone(),
             ticket,
+            table,
         });
         Ok(Reading {
             reader: Reader::new(ticket.id, source),
@@ -199,18 +204,18 @@ impl Client {
 struct HubStreams {
     shared: Arc<Shared>,
     ticket: Ticket,
+    table: Table,
 }
 
 impl Source for HubStreams {
     fn poll_item(&self, id: u32, cx: &mut Context<'_>) -> Poll<Option<Result<Item, StreamEnd>>> {
-        let (polled, acts) = self.shared.with(|inner| {
-            let Some(streams) = inner.streams_of(self.ticket) else {
-                return (Poll::Ready(Some(Err(StreamEnd::Lost))), false);
-            };
-            let was_full = streams.is_full();
-            let polled = streams.poll_item(id, cx);
-            (polled, streams.owes() || was_full && !streams.is_full())
-        });
+        let mut streams = self.table.lock();
+        let was_full = streams.is_full();
+        let polled = streams.poll_item(id, cx);
+        let acts = streams.owes() || was_full && !streams.is_full();
+        let spent = streams.take_spent();
+        drop(streams);
+        drop(spent);
         if acts {
             self.shared.wake_driver();
         }
@@ -225,14 +230,14 @@ impl Source for HubStreams {
 
 impl Inner {
     /// The streams of this session.
-    pub(super) fn streams(&mut self, limits: &Limits) -> &mut Streams {
+    pub(super) fn streams(&mut self, limits: &Limits) -> &Table {
         let streams = &mut self.store.streams;
-        streams.get_or_insert_with(|| Box::new(Streams::new(limits, true)))
+        streams.get_or_insert_with(|| Table::new(limits, true))
     }
 
     /// The streams of the session in which a call was made, if that goes on.
-    pub(super) fn streams_of(&mut self, ticket: Ticket) -> Option<&mut Streams> {
-        let streams = self.store.streams.as_deref_mut();
+    pub(super) fn streams_of(&mut self, ticket: Ticket) -> Option<&Table> {
+        let streams = self.store.streams.as_ref();
         streams.filter(|_| ticket.generation == self.generation)
     }
 
@@ -248,19 +253,21 @@ impl Inner {
             session.forget(&mut self.store, id);
         }
         let withdrawn = self.store.outbox.withdraw(id);
-        let Some(streams) = &mut self.store.streams else {
+        let Some(streams) = &self.store.streams else {
             return;
         };
         match withdrawn {
-            true => streams.forget(id),
-            false => streams.stop(id),
+            true => streams.lock().forget(id),
+            false => streams.lock().stop(id),
         }
     }
 
     /// The session is over, and so are its streams.
     pub(super) fn lose_streams(&mut self) {
         let streams = self.store.streams.take();
-        let waiting = streams.into_iter().flat_map(|mut streams| streams.lose());
+        let waiting = streams
+            .into_iter()
+            .flat_map(|streams| streams.lock().lose());
         self.woken.extend(waiting);
     }
 }

@@ -25,13 +25,13 @@ impl Shared {
     ) -> Result<(), CallFailure> {
         let max = self.limits.streams_max as usize;
         let ours = open.id % 2 == 1;
-        let taken = ours || self.with(|inner| inner.streams(&self.limits).has(open.id));
+        let taken = ours || self.with(|inner| inner.streams(&self.limits).lock().has(open.id));
         if taken || answers.flows.len() >= max {
             return Err(CallFailure::new(FailureCode::Busy, "too many streams"));
         }
         methods.open(open, wanted, answers, now)?;
         if let Some(items) = open.items {
-            self.with(|inner| inner.streams(&self.limits).send(open.id, items));
+            self.with(|inner| inner.streams(&self.limits).lock().send(open.id, items));
         }
         Ok(())
     }
@@ -63,7 +63,7 @@ impl Shared {
 
     fn close_call(&self, answers: &mut Answers, id: u32) -> Option<Opened> {
         let opened = answers.flows.close(id)?;
-        self.with(|inner| inner.streams(&self.limits).finish(id));
+        self.with(|inner| inner.streams(&self.limits).lock().finish(id));
         Some(opened)
     }
 
@@ -88,7 +88,7 @@ impl Shared {
         answers: &mut Answers,
         cx: &mut Context<'_>,
     ) -> Poll<(u32, Step)> {
-        let may_send = |id| self.with(|inner| inner.streams(&self.limits).may_send(id));
+        let may_send = |id| self.with(|inner| inner.streams(&self.limits).lock().may_send(id));
         answers.flows.poll(may_send, cx)
     }
 
@@ -114,7 +114,7 @@ impl Shared {
         self.with(|inner| {
             let fits = frame.len() <= inner.hub_bytes_max;
             if fits {
-                inner.streams(&self.limits).sent(id);
+                inner.streams(&self.limits).lock().sent(id);
                 inner.store.outbox.push(frame, Fate::Answer);
             }
             fits
@@ -124,8 +124,8 @@ impl Shared {
     /// The hub wants no answer any more, or no more of a stream.
     pub(super) fn cancelled(&self, answers: &mut Answers, id: u32) {
         self.with(|inner| {
-            let streams = inner.store.streams.as_mut();
-            let sender = streams.and_then(|streams| streams.stopped(id));
+            let streams = inner.store.streams.as_ref();
+            let sender = streams.and_then(|streams| streams.lock().stopped(id));
             inner.woken.extend(sender);
         });
         answers.cancel(id);
@@ -139,8 +139,8 @@ impl Shared {
 impl Shared {
     pub(super) fn arrive(&self, id: u32, item: (Encoding, Bytes)) -> Result<(), Overrun> {
         self.with(|inner| {
-            if let Some(streams) = &mut inner.store.streams {
-                let reader = streams.arrive(id, item)?;
+            if let Some(streams) = &inner.store.streams {
+                let reader = streams.lock().arrive(id, item)?;
                 inner.woken.extend(reader);
             }
             Ok(())
@@ -154,8 +154,8 @@ impl Shared {
 
     pub(super) fn credit(&self, credit: Credit) {
         self.with(|inner| {
-            let streams = inner.store.streams.as_mut();
-            let sender = streams.and_then(|streams| streams.credit(credit.id, credit.items));
+            let streams = inner.store.streams.as_ref();
+            let sender = streams.and_then(|streams| streams.lock().credit(credit.id, credit.items));
             inner.woken.extend(sender);
         });
     }
@@ -163,8 +163,8 @@ impl Shared {
 
 impl Inner {
     fn end_stream(&mut self, id: u32, result: Result<(), CallFailure>) {
-        let streams = self.store.streams.as_mut();
-        let reader = streams.and_then(|streams| streams.end(id, result));
+        let streams = self.store.streams.as_ref();
+        let reader = streams.and_then(|streams| streams.lock().end(id, result));
         self.woken.extend(reader);
     }
 

@@ -161,7 +161,9 @@ impl Drop for Uploading {
         self.shared.with(|inner| {
             let streams = inner.streams_of(ticket);
             if let Some(streams) = streams {
-                uploads.iter().for_each(|upload| streams.finish(upload.id));
+                uploads
+                    .iter()
+                    .for_each(|upload| streams.lock().finish(upload.id));
             }
         });
     }
@@ -207,7 +209,7 @@ impl Shared {
 
     fn poll_credit(&self, ticket: Ticket, id: u32, cx: &mut Context<'_>) -> Poll<bool> {
         self.with(|inner| match inner.streams_of(ticket) {
-            Some(streams) => streams.poll_credit(id, cx),
+            Some(streams) => streams.lock().poll_credit(id, cx),
             None => Poll::Ready(false),
         })
     }
@@ -218,7 +220,7 @@ impl Shared {
         let frame = self.encode(&Frame::End(End { id, result }), 0);
         self.with(|inner| {
             if let Some(streams) = inner.streams_of(ticket) {
-                streams.finish(id);
+                streams.lock().finish(id);
                 inner.store.outbox.push(frame, Fate::Bound);
             }
         });
@@ -230,7 +232,7 @@ impl Inner {
     fn push_item(&mut self, ticket: Ticket, id: u32, item: Bytes) {
         // That of a session that is over goes nowhere: its call hears of it.
         if let Some(streams) = self.streams_of(ticket) {
-            streams.sent(id);
+            streams.lock().sent(id);
             self.store.outbox.push(item, Fate::Bound);
         }
     }

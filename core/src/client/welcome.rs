@@ -120,16 +120,16 @@ impl Inner {
         link.session
             .continue_from(&mut claim.session, &mut self.store);
         // A call that nobody waits for any more is not made late.
-        let (calls, streams) = (&self.calls, &mut self.store.streams);
+        let (calls, streams) = (&self.calls, &self.store.streams);
         self.store.outbox.retain(|fate| match fate {
             Fate::Call(id) => {
-                let streams = streams.as_mut();
-                calls.contains_key(&id) || streams.is_some_and(|streams| streams.keep(id))
+                let streams = streams.as_ref();
+                calls.contains_key(&id) || streams.is_some_and(|streams| streams.lock().keep(id))
             }
             _ => true,
         });
         if let Some(streams) = streams {
-            streams.say_again();
+            streams.lock().say_again();
         }
         self.subscriptions.resume(&mut arrival.told);
         arrival

@@ -29,7 +29,7 @@ use crate::limits::Limits;
 use crate::link::{Link, Traffic};
 use crate::policy::Policy;
 use crate::session::{CallSlot, Ending};
-use crate::streams::Streams;
+use crate::streams::Table;
 use crate::sync::lock;
 use crate::time::Instant;
 use crate::transport::Info;
@@ -146,7 +146,7 @@ impl Live {
     pub(crate) fn may_be_read(&self, now: Instant) -> bool {
         let streams = self.store.streams.as_ref();
         !self.store.lane.is_answering_enough()
-            && !streams.is_some_and(|streams| streams.is_full())
+            && !streams.is_some_and(|streams| streams.lock().is_full())
             && self.link.session.reading_resumes(now).is_none()
     }
 
@@ -212,8 +212,8 @@ impl Live {
     /// Takes note that a call of ours got no answer in time: whoever waits for it, or for the first item.
     pub(crate) fn timed_out(&mut self, id: u32) -> Option<Waiter> {
         let failure = CallFailure::new(FailureCode::TimedOut, "");
-        let streams = self.store.streams.as_mut();
-        let reader = streams.and_then(|streams| streams.end(id, Err(failure)));
+        let streams = self.store.streams.as_ref();
+        let reader = streams.and_then(|streams| streams.lock().end(id, Err(failure)));
         reader.into_iter().for_each(Waker::wake);
         self.waiter(id)
     }
@@ -225,7 +225,7 @@ impl Live {
             .streams
             .take()
             .into_iter()
-            .flat_map(|mut streams| streams.lose())
+            .flat_map(|streams| streams.lock().lose())
         {
             reader.wake();
         }
@@ -289,7 +289,7 @@ impl Live {
         arguments: Payload<'_>,
         (deadline, deadline_ms): (Option<Instant>, Option<u32>),
         limits: &Limits,
-    ) -> Result<u32, PeerCallError> {
+    ) -> Result<(u32, Table), PeerCallError> {
         let open = |id| {
             Frame::Open(Open {
                 id,
@@ -301,14 +301,15 @@ impl Live {
             })
         };
         let id = self.begin_call(method.len() + arguments.bytes.len(), open, deadline)?;
-        self.streams(limits).receive(id, true);
-        Ok(id)
+        let table = self.streams(limits);
+        table.lock().receive(id, true);
+        Ok((id, table.clone()))
     }
 
     /// Its streams, from when there is the first.
-    pub(crate) fn streams(&mut self, limits: &Limits) -> &mut Streams {
+    pub(crate) fn streams(&mut self, limits: &Limits) -> &Table {
         let Self { link, store, .. } = self;
-        let new = || Box::new(Streams::new(limits, link.protocol().keeps_to_credit()));
+        let new = || Table::new(limits, link.protocol().keeps_to_credit());
         store.streams.get_or_insert_with(new)
     }
 }
@@ -445,14 +446,14 @@ impl Connection {
         Some(call)
     }
 
-    /// Calls the peer, which answers with a stream: the call's number.
+    /// Calls the peer, which answers with a stream: the call's number, and where it is read.
     pub(crate) fn open(
         self: &Arc<Self>,
         method: &str,
         arguments: Payload<'_>,
         due: (Option<Instant>, Option<u32>),
         limits: &Limits,
-    ) -> Option<Result<u32, PeerCallError>> {
+    ) -> Option<Result<(u32, Table), PeerCallError>> {
         let mut guard = self.live();
         let live = guard.as_mut().filter(|live| live.takes_events())?;
         let opened = live.open(method, arguments, due, limits);

@@ -117,8 +117,8 @@ impl<R: Decode> RemoteStream<R> {
         let deadline_ms = self.within.map(crate::session::millis);
         let limits = &hub.shared.limits;
         let opened = connection.open(&method, payload, (deadline, deadline_ms), limits);
-        let id = opened.ok_or(RemoteCallError::Gone)??;
-        Ok(Reader::new(id, PeerStreams::of(&connection)))
+        let (id, table) = opened.ok_or(RemoteCallError::Gone)??;
+        Ok(Reader::new(id, PeerStreams::of(&connection, &table)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
+use futures_lite::stream;
 use lapwing::client::{Backoff, CallError, ClientContext, ClientEnd, Outage, State, States};
 use lapwing::hub::{Admission, Caller, HubBuilder, Shutdown, ShutdownReport};
 use lapwing::session::Ending;
@@ -494,6 +495,49 @@ fn a_call_that_takes_too_long_is_cut_and_its_caller_told_before_the_end() {
         let (took, (report, ())) = world.timed(zip(hub.shutdown(hurried), called)).await;
         assert_eq!(took, 3 * SECOND, "the rest is for goodbyes");
         assert_eq!(numbers_of_calls(report), (0, 2));
+        assert_eq!(numbers(report), (1, 0, 0));
+    });
+}
+
+#[test]
+fn streams_are_finished_or_cut_with_a_word() {
+    World::check(async |world| {
+        let seconds = world.sim.clone();
+        let slowly = move |_: Caller, Typed(to): Typed<u32>| {
+            let seconds = seconds.clone();
+            stream::unfold(0, move |number| {
+                let second = seconds.sleep(SECOND);
+                async move {
+                    second.await;
+                    (number < to).then_some((Ok(Typed(number)), number + 1))
+                }
+            })
+        };
+        let hub = world.serve(world.hub().on_stream("slowly", slowly));
+        let caller = world.online("caller").await;
+        let read = async |to: u32| {
+            let mut stream = caller.stream::<Typed<u32>>("slowly", Typed(to));
+            let mut count = 0;
+            loop {
+                match stream.next().await {
+                    None => return (count, None),
+                    Some(Ok(_)) => count += 1,
+                    Some(Err(error)) => return (count, Some(code::<()>(Err(error)))),
+                }
+            }
+        };
+        let shutdown = async {
+            world.sim.sleep(SECOND / 2).await;
+            let hurried = Shutdown {
+                within: 4 * SECOND,
+                ..polite()
+            };
+            hub.shutdown(hurried).await
+        };
+        let (report, (short, long)) = zip(shutdown, zip(read(2), read(100))).await;
+        assert_eq!(short, (2, None));
+        assert_eq!(long, (3, Some(FailureCode::Shutdown)));
+        assert_eq!(numbers_of_calls(report), (1, 1));
         assert_eq!(numbers(report), (1, 0, 0));
     });
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_lite::stream::{self, StreamExt};
 use lapwing::client::ClientBuilder;
 use lapwing::hub::{HubBuilder, Rule};
 use lapwing::protocol::Json;
@@ -27,6 +28,9 @@ pub(crate) fn check_with(build: impl Fn(HubBuilder) -> HubBuilder, test: impl As
     Virtual::check(0..10, async |sim| {
         let builder = Hub::builder(sim.runtime())
             .topic("secret/**", Rule::closed())
+            .on_stream("count", |_, Typed(to): Typed<u64>| {
+                stream::iter(0..to).map(|number| Ok(Typed(number)))
+            })
             .on_call("add", async |_, Typed((a, b)): Typed<(i64, i64)>| {
                 Ok(Typed(a + b))
             })

@@ -351,8 +351,8 @@ impl Live {
     /// Goes on with a new transport; the link that it had until now.
     fn go_on(&mut self, link: Link, whole: bool) -> Link {
         let mut old = core::mem::replace(&mut self.link, link);
-        if let Some(streams) = &mut self.store.streams {
-            streams.say_again();
+        if let Some(streams) = &self.store.streams {
+            streams.lock().say_again();
         }
         let session = &mut self.link.session;
         session.continue_from(&mut old.session, &mut self.store);

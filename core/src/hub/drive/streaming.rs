@@ -71,14 +71,18 @@ impl Drive {
         items: Option<u64>,
     ) -> Result<Vec<Reader>, CallFailure> {
         self.check_numbers(hub, opened)?;
-        self.live(|live| {
-            let streams = live.streams(&hub.limits);
-            if let Some(items) = items {
-                streams.send(opened.id, items);
-            }
-            opened.uploads().for_each(|id| streams.receive(id, false));
-        });
-        let reader = |id| Reader::new(id, PeerStreams::of(&self.connection));
+        let table = self.live(|live| live.streams(&hub.limits).clone());
+        // It is gone, and nobody will read.
+        let Some(table) = table else {
+            return Err(CallFailure::new(FailureCode::Cancelled, ""));
+        };
+        let mut streams = table.lock();
+        if let Some(items) = items {
+            streams.send(opened.id, items);
+        }
+        opened.uploads().for_each(|id| streams.receive(id, false));
+        drop(streams);
+        let reader = |id| Reader::new(id, PeerStreams::of(&self.connection, &table));
         Ok(opened.uploads().map(reader).collect())
     }
 
@@ -89,7 +93,7 @@ impl Drive {
         let flows = self.flows();
         let checked = self.live(|live| {
             let ours = live.link.session.is_ours(opened.id);
-            let streams = live.streams(&hub.limits);
+            let streams = live.streams(&hub.limits).lock();
             if full || streams.incoming().saturating_add(opened.uploads as usize) > max {
                 return Err(CallFailure::new(FailureCode::Busy, "too many streams"));
             }
@@ -142,7 +146,7 @@ impl Drive {
     fn close_call(&mut self, id: u32) -> Option<Opened> {
         let opened = self.answers.as_mut()?.flows.close(id)?;
         self.live(|live| {
-            let streams = live.store.streams.as_mut()?;
+            let mut streams = live.store.streams.as_ref()?.lock();
             streams.finish(id);
             opened.uploads().for_each(|upload| streams.forget(upload));
             Some(streams.take_spent())
@@ -187,7 +191,7 @@ impl Drive {
             let may_send = |id| {
                 live(&|live| {
                     let streams = live.store.streams.as_ref();
-                    streams.is_some_and(|streams| streams.may_send(id))
+                    streams.is_some_and(|streams| streams.lock().may_send(id))
                 })
             };
             match flows.poll(may_send, cx) {
@@ -224,10 +228,8 @@ impl Drive {
             let Some(framed) = live.framed(&Frame::Item(item)) else {
                 return true;
             };
-            let streams = live.store.streams.as_mut();
-            streams
-                .into_iter()
-                .for_each(|streams| streams.sent(item.id));
+            let streams = live.store.streams.iter();
+            streams.for_each(|streams| streams.lock().sent(item.id));
             // A lane that is torn has lost more than this.
             !matches!(
                 live.store.lane.push_reply(framed),
@@ -263,7 +265,7 @@ impl Drive {
     pub(super) fn item(&self, item: Item<'_>, now: Instant) {
         let Item { id, payload } = item;
         let arrived = self.live(|live| {
-            let streams = live.store.streams.as_mut()?;
+            let mut streams = live.store.streams.as_ref()?.lock();
             let item = (payload.encoding, Bytes::copy_from_slice(payload.bytes));
             let arrived = streams.arrive(id, item);
             if let Err(Overrun) = arrived {
@@ -279,13 +281,19 @@ impl Drive {
 
     pub(super) fn end_of(&self, end: End<'_>) {
         let result = end.result.map_err(CallFailure::from);
-        let ended = self.live(|live| live.store.streams.as_mut()?.end(end.id, result));
+        let ended = self.live(|live| live.store.streams.as_ref()?.lock().end(end.id, result));
         ended.flatten().into_iter().for_each(|reader| reader.wake());
     }
 
     pub(super) fn credit(&self, credit: Credit) {
         // Who sends is polled in this turn.
-        self.live(|live| live.store.streams.as_mut()?.credit(credit.id, credit.items));
+        self.live(|live| {
+            live.store
+                .streams
+                .as_ref()?
+                .lock()
+                .credit(credit.id, credit.items)
+        });
     }
 }
 

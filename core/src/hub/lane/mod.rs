@@ -7,7 +7,6 @@ mod room;
 #[cfg(test)]
 mod tests;
 
-use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,7 +21,7 @@ use super::class::Class;
 use crate::limits::Limits;
 use crate::link::Chunk;
 use crate::session::{CallSlot, Lane, Store};
-use crate::streams::Streams;
+use crate::streams::Table;
 use crate::transport::Framing;
 use crate::wire::{Frame, Lagged};
 
@@ -446,7 +445,7 @@ pub(crate) struct HubStore {
     pub(crate) lane: HubLane,
     pub(crate) slots: Vec<CallSlot>,
     /// None while there was no stream.
-    pub(crate) streams: Option<Box<Streams>>,
+    pub(crate) streams: Option<Table>,
 }
 
 impl Store for HubStore {
@@ -457,6 +456,6 @@ impl Store for HubStore {
     }
 
     fn control(&mut self) -> Option<Frame<'static>> {
-        self.streams.as_mut()?.control()
+        self.streams.as_ref()?.lock().control()
     }
 }
