@@ -215,7 +215,8 @@ browser() {
 # Microsoft's client for JavaScript at the other end of an example.
 signalr() {
     cargo build --quiet --workspace --all-features --bins --examples
-    CHAT=$CARGO_TARGET_DIR/debug/examples/chat AXUM_APP=$CARGO_TARGET_DIR/debug/examples/axum_app \
+    local examples=$CARGO_TARGET_DIR/debug/examples
+    CHAT=$examples/chat ONE_ROOM=$examples/one_room AXUM_APP=$examples/axum_app \
         timeout --kill-after 10 180 node --test-reporter=spec --test tests/signalr/*.test.mjs
 }
 

@@ -5,13 +5,9 @@
 import assert from "node:assert/strict"
 import { once } from "node:events"
 import { after, before, test } from "node:test"
-import * as signalR from "@microsoft/signalr"
-import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack"
 import WebSocket from "ws"
 import { Program, stopAll } from "../programs.mjs"
-
-// Nothing that is waited for takes long, but the machine may be busy.
-const SOON = { timeout: 60_000 }
+import { SOON, TRANSPORTS, WAYS, connect as connectTo } from "./clients.mjs"
 
 const TEXT = `"grüße" \\n <b>von</b> \u001e & {"a": [1]} 🐦`
 
@@ -24,50 +20,7 @@ before(async () => {
 
 after(stopAll)
 
-const PROTOCOLS = { JSON: () => new signalR.JsonHubProtocol(), MessagePack: () => new MessagePackHubProtocol() }
-
-const TRANSPORTS = {
-  "WebSockets": { transport: signalR.HttpTransportType.WebSockets },
-  "Server-Sent Events": { transport: signalR.HttpTransportType.ServerSentEvents },
-  "long polling": { transport: signalR.HttpTransportType.LongPolling },
-  "WebSockets without negotiation": { transport: signalR.HttpTransportType.WebSockets, skipNegotiation: true },
-}
-
-/** A connection, and what it hears, one after the other. */
-async function connect({ protocol = "JSON", ...options } = {}) {
-  const connection = new signalR.HubConnectionBuilder()
-    .withUrl(url, options)
-    .withHubProtocol(PROTOCOLS[protocol]())
-    .configureLogging(signalR.LogLevel.None)
-    .build()
-  const heard = new Queue()
-  connection.on("Heard", (...message) => heard.push(message))
-  await connection.start()
-  return { connection, heard }
-}
-
-class Queue {
-  #values = []
-  #wanted = []
-
-  push(value) {
-    const wanted = this.#wanted.shift()
-    wanted ? wanted(value) : this.#values.push(value)
-  }
-
-  next() {
-    return this.#values.length ? Promise.resolve(this.#values.shift()) : new Promise((resolve) => this.#wanted.push(resolve))
-  }
-}
-
-/** Each way to connect: Server-Sent Events carry text alone. */
-const WAYS = Object.fromEntries(
-  Object.entries(TRANSPORTS).flatMap(([name, options]) =>
-    Object.keys(PROTOCOLS)
-      .filter((protocol) => protocol === "JSON" || name !== "Server-Sent Events")
-      .map((protocol) => [`${name}, ${protocol}`, { ...options, protocol }]),
-  ),
-)
+const connect = (options) => connectTo(url, options)
 
 for (const [name, options] of Object.entries(WAYS)) {
   test(`a room hears what one of it says, and nobody else does: ${name}`, SOON, async () => {
@@ -103,7 +56,7 @@ test("a room hears the same in the same order, whatever its transports and proto
     for (const [index, { connection }] of room.entries()) said.push(connection.invoke("Say", "house", `${index}`, `${round}`))
   await Promise.all(said)
   const heard = []
-  for (const { heard: queue } of room) heard.push(await Promise.all(said.map(() => queue.next())))
+  for (const { heard: queue } of room) heard.push(await queue.take(said.length))
   for (const other of heard) assert.deepEqual(other, heard[0])
   await Promise.all(room.map(({ connection }) => connection.stop()))
 })

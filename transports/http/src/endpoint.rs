@@ -93,7 +93,7 @@ impl Endpoint {
         }
         match parts.method {
             // A page of somebody else cannot read the answer: its browser sees to that.
-            Method::POST if negotiates => self.negotiate(&query),
+            Method::POST if negotiates => self.negotiate(parts, query).await,
             _ if negotiates => Err(Refusal::method("POST")),
             // What it says, it could say all the same, and a WebSocket it could read.
             _ if let Err(refusal) = page => Err(refusal),
@@ -107,10 +107,21 @@ impl Endpoint {
         }
     }
 
-    fn negotiate(&self, query: &[(String, String)]) -> Result<Response<Body>, Refusal> {
+    async fn negotiate(
+        &self,
+        parts: &Parts,
+        query: Vec<(String, String)>,
+    ) -> Result<Response<Body>, Refusal> {
+        let inner = &*self.0;
+        if let Some(decide) = &inner.options.negotiate {
+            let asked = upgrade::asked(parts, query.clone(), &inner.options);
+            let decision = decide(asked).await;
+            if let Some(diverted) = negotiate::divert(&decision, &inner.options) {
+                return Ok(diverted);
+            }
+        }
         let is_it = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("negotiateVersion");
         let version = query.iter().find(is_it);
-        let inner = &*self.0;
         if !inner.door.is_open() {
             return Err(FULL);
         }

@@ -73,6 +73,7 @@ pub mod tokio;
 pub use self::body::Body;
 pub use self::endpoint::Endpoint;
 pub use self::listener::Listener;
+pub use self::negotiate::Negotiation;
 pub use self::options::{Options, Transports};
 #[cfg(any(feature = "smol", feature = "tokio"))]
 pub use self::server::Server;

@@ -1,6 +1,8 @@
 //! Negotiation: a client learns its id, the secret that opens its connection, and the transports that there are
 //! ([Transport Protocols](https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/TransportProtocols.md#post-endpoint-basenegotiate-request)).
 
+use core::fmt;
+
 use http::header::{CONTENT_TYPE, SET_COOKIE};
 use http::{HeaderValue, Response};
 use lapwing::ConnectionId;
@@ -10,6 +12,38 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::connections::Connections;
 use crate::options::{Options, Transports};
+
+/// What becomes of a client that negotiates; see [`Options::negotiate`].
+///
+/// Its `Debug` form does not show the token: it is a secret.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Negotiation {
+    /// It connects here.
+    Accept,
+    /// It negotiates again somewhere else, and connects where it is let in then.
+    Redirect {
+        /// Where: `https://other.example/chat`. Clients keep its query.
+        url: String,
+        /// What it shows there, as its bearer token, instead of what it has shown here.
+        access_token: Option<String>,
+    },
+    /// It does not connect: its program sees this text.
+    Refuse(String),
+}
+
+impl fmt::Debug for Negotiation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accept => f.write_str("Accept"),
+            Self::Redirect { url, .. } => {
+                let mut shown = f.debug_struct("Redirect");
+                shown.field("url", url).finish_non_exhaustive()
+            }
+            Self::Refuse(text) => f.debug_tuple("Refuse").field(text).finish(),
+        }
+    }
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,8 +84,28 @@ static TRANSPORTS: [Transport; 3] = [
 ];
 
 #[derive(Serialize)]
-struct Failure {
-    error: &'static str,
+#[serde(rename_all = "camelCase")]
+struct Elsewhere<'a> {
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    error: &'a str,
+}
+
+/// The answer to a client that does not connect here; `None` when it does.
+pub(crate) fn divert(decision: &Negotiation, options: &Options) -> Option<Response<Body>> {
+    match decision {
+        Negotiation::Accept => None,
+        Negotiation::Redirect { url, access_token } => {
+            let access_token = access_token.as_deref();
+            Some(json(&Elsewhere { url, access_token }, options))
+        }
+        Negotiation::Refuse(error) => Some(json(&Failure { error }, options)),
+    }
 }
 
 /// Answers a client that asks for this version of negotiation.

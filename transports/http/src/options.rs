@@ -7,13 +7,16 @@ use std::sync::Arc;
 use lapwing::runtime::BoxFuture;
 use lapwing::transport::Upgrade;
 
-/// Whether somebody may ask at all.
-type Check = Arc<dyn Fn(Upgrade) -> BoxFuture<'static, bool> + Send + Sync>;
+use crate::negotiate::Negotiation;
+
+/// What the program decides about a request.
+type Ask<T> = Arc<dyn Fn(Upgrade) -> BoxFuture<'static, T> + Send + Sync>;
 
 /// What an endpoint asks of those who come, and offers to them.
 #[derive(Clone)]
 pub struct Options {
-    pub(crate) authenticate: Option<Check>,
+    pub(crate) authenticate: Option<Ask<bool>>,
+    pub(crate) negotiate: Option<Ask<Negotiation>>,
     pub(crate) protocols: Vec<String>,
     pub(crate) otherwise: Option<String>,
     pub(crate) transports: Transports,
@@ -71,6 +74,7 @@ impl Options {
     pub fn native() -> Self {
         Self {
             authenticate: None,
+            negotiate: None,
             protocols: ["lapwing.postcard", "lapwing.json"]
                 .map(String::from)
                 .into(),
@@ -130,6 +134,37 @@ impl Options {
         Fut: Future<Output = bool> + Send + 'static,
     {
         self.authenticate = Some(Arc::new(move |request| Box::pin(check(request))));
+        self
+    }
+
+    /// Lets `decide` say what becomes of each client that negotiates: it connects here, as it does otherwise, or is sent elsewhere, or refused with a text for its program.
+    ///
+    /// It is asked after [`authenticate`](Self::authenticate), and also when no hub serves what comes here: an endpoint may do nothing but send clients elsewhere. Who opens a WebSocket without negotiating is
+    /// not asked: what nobody may is for [`HubBuilder::on_connect`](lapwing::hub::HubBuilder::on_connect) to refuse. The time that this takes is the client's. A future that panics answers nothing. Both answers have the status 200:
+    /// [Transport Protocols](https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/TransportProtocols.md#post-endpoint-basenegotiate-request).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing_http::{Negotiation, Options};
+    ///
+    /// let options = Options::signalr().negotiate(async |request| match request.parameter("room") {
+    ///     Some("attic") => Negotiation::Refuse("the attic is closed".into()),
+    ///     Some("cellar") => Negotiation::Redirect {
+    ///         url: "https://cellar.example/chat".into(),
+    ///         access_token: None,
+    ///     },
+    ///     _ => Negotiation::Accept,
+    /// });
+    /// # drop(options);
+    /// ```
+    #[must_use]
+    pub fn negotiate<F, Fut>(mut self, decide: F) -> Self
+    where
+        F: Fn(Upgrade) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Negotiation> + Send + 'static,
+    {
+        self.negotiate = Some(Arc::new(move |request| Box::pin(decide(request))));
         self
     }
 

@@ -11,7 +11,7 @@ use lapwing::Hub;
 use lapwing::hub::{Admission, Ask, Caller};
 use lapwing::runtime::{Runtime, Smol, Tokio};
 use lapwing::transport::{Connector, Incoming, Message, Outgoing, Transport};
-use lapwing_http::{Options, Server};
+use lapwing_http::{Negotiation, Options, Server};
 
 /// The server's own host and nobody else's pages but these.
 const HOST: &str = "Host: hub.example";
@@ -675,4 +675,60 @@ fn whoever_may_not_ask_is_told_so_before_anything_else() {
         assert_eq!(status("GET /hub?id=x", &[shown]), 404);
         assert_eq!(upgrade(addr, "/hub?access_token=alice", &[]), 101);
     });
+}
+
+#[test]
+fn a_program_sends_clients_elsewhere_or_refuses_them() {
+    let options = |options: Options| {
+        options.negotiate(async |request| {
+            let access_token = request.token().map(|_| "a \"new\" one".into());
+            match request.parameter("to") {
+                Some("other") => Negotiation::Redirect {
+                    url: "http://other.example/hub?redirected=1".into(),
+                    access_token,
+                },
+                Some("nowhere") => Negotiation::Refuse("This connection is not allowed.".into()),
+                _ => Negotiation::Accept,
+            }
+        })
+    };
+    check_with(options, |addr| {
+        let negotiate = |query: &str, headers: &[&str]| {
+            let headers = [headers, &["Content-Length: 0"]].concat();
+            let answer = ask(addr, &format!("POST /hub/negotiate{query}"), &headers);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert!(answer.has("content-type: application/json"), "{answer:?}");
+            answer.body
+        };
+        assert_eq!(
+            negotiate("?negotiateVersion=1&to=other", &[]),
+            r#"{"url":"http://other.example/hub?redirected=1"}"#
+        );
+        assert_eq!(
+            negotiate("?to=other", &["Authorization: Bearer old"]),
+            r#"{"url":"http://other.example/hub?redirected=1","accessToken":"a \"new\" one"}"#
+        );
+        assert_eq!(
+            negotiate("?negotiateVersion=1&to=nowhere", &[]),
+            r#"{"error":"This connection is not allowed."}"#
+        );
+        let here = negotiate("?negotiateVersion=1&to=here", &[]);
+        assert!(here.contains("connectionToken"), "{here}");
+    });
+}
+
+#[test]
+fn an_endpoint_without_a_hub_can_still_send_clients_elsewhere() {
+    let redirect = Options::signalr().negotiate(async |_| Negotiation::Redirect {
+        url: "http://other.example/hub".into(),
+        access_token: None,
+    });
+    let (endpoint, listener) = lapwing_http::Endpoint::new(Smol::new(), redirect);
+    drop(listener);
+    let request = http::Request::post("/hub/negotiate").header("host", "hub.example");
+    let request = request
+        .body(lapwing_http::Body::default())
+        .expect("a request");
+    let answer = block_on(endpoint.answer(request));
+    assert_eq!(answer.status(), 200);
 }
