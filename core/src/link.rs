@@ -87,6 +87,8 @@ pub(crate) struct Link {
     wrong_kind: bool,
     /// The transport knows what to say at the end.
     told: bool,
+    /// What the program says at the end.
+    words: Option<Box<str>>,
 }
 
 /// The protocols that a connection may speak; never empty.
@@ -130,6 +132,7 @@ impl Link {
             deaf: false,
             wrong_kind: false,
             told: false,
+            words: None,
         };
         link.converse();
         (link, info)
@@ -425,6 +428,14 @@ impl Link {
         self.transport.poll_flush(cx)
     }
 
+    /// Takes what the program says at the end, if it is the program that ends the session.
+    pub(crate) fn part(&mut self, words: Option<&str>) {
+        self.words = words.map(Box::from);
+        if let Some(conversation) = &mut self.conversation {
+            conversation.part(words);
+        }
+    }
+
     /// Tells the peer that nothing follows, then reads on until it has finished too.
     ///
     /// Whoever closes a socket with unread bytes in it destroys its own last words; the caller bounds the time.
@@ -462,9 +473,13 @@ impl Link {
         if core::mem::replace(&mut self.told, true) {
             return;
         }
-        let goodbye = match self.wrong_kind {
-            true => goodbye::wrong_kind(),
-            false => goodbye::goodbye(self.session.ending()),
+        let goodbye = if self.wrong_kind {
+            goodbye::wrong_kind()
+        } else if self.open && self.conversation.is_some() {
+            // The protocol has said why; its clients take any other code for a fault.
+            goodbye::normal()
+        } else {
+            goodbye::goodbye(self.session.ending(), self.words.as_deref())
         };
         // Nobody can be told when that fails.
         let _ = self.transport.start_send(Outgoing::Goodbye(goodbye));

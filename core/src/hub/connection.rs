@@ -475,9 +475,10 @@ impl Connection {
         self.has_output();
     }
 
-    /// Says goodbye to the peer, after what waits for it; its task does the rest.
-    pub(crate) fn close(&self, close: Close, now: Instant) {
+    /// Says goodbye to the peer, after what waits for it and in these words; its task does the rest.
+    pub(crate) fn close(&self, close: Close, words: Option<&str>, now: Instant) {
         if let Some(live) = self.live().as_mut() {
+            live.link.part(words);
             live.close(close, true, now);
         }
         self.wake_task();

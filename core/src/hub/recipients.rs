@@ -12,6 +12,7 @@ use crate::payload::Encode;
 use crate::published::Published;
 use crate::sync::read;
 use crate::topic::Topic;
+use crate::wire::Return;
 
 /// Some connections of a hub, to be sent to; looked up at each send.
 #[derive(Clone, Debug)]
@@ -72,9 +73,14 @@ impl Recipients {
     ///
     /// Those who come later are not concerned: whom the hub shall not let in again it refuses [at the door](super::HubBuilder::on_connect).
     pub fn close(&self) -> usize {
+        self.close_with(Return::Never, None)
+    }
+
+    /// The same with a verdict and a text, as [`Remote::close_with`](super::Remote::close_with) has them.
+    pub fn close_with(&self, verdict: Return, text: Option<&str>) -> usize {
         let connections = self.connections(&self.who);
         for connection in &connections {
-            self.hub.kick(connection);
+            self.hub.kick(connection, verdict, text);
         }
         connections.len()
     }

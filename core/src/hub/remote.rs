@@ -204,20 +204,41 @@ impl Remote {
     ///
     /// Returns at once. What it has not taken after [`Limits::closing`](crate::Limits::closing) is given up.
     pub fn close(&self) {
+        self.close_with(Return::Never, None);
+    }
+
+    /// The same with this verdict, and with a text for the client's program: clients of SignalR hear it as an error, and whether they may return but not when; bare WebSockets
+    /// hear 123 bytes of it in their close frame. Clients of this library know no such text.
+    ///
+    /// Whoever is away hears the verdict when it returns, if it does so in this moment, and otherwise that it is not known any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::hub::{Caller, HubBuilder};
+    /// use lapwing::wire::Return;
+    ///
+    /// fn update(hub: HubBuilder) -> HubBuilder {
+    ///     hub.on_call("Update", async |caller: Caller, (): ()| {
+    ///         caller.remote().close_with(Return::Now, Some("there is a newer version"));
+    ///         Ok(())
+    ///     })
+    /// }
+    /// # let _ = update;
+    /// ```
+    pub fn close_with(&self, verdict: Return, text: Option<&str>) {
         if let Some(connection) = self.hub.find(self.id) {
-            self.hub.kick(&connection);
+            self.hub.kick(&connection, verdict, text);
         }
     }
 }
 
 impl Hub {
-    /// Ends a connection for good.
-    pub(super) fn kick(&self, connection: &Connection) {
-        let close = Close {
-            reason: CloseReason::Kicked,
-            verdict: Return::Never,
-        };
-        connection.close(close, self.shared.runtime.now());
+    /// Ends a connection because the program wants that.
+    pub(super) fn kick(&self, connection: &Connection, verdict: Return, text: Option<&str>) {
+        let reason = CloseReason::Kicked;
+        let close = Close { reason, verdict };
+        connection.close(close, text, self.shared.runtime.now());
     }
 }
 

@@ -24,9 +24,24 @@ pub(super) fn wrong_kind() -> Goodbye {
     }
 }
 
-/// The last words of a transport whose session ended like this.
-pub(super) fn goodbye(ending: Option<Ending>) -> Goodbye {
+/// To a peer that knows why already.
+pub(super) fn normal() -> Goodbye {
+    Goodbye {
+        code: NORMAL,
+        reason: String::new(),
+    }
+}
+
+/// The last words of a transport whose session ended like this, and of the program, if it has ended it.
+pub(super) fn goodbye(ending: Option<Ending>, words: Option<&str>) -> Goodbye {
     let (code, reason) = match ending {
+        Some(Ending::ByUs(Close {
+            reason: reason @ CloseReason::Kicked,
+            ..
+        })) => (
+            of_close(reason),
+            words.map_or_else(|| reason.to_string(), String::from),
+        ),
         Some(Ending::ByUs(Close { reason, .. })) => (of_close(reason), reason.to_string()),
         Some(Ending::Refused(refusal)) => (of_refusal(refusal), describe(refusal).into()),
         Some(Ending::ByPeer(_) | Ending::Lost | Ending::Resumed) | None => (NORMAL, String::new()),

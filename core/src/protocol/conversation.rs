@@ -73,4 +73,11 @@ pub trait Conversation: Send {
     ///
     /// An answer may be asked for twice, when it was larger than the peer had said that it takes: then the second is a failure.
     fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut);
+
+    /// Takes the program's own words for a [`Close`](Frame::Close) of the reason [`Kicked`](CloseReason::Kicked), which may be encoded later; `None`: there are none any more.
+    ///
+    /// Protocols without a place for them do nothing, as this does unless it is written otherwise.
+    fn part(&mut self, words: Option<&str>) {
+        let _ = words;
+    }
 }

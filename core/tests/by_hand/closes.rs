@@ -6,13 +6,13 @@ use std::time::Duration;
 use lapwing::hub::Shutdown;
 use lapwing::limits::Rate;
 use lapwing::session::Ending;
-use lapwing::wire::{CloseReason, Frame, Received, Terms};
+use lapwing::wire::{CloseReason, Frame, Received, Return, Terms};
 use lapwing::{Limits, Policy};
 use lapwing_memory::Path;
 
 use crate::carrier::Carrier;
 use crate::peer::{TERMS, bytes, code_of_close, hello, ping, publish, subscribe};
-use crate::raw::{BINARY, PING, Raw, frame, head};
+use crate::raw::{BINARY, CLOSE, PING, Raw, frame, head};
 use crate::world::{World, check_over};
 
 const OVER: &[Carrier] = &[Carrier::WebSocket];
@@ -104,6 +104,27 @@ fn who_is_thrown_out_is_told_so() {
         world.hub.connection(id).close();
         is_told(world, &mut raw, CloseReason::Kicked).await;
         assert_eq!(world.sim.elapsed(), Duration::ZERO);
+    });
+}
+
+#[test]
+fn who_is_thrown_out_hears_the_words_of_the_program() {
+    check_over(OVER, limits(), async |world| {
+        let (mut raw, id) = world.bare_known("raw").await;
+        let words = format!("later, {}", "é".repeat(100));
+        let remote = world.hub.connection(id);
+        remote.close_with(Return::Now, Some(&words));
+        let mut told = None;
+        while let Some((first, payload)) = raw.frame().await {
+            told = (first == CLOSE).then_some(payload);
+        }
+        let told = told.expect("a close frame");
+        assert_eq!(told[..2], 1008_u16.to_be_bytes());
+        // As much of them as a close frame holds, in whole letters.
+        assert_eq!(str::from_utf8(&told[2..]), Ok(&words[..123]));
+        raw.finish().await;
+        world.sim.settle().await;
+        assert_eq!(world.reason(), CloseReason::Kicked);
     });
 }
 

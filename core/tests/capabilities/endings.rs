@@ -10,7 +10,7 @@ use futures_lite::future::poll_once;
 use lapwing::client::{CallError, ClientBuilder, ClientEnd, Outage, State, States};
 use lapwing::client::{SubscribeOptions, SubscriptionEnd};
 use lapwing::hub::{Admission, Caller, History, HubBuilder, Presence, Refuse, Rule, Shutdown};
-use lapwing::wire::{CloseReason, Denied, Refusal};
+use lapwing::wire::{CloseReason, Denied, Refusal, Return};
 use lapwing::{Client, Delivery, Hub, Limits, Policy, Subscription, Typed};
 use lapwing_memory::Path;
 
@@ -358,6 +358,35 @@ fn who_is_sent_away_gets_what_waits_and_does_not_return() {
         assert_eq!(scene.numbers.next().await, None);
         let reason = scene.numbers.end_reason();
         assert_eq!(reason, Some(SubscriptionEnd::Client(end)));
+    });
+}
+
+#[test]
+fn who_is_sent_away_for_now_returns_to_a_new_session() {
+    World::check(async |world| {
+        let mut scene = Scene::new(world, narrow(world), Policy::Disconnect).await;
+        scene.publish(2).await;
+        let before = scene.client.connection().expect("online");
+        let verdict = Return::After { ms: 3_000 };
+        let told = world.sim.now();
+        scene
+            .hub
+            .connection(before)
+            .close_with(verdict, Some("tea"));
+        let State::Waiting { until, outage } = trouble(&mut scene.states).await else {
+            panic!("not waiting");
+        };
+        assert_eq!(outage, Outage::Closed(CloseReason::Kicked));
+        assert!(until.since(told) >= 3 * SECOND);
+        scene.client.online().await.expect("it may return");
+        assert_ne!(scene.client.connection(), Some(before));
+        for expected in 0..2 {
+            let Some(Delivery::Event(event)) = scene.numbers.next().await else {
+                panic!("not an event");
+            };
+            assert_eq!(number_in(&event), expected);
+        }
+        assert_eq!(scene.numbers.next().await, Some(Delivery::Gap(None)));
     });
 }
 

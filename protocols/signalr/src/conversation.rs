@@ -37,6 +37,8 @@ pub(crate) struct Talk {
     /// The subscriptions that the client has, or has asked for.
     subscriptions: HashMap<String, u32>,
     last_subscription: u32,
+    /// What the program says when it ends the connection.
+    words: Option<String>,
 }
 
 enum Stage {
@@ -84,6 +86,7 @@ impl Talk {
             uploads: Names::default(),
             subscriptions: HashMap::new(),
             last_subscription: 0,
+            words: None,
         }
     }
 
@@ -347,7 +350,8 @@ impl Talk {
         let returns = close.verdict != Return::Never;
         let (error, returns) = match close.reason {
             R::Done => (None, false),
-            R::Shutdown | R::Kicked => (None, returns),
+            R::Shutdown => (None, returns),
+            R::Kicked => (self.words.as_deref(), returns),
             _ => (Some(FAULT), returns),
         };
         self.form().append_close(error, returns, into);
@@ -452,5 +456,9 @@ impl Conversation for Talk {
             }
             frame => self.form().append_shared(frame, into),
         }
+    }
+
+    fn part(&mut self, words: Option<&str>) {
+        self.words = words.map(String::from);
     }
 }

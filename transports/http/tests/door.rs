@@ -11,6 +11,7 @@ use lapwing::Hub;
 use lapwing::hub::{Admission, Ask, Caller};
 use lapwing::runtime::{Runtime, Smol, Tokio};
 use lapwing::transport::{Connector, Incoming, Message, Outgoing, Transport};
+use lapwing::wire::Return;
 use lapwing_http::{Negotiation, Options, Server};
 
 /// The server's own host and nobody else's pages but these.
@@ -72,6 +73,10 @@ fn begin(
             Ok(greeting
                 .and_then(|greeting| (*greeting).clone())
                 .unwrap_or_default())
+        })
+        .on_call("AbortMe", async |caller: Caller, (): ()| {
+            caller.remote().close_with(Return::Never, Some("go"));
+            Ok(())
         })
         .on_call("GetConnectionId", async |caller: Caller, (): ()| {
             Ok(caller.id().to_string())
@@ -608,6 +613,35 @@ fn halves_of_a_message_may_arrive_together() {
             heard
         });
         assert_eq!(heard, format!("{{}}\u{1e}{RESULT}{RESULT}"));
+    });
+}
+
+#[test]
+fn a_connection_that_is_told_why_it_ends_ends_normally() {
+    check(|addr| {
+        let heard = block_on(async {
+            let mut connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub"));
+            let mut socket = connector.connect().await.expect("it is let in");
+            let abort = "{\"type\":1,\"target\":\"AbortMe\",\"arguments\":[]}\u{1e}";
+            poll_fn(|cx| socket.poll_ready(cx)).await.expect("whole");
+            let said = Message::text(format!("{HANDSHAKE}{abort}"));
+            socket.start_send(Outgoing::Message(said)).expect("whole");
+            poll_fn(|cx| socket.poll_flush(cx)).await.expect("whole");
+            let mut heard = String::new();
+            loop {
+                match poll_fn(|cx| socket.poll_recv(cx)).await {
+                    Ok(Incoming::Message(message)) => {
+                        heard += str::from_utf8(&message.bytes).expect("a text");
+                    }
+                    Ok(Incoming::Goodbye(goodbye)) => {
+                        return (heard, goodbye.code);
+                    }
+                    other => panic!("{other:?} after {heard}"),
+                }
+            }
+        });
+        let words = "{}\u{1e}{\"type\":7,\"error\":\"go\"}\u{1e}";
+        assert_eq!(heard, (words.into(), 1000));
     });
 }
 

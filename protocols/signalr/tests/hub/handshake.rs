@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lapwing::hub::{Refuse, Shutdown};
+use lapwing::wire::Return;
 
 use crate::world::{check, check_with};
 
@@ -96,6 +97,77 @@ fn the_program_ends_a_connection_for_good() {
         page.say(r#"{"type":1,"target":"AbortMe","arguments":[]}"#)
             .await;
         page.ends(r#"{"type":7}"#).await;
+    });
+}
+
+#[test]
+fn the_program_ends_a_connection_in_its_own_words() {
+    check(async |world| {
+        for (arguments, last_words) in [
+            ("null,false", r#"{"type":7}"#),
+            ("null,true", r#"{"type":7,"allowReconnect":true}"#),
+            (r#""a \"b\"",false"#, r#"{"type":7,"error":"a \"b\""}"#),
+            (
+                r#""later",true"#,
+                r#"{"type":7,"error":"later","allowReconnect":true}"#,
+            ),
+        ] {
+            let mut page = world.page().await;
+            page.say(&format!(
+                r#"{{"type":1,"target":"CloseWith","arguments":[{arguments}]}}"#
+            ))
+            .await;
+            page.ends(last_words).await;
+        }
+    });
+}
+
+#[test]
+fn the_program_ends_all_connections_in_the_same_words() {
+    check(async |world| {
+        let (mut one, mut other) = (world.page().await, world.page().await);
+        let everybody = world.hub.all();
+        assert_eq!(everybody.close_with(Return::Now, Some("a new room")), 2);
+        for page in [&mut one, &mut other] {
+            page.ends(r#"{"type":7,"error":"a new room","allowReconnect":true}"#)
+                .await;
+        }
+    });
+}
+
+#[test]
+fn the_words_of_the_program_are_for_no_other_end() {
+    check(async |world| {
+        let mut page = world.page().await;
+        let id = world.hub.connections()[0];
+        world.hub.connection(id).close_with(Return::Now, Some("x"));
+        // Before that has left, the hub has another reason to end it.
+        let hub = world.hub.clone();
+        world.sim.spawn_named("shutdown", async move {
+            hub.shutdown(Shutdown::default()).await;
+        });
+        let last_words = page.next().await.expect("last words");
+        let ours = r#"{"type":7,"error":"x","allowReconnect":true}"#;
+        assert!(
+            [ours, r#"{"type":7,"allowReconnect":true}"#].contains(&&*last_words),
+            "{last_words}"
+        );
+    });
+}
+
+#[test]
+fn whoever_is_refused_for_now_may_return() {
+    let refusing = |builder: lapwing::hub::HubBuilder| {
+        builder.on_connect(async |_| Err(Refuse::busy(Duration::from_secs(1), "a secret")))
+    };
+    check_with(refusing, async |world| {
+        let mut page = world.stranger();
+        let call = r#"{"type":1,"invocationId":"0","target":"VoidCall","arguments":[]}"#;
+        let both = format!("{{\"protocol\":\"json\",\"version\":1}}\u{1e}{call}\u{1e}");
+        page.send(both).await;
+        page.hears("{}").await;
+        page.ends(&format!("{FAULT}\",\"allowReconnect\":true}}"))
+            .await;
     });
 }
 

@@ -152,6 +152,16 @@ fn the_hub_asks_and_pings() {
 }
 
 #[test]
+fn the_program_ends_a_connection_in_its_own_words() {
+    check(async |world| {
+        let mut page = page(world).await;
+        let call = json!([1, {}, null, "CloseWith", ["later", true], []]);
+        say(&mut page, call).await;
+        hears(&mut page, json!([7, "later", true])).await;
+    });
+}
+
+#[test]
 fn a_message_that_is_none_ends_its_connection_alone() {
     check(async |world| {
         let fault = packed(&json!([7, "Connection closed with an error.", true]));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lapwing::hub::{Action, Admission, Ask, Caller, HubBuilder, Refuse, Rule};
-use lapwing::wire::FailureCode;
+use lapwing::wire::{FailureCode, Return};
 use lapwing::{CallFailure, Client, Hub, Typed};
 use lapwing_memory::{Network, Virtual, pair};
 
@@ -75,6 +75,17 @@ fn methods(builder: HubBuilder) -> HubBuilder {
                 other => CallFailure::from(other.to_string()),
             })
         })
+        .on_call(
+            "CloseWith",
+            async |caller: Caller, (error, returns): (Option<String>, bool)| {
+                let verdict = match returns {
+                    true => Return::Now,
+                    false => Return::Never,
+                };
+                caller.remote().close_with(verdict, error.as_deref());
+                Ok(())
+            },
+        )
         .on_call("AbortMe", async |caller: Caller, (): ()| {
             caller.remote().close();
             Ok(())
