@@ -13,9 +13,12 @@
 //! ```
 
 use std::error::Error;
+use std::io;
 
-use futures_lite::future::zip;
-use lapwing::hub::Caller;
+use async_signal::{Signal, Signals};
+use futures_lite::StreamExt;
+use futures_lite::future::{or, zip};
+use lapwing::hub::{Caller, Shutdown};
 use lapwing::runtime::Smol;
 use lapwing::{Hub, Typed};
 use lexopt::prelude::*;
@@ -44,7 +47,18 @@ async fn serve(smol: &Smol, addr: &str) -> Result<(), Box<dyn Error>> {
     let mut server = lapwing_http::smol::listen(smol, addr).await?;
     let chat = server.endpoint("/chat", lapwing_http::Options::signalr());
     println!("listening on {}", server.url());
-    zip(server.run(), hub.serve(chat)).await;
+    let serving = async {
+        zip(server.run(), hub.serve(chat)).await;
+        Ok(())
+    };
+    Ok(or(serving, end(&hub)).await?)
+}
+
+/// Ends when the user asks for it, after everybody was told to come back.
+async fn end(hub: &Hub) -> io::Result<()> {
+    let mut asked = Signals::new([Signal::Int, Signal::Term])?;
+    asked.next().await;
+    hub.shutdown(Shutdown::default()).await;
     Ok(())
 }
 

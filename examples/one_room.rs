@@ -95,8 +95,7 @@ async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
         serving.await;
         Ok(())
     };
-    or(serving, end(&hub)).await?;
-    Ok(())
+    Ok(or(serving, end(&hub)).await?)
 }
 
 /// A hub with one room, in which everybody is who comes in.

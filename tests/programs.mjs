@@ -30,8 +30,8 @@ export class Program {
     }
   }
 
-  kill() {
-    this.#child.kill("SIGKILL")
+  kill(signal = "SIGKILL") {
+    this.#child.kill(signal)
   }
 
   async stop() {
