@@ -217,7 +217,7 @@ signalr() {
     cargo build --quiet --workspace --all-features --bins --examples
     local examples=$CARGO_TARGET_DIR/debug/examples
     CHAT=$examples/chat ONE_ROOM=$examples/one_room AXUM_APP=$examples/axum_app \
-        timeout --kill-after 10 180 node --test-reporter=spec --test tests/signalr/*.test.mjs
+        timeout --kill-after 10 300 node --test-reporter=spec --test tests/signalr/*.test.mjs
 }
 
 block "set-up" set_up

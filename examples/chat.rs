@@ -14,23 +14,25 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
 
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
 use futures_lite::future::{or, zip};
-use lapwing::hub::{Caller, Shutdown};
+use lapwing::hub::{Caller, Gone, Shutdown};
 use lapwing::runtime::Smol;
-use lapwing::{Hub, Typed};
+use lapwing::{Hub, Limits, Typed};
 use lexopt::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let addr = listen()?;
+    let options = Options::parse(lexopt::Parser::from_env())?;
     let smol = Smol::new();
-    smol.block_on(serve(&smol, &addr))
+    smol.block_on(serve(&smol, options))
 }
 
-async fn serve(smol: &Smol, addr: &str) -> Result<(), Box<dyn Error>> {
+async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
     let hub = Hub::builder(smol.clone())
+        .limits(options.limits)
         .protocol(lapwing_signalr::Json)
         .protocol(lapwing_signalr::MessagePack)
         .on_call("Join", async |caller: Caller, room: String| {
@@ -43,9 +45,18 @@ async fn serve(smol: &Smol, addr: &str) -> Result<(), Box<dyn Error>> {
                 Ok(())
             },
         )
+        .on_disconnect(|gone: Gone| {
+            for room in gone.groups.iter().cloned() {
+                // There is a topic of this name, and an id is a text.
+                let _ = gone
+                    .hub()
+                    .group(room)
+                    .send("Left", gone.connection.to_string());
+            }
+        })
         .build()?;
-    let mut server = lapwing_http::smol::listen(smol, addr).await?;
-    let chat = server.endpoint("/chat", lapwing_http::Options::signalr());
+    let mut server = lapwing_http::smol::listen(smol, &options.listen).await?;
+    let chat = server.endpoint("/chat", options.http);
     println!("listening on {}", server.url());
     let serving = async {
         zip(server.run(), hub.serve(chat)).await;
@@ -62,15 +73,33 @@ async fn end(hub: &Hub) -> io::Result<()> {
     Ok(())
 }
 
-/// Where to listen: `--listen`, on this machine's port 8080 otherwise.
-fn listen() -> Result<String, lexopt::Error> {
-    let mut arguments = lexopt::Parser::from_env();
-    let mut addr = "127.0.0.1:8080".into();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("listen") => addr = arguments.value()?.string()?,
-            other => return Err(other.unexpected()),
+struct Options {
+    listen: String,
+    limits: Limits,
+    http: lapwing_http::Options,
+}
+
+impl Options {
+    /// `--listen` says where, on this machine's port 8080 otherwise; `--ping` how often a page is asked whether it is there, in milliseconds. It is gone when it has said nothing for
+    /// three times as long, or has not polled for twice as long.
+    fn parse(mut parser: lexopt::Parser) -> Result<Self, lexopt::Error> {
+        let mut options = Self {
+            listen: "127.0.0.1:8080".into(),
+            limits: Limits::default(),
+            http: lapwing_http::Options::signalr(),
+        };
+        while let Some(argument) = parser.next()? {
+            match argument {
+                Long("listen") => options.listen = parser.value()?.string()?,
+                Long("ping") => {
+                    let every = Duration::from_millis(parser.value()?.parse()?);
+                    options.limits.promise = every;
+                    options.limits.grace = 2 * every;
+                    options.http = options.http.silent_for(2 * every);
+                }
+                other => return Err(other.unexpected()),
+            }
         }
+        Ok(options)
     }
-    Ok(addr)
 }

@@ -24,6 +24,9 @@ export const WAYS = Object.fromEntries(
   ),
 )
 
+/** Often enough to find a hub that is not there for a while. */
+export const RETURNS = Array(100).fill(200)
+
 /** A connection, and what it hears, one after the other; with `returns` it reconnects by itself after these times. */
 export async function connect(url, { protocol = "JSON", returns, ...options } = {}) {
   const builder = new signalR.HubConnectionBuilder()
@@ -31,10 +34,22 @@ export async function connect(url, { protocol = "JSON", returns, ...options } = 
     .withHubProtocol(PROTOCOLS[protocol]())
     .configureLogging(signalR.LogLevel.None)
   const connection = (returns ? builder.withAutomaticReconnect(returns) : builder).build()
-  const heard = new Queue()
+  // What a server that pings often expects of its clients.
+  connection.keepAliveIntervalInMilliseconds = 200
+  const [heard, left] = [new Queue(), new Queue()]
   connection.on("Heard", (...message) => heard.push(message))
+  connection.on("Left", (id) => left.push(id))
   await connection.start()
-  return { connection, heard }
+  return { connection, heard, left }
+}
+
+/** What becomes of a connection: the errors with which it is lost and ends, and the ids with which it is back. */
+export function fate(connection) {
+  const [lost, back, ended] = [new Queue(), new Queue(), new Queue()]
+  connection.onreconnecting((error) => lost.push(error))
+  connection.onreconnected((id) => back.push(id))
+  connection.onclose((error) => ended.push(error))
+  return { lost, back, ended }
 }
 
 /** What comes, in order, for those who wait for it. */

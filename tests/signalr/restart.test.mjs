@@ -5,12 +5,9 @@
 import assert from "node:assert/strict"
 import { after, test } from "node:test"
 import { Program, stopAll } from "../programs.mjs"
-import { Queue, SOON, WAYS, connect } from "./clients.mjs"
+import { RETURNS, SOON, WAYS, connect, fate } from "./clients.mjs"
 
 const { CHAT } = process.env
-
-// Often enough to find a server that is not there for a while.
-const RETURNS = Array(100).fill(200)
 
 after(stopAll)
 
@@ -18,15 +15,6 @@ async function serve(listen = "127.0.0.1:0") {
   const program = new Program(CHAT, "--listen", listen)
   const url = await program.says("listening on ")
   return { program, url: `${url}/chat`, listen: new URL(url).host }
-}
-
-/** What becomes of a connection: the errors with which it is lost and ends, and the ids with which it is back. */
-function fate(connection) {
-  const [lost, back, ended] = [new Queue(), new Queue(), new Queue()]
-  connection.onreconnecting((error) => lost.push(error))
-  connection.onreconnected((id) => back.push(id))
-  connection.onclose((error) => ended.push(error))
-  return { lost, back, ended }
 }
 
 for (const signal of ["SIGTERM", "SIGINT"])

@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::Hub;
 use super::guest::Guest;
 use crate::id::{ConnectionId, Group, UserId};
 use crate::session::Ending;
@@ -173,10 +174,16 @@ pub struct Gone {
     pub groups: Vec<Group>,
     /// Why.
     pub ending: Ending,
+    pub(crate) hub: Hub,
     pub(crate) guest: Option<Arc<Guest>>,
 }
 
 impl Gone {
+    /// The hub that it was in.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
     /// The [value](Admission::state) that it was let in with, if it is a `T`.
     pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.guest.as_ref()?.state()

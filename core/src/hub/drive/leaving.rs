@@ -52,6 +52,7 @@ impl Drive {
                 user: self.user.take(),
                 groups,
                 ending,
+                hub: self.hub.clone(),
                 guest: self.guest.take(),
             };
             let _ = catch_unwind(AssertUnwindSafe(|| hook(gone)));
