@@ -205,11 +205,12 @@ autobahn() {
     tests/autobahn.py "$1" "$CARGO_TARGET_DIR/release/examples/echo" "$kosoku" "$CARGO_TARGET_DIR/autobahn/$1"
 }
 
-# The page of an example in Chromium, and the program at the other end.
+# The pages of examples in Chromium, and programs at the other end.
 browser() {
     cargo build --quiet --workspace --all-features --bins --examples
-    EXAMPLE=$CARGO_TARGET_DIR/debug/examples/browser LAPWING=$CARGO_TARGET_DIR/debug/lapwing \
-        timeout --kill-after 10 180 node --test-reporter=spec tests/browser/page.test.mjs
+    local examples=$CARGO_TARGET_DIR/debug/examples
+    EXAMPLE=$examples/browser ONE_ROOM=$examples/one_room LAPWING=$CARGO_TARGET_DIR/debug/lapwing \
+        timeout --kill-after 10 180 node --test-reporter=spec --test tests/browser/*.test.mjs
 }
 
 # Microsoft's client for JavaScript at the other end of an example.

@@ -4,6 +4,7 @@
 //!
 //! ```sh
 //! cargo run -p lapwing-examples --example one_room -- --listen 127.0.0.1:8080 --tcp 127.0.0.1:7000
+//! # The page of http://127.0.0.1:8080/?name=ann needs the client's script, which `npm ci --prefix tests/signalr` brings.
 //! cargo run -p lapwing-examples --example one_room -- --join tcp://127.0.0.1:7000 --name ben
 //! ```
 //!
@@ -31,6 +32,15 @@ use smol::Unblock;
 use smol::io::{AsyncBufReadExt, BufReader};
 
 const ROOM: &str = "room";
+
+/// Read whenever somebody asks for it, so that it can be edited meanwhile.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/page");
+
+/// Microsoft's client, as it comes from npm.
+const SCRIPTS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../tests/signalr/node_modules/@microsoft/signalr/dist/browser"
+);
 
 /// The clerk says how much was said, each time that so much more was.
 const COUNTS: u32 = 10;
@@ -83,6 +93,11 @@ async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
     let door = server.endpoint("/room", lapwing_http::Options::signalr());
     // Nobody connects here: there is no hub behind it.
     let _ = server.endpoint("/lobby", lapwing_http::Options::signalr().negotiate(lobby));
+    server.files("/", PAGE)?;
+    // The room has no need of it.
+    if let Err(error) = server.files("/signalr", SCRIPTS) {
+        eprintln!("the page has no script: {error}");
+    }
     println!("listening on {}", tcp.url());
     println!("listening on {}", server.url());
 

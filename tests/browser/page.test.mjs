@@ -4,8 +4,8 @@
 
 import assert from "node:assert/strict"
 import { after, before, test } from "node:test"
-import { chromium } from "playwright-core"
 import { Program, run, stopAll } from "../programs.mjs"
+import { launch } from "./chromium.mjs"
 
 const { EXAMPLE, LAPWING } = process.env
 
@@ -19,18 +19,7 @@ let example, hub, browser, page
 
 before(async () => {
   hub = await serve({ http: 0, ws: 0, tcp: 0 })
-  browser = await chromium.launch({
-    executablePath: "/usr/bin/chromium",
-    chromiumSandbox: false,
-    args: [
-      "--disable-gpu",
-      "--disable-quic",
-      "--no-first-run",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-sync",
-    ],
-  })
+  browser = await launch()
   page = await browser.newPage()
   await page.goto(hub.page)
   await online()

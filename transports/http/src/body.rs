@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use crate::events::Events;
+use crate::files::Reading;
 use crate::hearing::Hearing;
 
 /// The body of a response: what an endpoint answers with.
@@ -25,6 +26,7 @@ enum Kind {
         _hearing: Hearing,
     },
     Events(Events),
+    File(Box<Reading>),
 }
 
 impl Body {
@@ -37,6 +39,10 @@ impl Body {
 
     pub(crate) fn events(events: Events) -> Self {
         Self(Kind::Events(events))
+    }
+
+    pub(crate) fn file(reading: Reading) -> Self {
+        Self(Kind::File(Box::new(reading)))
     }
 }
 
@@ -70,12 +76,13 @@ impl http_body::Body for Body {
                 Poll::Ready((!piece.is_empty()).then_some(piece))
             }
             Kind::Events(events) => events.poll(cx),
+            Kind::File(reading) => reading.poll(cx),
         };
         bytes.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&self.0, Kind::Whole(bytes) | Kind::Heard { bytes, .. } if bytes.is_empty())
+        self.size_hint().exact() == Some(0)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -83,6 +90,7 @@ impl http_body::Body for Body {
             Kind::Whole(bytes) | Kind::Heard { bytes, .. } => {
                 SizeHint::with_exact(bytes.len() as u64)
             }
+            Kind::File(reading) => SizeHint::with_exact(reading.left()),
             Kind::Events(_) => SizeHint::new(),
         }
     }
@@ -95,6 +103,7 @@ impl fmt::Debug for Body {
                 f.debug_tuple("Body").field(&bytes.len()).finish()
             }
             Kind::Events(_) => f.write_str("Body(events)"),
+            Kind::File(reading) => f.debug_tuple("Body").field(&reading.left()).finish(),
         }
     }
 }

@@ -34,6 +34,8 @@
 //! # }
 //! ```
 //!
+//! [`Files`] are those of the pages that connect.
+//!
 //! | feature | what it brings |
 //! | --- | --- |
 //! | `smol` | `lapwing_http::smol`: sockets of async-io, for any executor |
@@ -47,6 +49,7 @@ mod cors;
 mod endpoint;
 mod events;
 mod fields;
+mod files;
 mod hearing;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod io;
@@ -72,6 +75,7 @@ pub mod tokio;
 
 pub use self::body::Body;
 pub use self::endpoint::Endpoint;
+pub use self::files::Files;
 pub use self::listener::Listener;
 pub use self::negotiate::Negotiation;
 pub use self::options::{Options, Transports};

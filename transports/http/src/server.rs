@@ -1,7 +1,9 @@
 //! A server of its own, with endpoints on some of its paths: [`Server`].
 
+use core::cmp::Reverse;
 use core::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +14,7 @@ use lapwing::runtime::{BoxFuture, Runtime};
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
+use crate::files::Files;
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::refusal::Refusal;
@@ -47,6 +50,8 @@ pub struct Server {
 pub(crate) struct Routes {
     endpoints: Vec<(String, Endpoint)>,
     health: Option<String>,
+    /// The longest path first.
+    files: Vec<(String, Files)>,
     /// Connections that are there.
     open: AtomicUsize,
 }
@@ -83,6 +88,20 @@ impl Server {
     /// Answers `ok` to everybody who asks at `path` whether the server is there.
     pub fn health(&mut self, path: impl Into<String>) {
         self.routes.health = Some(path.into());
+    }
+
+    /// Serves the files of `folder` at `path` and below it, where there is nothing else: `"/"` is everywhere. What was there is gone.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such folder.
+    pub fn files(&mut self, path: &str, folder: impl AsRef<Path>) -> io::Result<()> {
+        let (base, files) = (path.trim_end_matches('/').to_owned(), Files::new(folder)?);
+        let known = &mut self.routes.files;
+        known.retain(|(known, _)| *known != base);
+        known.push((base, files));
+        known.sort_by_key(|(base, _)| Reverse(base.len()));
+        Ok(())
     }
 
     /// Answers requests, for ever. Dropping the future stops accepting; connections that are there go on.
@@ -155,6 +174,19 @@ impl Routes {
         let found = |(known, _): &&(String, Endpoint)| known.trim_end_matches('/') == base;
         match self.endpoints.iter().find(found) {
             Some((_, endpoint)) => endpoint.answer(request).await,
+            None => self.answer_with_file(request).await,
+        }
+    }
+
+    async fn answer_with_file<B>(&self, request: Request<B>) -> Response<Body> {
+        let (parts, _) = request.into_parts();
+        let path = parts.uri.path();
+        let holds = |(base, _): &&(String, Files)| {
+            let rest = path.strip_prefix(&**base);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match self.files.iter().find(holds) {
+            Some((base, files)) => files.answer_below(base, &parts).await,
             None => Refusal::not_found("there is nothing here").into(),
         }
     }
