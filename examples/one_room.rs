@@ -20,7 +20,6 @@ use std::io;
 
 use async_signal::{Signal, Signals};
 use futures_lite::StreamExt;
-use futures_lite::future::{or, zip};
 use lapwing::hub::{Admission, Ask, Caller, Refuse, Shutdown};
 use lapwing::runtime::Smol;
 use lapwing::transport::{Connector, Listener, Upgrade};
@@ -101,16 +100,18 @@ async fn serve(smol: &Smol, options: Options) -> Result<(), Box<dyn Error>> {
     println!("listening on {}", tcp.url());
     println!("listening on {}", server.url());
 
-    let _clerk = clerk(smol, network.connector("room"))?;
-    let serving = zip(
-        zip(server.run(), hub.serve(door)),
-        zip(hub.serve(tcp), hub.serve(memory)),
-    );
-    let serving = async {
-        serving.await;
-        Ok(())
-    };
-    Ok(or(serving, end(&hub)).await?)
+    let clerk = clerk(smol, network.connector("room"))?;
+    smol.spawn(hub.serve(door));
+    smol.spawn(hub.serve(tcp));
+    smol.spawn(hub.serve(memory));
+    smol.spawn(server.run());
+    clerk.online().await?;
+    println!("the clerk is here");
+
+    let mut asked = Signals::new([Signal::Int, Signal::Term])?;
+    asked.next().await;
+    hub.shutdown(Shutdown::default()).await;
+    Ok(())
 }
 
 /// A hub with one room, in which everybody is who comes in.
@@ -150,14 +151,6 @@ async fn lobby(asked: Upgrade) -> Negotiation {
         },
         _ => Negotiation::Refuse("Say who you are: ?name=…".into()),
     }
-}
-
-/// Ends when the user asks for it, after everybody was told to come back.
-async fn end(hub: &Hub) -> io::Result<()> {
-    let mut asked = Signals::new([Signal::Int, Signal::Term])?;
-    asked.next().await;
-    hub.shutdown(Shutdown::default()).await;
-    Ok(())
 }
 
 /// Somebody in this process who hears all, and says how much that was.

@@ -12,7 +12,9 @@ export class Program {
   #lines
 
   constructor(path, ...args) {
-    this.#child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"] })
+    this.#child = spawn(path, args, { stdio: ["pipe", "pipe", "pipe"] })
+    // It may have ended, or not want to hear anything.
+    this.#child.stdin.on("error", () => {})
     this.ended = once(this.#child, "close")
     this.#lines = { stdout: lines(this.#child.stdout), stderr: lines(this.#child.stderr) }
     running.add(this)
@@ -28,6 +30,16 @@ export class Program {
       if (line.startsWith(start)) return line.slice(start.length)
       seen.push(line)
     }
+  }
+
+  /** Says a line to it. */
+  tell(line) {
+    this.#child.stdin.write(`${line}\n`)
+  }
+
+  /** Says nothing more to it. */
+  tellNoMore() {
+    this.#child.stdin.end()
   }
 
   kill(signal = "SIGKILL") {
