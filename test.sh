@@ -217,7 +217,7 @@ browser() {
 signalr() {
     cargo build --quiet --workspace --all-features --bins --examples
     local examples=$CARGO_TARGET_DIR/debug/examples
-    CHAT=$examples/chat ONE_ROOM=$examples/one_room AXUM_APP=$examples/axum_app \
+    CHAT=$examples/chat FIRST_CHAT=$examples/first_chat ONE_ROOM=$examples/one_room AXUM_APP=$examples/axum_app \
         timeout --kill-after 10 300 node --test-reporter=spec --test tests/signalr/*.test.mjs
 }
 

@@ -1,4 +1,4 @@
-//! A chat for pages that speak SignalR, as Microsoft's clients do: ten lines of Rust, five of JavaScript.
+//! A chat with rooms for pages that speak SignalR, as Microsoft's clients do. It tells a room who has left, and its pages when it ends.
 //!
 //! ```js
 //! const chat = new signalR.HubConnectionBuilder().withUrl("http://127.0.0.1:8080/chat").withAutomaticReconnect().build()

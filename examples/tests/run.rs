@@ -25,14 +25,18 @@ fn quickstart() {
     prints("quickstart", "news/weather: rain");
 }
 
-/// The README sets it more tightly.
+/// The README sets them more tightly.
 #[test]
-fn the_readme_shows_quickstart() {
+fn the_readme_shows_programs_that_are_tested() {
     let dense = |text: &str| text.split_whitespace().collect::<String>();
-    let (_, program) = include_str!("../quickstart.rs")
-        .split_once("use ")
-        .expect("a program");
-    assert!(dense(include_str!("../../README.md")).contains(&dense(program)));
+    let readme = dense(include_str!("../../README.md"));
+    for example in [
+        include_str!("../quickstart.rs"),
+        include_str!("../first_chat.rs"),
+    ] {
+        let (_, program) = example.split_once("use ").expect("a program");
+        assert!(readme.contains(&dense(program)), "{program}");
+    }
 }
 
 #[test]
