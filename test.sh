@@ -213,12 +213,14 @@ browser() {
         timeout --kill-after 10 180 node --test-reporter=spec --test tests/browser/*.test.mjs
 }
 
-# Microsoft's client for JavaScript at the other end of an example.
+# Microsoft's client for JavaScript at the other end of examples, three times, each in another order.
 signalr() {
     cargo build --quiet --workspace --all-features --bins --examples
-    local examples=$CARGO_TARGET_DIR/debug/examples
-    CHAT=$examples/chat FIRST_CHAT=$examples/first_chat ONE_ROOM=$examples/one_room AXUM_APP=$examples/axum_app \
-        timeout --kill-after 10 300 node --test-reporter=spec --test tests/signalr/*.test.mjs
+    local run examples=$CARGO_TARGET_DIR/debug/examples
+    for run in 1 2 3; do
+        CHAT=$examples/chat FIRST_CHAT=$examples/first_chat ONE_ROOM=$examples/one_room AXUM_APP=$examples/axum_app \
+            SEED=$((RANDOM * 32768 + RANDOM)) timeout --kill-after 10 300 node --test-reporter=spec --test tests/signalr/*.test.mjs
+    done
 }
 
 block "set-up" set_up

@@ -3,9 +3,10 @@
 // Usage: AXUM_APP=… node axum.test.mjs: the example, built.
 
 import assert from "node:assert/strict"
-import { after, before, test } from "node:test"
+import { after, before } from "node:test"
 import * as signalR from "@microsoft/signalr"
 import { Program, stopAll } from "../programs.mjs"
+import { test } from "../shuffled.mjs"
 
 // Nothing that is waited for takes long, but the machine may be busy.
 const SOON = { timeout: 60_000 }

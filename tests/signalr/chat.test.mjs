@@ -4,9 +4,10 @@
 
 import assert from "node:assert/strict"
 import { once } from "node:events"
-import { after, before, test } from "node:test"
+import { after, before } from "node:test"
 import WebSocket from "ws"
 import { Program, stopAll } from "../programs.mjs"
+import { test } from "../shuffled.mjs"
 import { SOON, TRANSPORTS, WAYS, connect as connectTo } from "./clients.mjs"
 
 const TEXT = `"grüße" \\n <b>von</b> \u001e & {"a": [1]} 🐦`

@@ -3,8 +3,9 @@
 // Usage: ONE_ROOM=… node one_room.test.mjs: the example, built.
 
 import assert from "node:assert/strict"
-import { after, before, test } from "node:test"
+import { after, before } from "node:test"
 import { Program, stopAll } from "../programs.mjs"
+import { test } from "../shuffled.mjs"
 import { SOON, WAYS, connect } from "./clients.mjs"
 
 const { ONE_ROOM } = process.env

@@ -6,8 +6,9 @@ import assert from "node:assert/strict"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
 import { createServer } from "node:net"
-import { after, test } from "node:test"
+import { after } from "node:test"
 import { Program, stopAll } from "../programs.mjs"
+import { test } from "../shuffled.mjs"
 import { SOON } from "./clients.mjs"
 
 const README = new URL("../../README.md", import.meta.url)

@@ -3,9 +3,10 @@
 // Usage: CHAT=… node reconnect.test.mjs: the example, built.
 
 import assert from "node:assert/strict"
-import { after, before, test } from "node:test"
+import { after, before } from "node:test"
 import { Program, stopAll } from "../programs.mjs"
 import { Proxy, stopProxies } from "../proxy.mjs"
+import { test } from "../shuffled.mjs"
 import { RETURNS, SOON, WAYS, connect, fate } from "./clients.mjs"
 
 // How often the hub asks; the clients' own times fit to it.

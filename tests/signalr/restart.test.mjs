@@ -3,8 +3,9 @@
 // Usage: CHAT=… node restart.test.mjs: the example, built.
 
 import assert from "node:assert/strict"
-import { after, test } from "node:test"
+import { after } from "node:test"
 import { Program, stopAll } from "../programs.mjs"
+import { test } from "../shuffled.mjs"
 import { RETURNS, SOON, WAYS, connect, fate } from "./clients.mjs"
 
 const { CHAT } = process.env
