@@ -156,3 +156,21 @@ fn json(value: &impl Serialize, options: &Options) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_shown() {
+        let redirect = Negotiation::Redirect {
+            url: "https://other.example/chat".into(),
+            access_token: Some("secret".into()),
+        };
+        let shown = format!("{redirect:?}");
+        assert!(
+            shown.contains("other.example") && !shown.contains("secret"),
+            "{shown}"
+        );
+    }
+}

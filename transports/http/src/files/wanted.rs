@@ -53,7 +53,24 @@ pub(super) fn is_open(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn whatever_is_asked_for_is_below_the_folder(pieces in prop::collection::vec(
+            prop::sample::select(vec!["/", ".", "%2e", "%2F", "\\", "%5c", ":", "%00", "a", "%61", "%", "é"]), 0..12,
+        )) {
+            if let Some(wanted) = Wanted::new(&pieces.concat()) {
+                let mut parts = wanted.path.components();
+                prop_assert!(parts.all(|part| matches!(part, Component::Normal(_))), "{wanted:?}");
+                prop_assert!(is_open(&wanted.path), "{wanted:?}");
+            }
+        }
+    }
 
     #[test]
     fn paths_mean_files_or_indexes() {
