@@ -155,7 +155,7 @@ impl<R: Decode + Send + 'static> IntoFuture for RemoteCall<R> {
     }
 }
 
-/// Always [`FailureCode::Failed`]: what the connection that was called answered is not the answer to the caller.
+/// Always [`FailureCode::Failed`](crate::wire::FailureCode::Failed): what the connection that was called answered is not the answer to the caller.
 impl From<RemoteCallError> for CallFailure {
     fn from(error: RemoteCallError) -> Self {
         Self::from(error.to_string())
