@@ -159,7 +159,8 @@ pub struct Limits {
     /// 64: they are never dropped, so whoever makes us write them has to take them before it asks for more.
     pub answers_waiting_max: u32,
     /// Bytes that were sent to a client that may resume, and that it has not confirmed. Reached: the oldest are forgotten, and a
-    /// return is told of a gap, or of what history replays. As much may come to wait while the client is away.
+    /// return is told of a gap, or of what history replays. As much may come to wait while the client is away. Of a client that returns by a
+    /// [`Ticket`](crate::transport::Ticket) nothing is forgotten: what follows waits until it has confirmed some.
     ///
     /// 100 KiB: some seconds of a mobile link.
     pub resume_bytes_max: u32,

@@ -12,13 +12,14 @@ use crate::runtime::Runtime;
 use crate::session::{Config, Input, Lane, Output, Role, Session, Store, Wish};
 use crate::time::Instant;
 use crate::transport::{
-    Framing, Guarded, Incoming, Info, Message, Messages, Outgoing, Transport, TransportError,
-    Upgrade,
+    Framing, Guarded, Incoming, Info, Message, Messages, Outgoing, Ticket, Transport,
+    TransportError, Upgrade,
 };
 use crate::wire::{CloseReason, DecodeError, Encoding, Encodings, Frame, Refusal, Terms};
 
 mod goodbye;
 mod nowhere;
+mod returning;
 
 /// What is read of a peer in one turn when nobody counts.
 const READS_PER_TURN: usize = 64;
@@ -66,6 +67,10 @@ pub(crate) struct Link {
     protocols: Protocols,
     /// Of a protocol that has to remember something.
     conversation: Option<Box<dyn Conversation>>,
+    /// By which the peer returns, in protocols that remember.
+    ticket: Option<Ticket>,
+    /// The peer has come by it, as one that was let in before.
+    returned: bool,
     record_bytes_max: u32,
     text_only: bool,
     /// Which side the peer is.
@@ -116,6 +121,8 @@ impl Link {
             chosen: (protocols.len() == 1).then_some(0),
             protocols,
             conversation: None,
+            ticket: None,
+            returned: false,
             record_bytes_max: limits.message_bytes_max,
             text_only: info.text_only,
             peer: match role {
@@ -152,7 +159,7 @@ impl Link {
         if self.open || self.deaf {
             return Poll::Ready(None);
         }
-        let upgrade = match ready!(self.transport.poll_open(cx)) {
+        let mut upgrade = match ready!(self.transport.poll_open(cx)) {
             Ok(upgrade) => upgrade,
             Err(error) => {
                 self.fail(&error);
@@ -160,6 +167,7 @@ impl Link {
             }
         };
         self.open = true;
+        self.ticket = upgrade.as_mut().and_then(|upgrade| upgrade.ticket.take());
         let named = upgrade.as_ref().and_then(|upgrade| {
             let name = upgrade.protocol.as_deref()?;
             self.protocols.iter().position(|known| known.name() == name)
@@ -187,6 +195,14 @@ impl Link {
 
     /// The hello that the upgrade stands for, if it does.
     pub(crate) fn implied_hello<'a>(&mut self, upgrade: &Upgrade, wish: Wish<'a>) -> Input<'a> {
+        if let Some(token) = self.ticket.as_ref().and_then(Ticket::token) {
+            self.returned = true;
+            return self.session.imply_hello(Wish {
+                resumable: true,
+                resume: Some((token, 0)),
+                ..Wish::default()
+            });
+        }
         if upgrade.says_hello() {
             return Input::Nothing;
         }
@@ -310,13 +326,27 @@ impl Link {
         }
         self.session.handle_bytes(message.bytes.len());
         match self.decode(message, scratch) {
-            Ok(Some(frame)) => self.session.handle_frame(frame, store, now),
+            Ok(Some(frame)) => {
+                if !frame.is_data() && self.counts() {
+                    self.session.handle_counted(now);
+                }
+                self.session.handle_frame(frame, store, now)
+            }
+            Ok(None) if self.counts() => {
+                self.session.handle_counted(now);
+                Input::Nothing
+            }
             Ok(None) | Err(DecodeError::Empty) => {
                 self.session.handle_skipped(now);
                 Input::Nothing
             }
             Err(_) => self.session.violate(CloseReason::Malformed, now),
         }
+    }
+
+    fn counts(&self) -> bool {
+        let conversation = self.conversation.as_ref();
+        conversation.is_some_and(|conversation| conversation.counts())
     }
 
     fn decode<'a>(
@@ -411,6 +441,12 @@ impl Link {
                     continue;
                 }
                 Output::Control(frame) => {
+                    if matches!(frame, Frame::Close(_))
+                        && let Some(ticket) = &self.ticket
+                    {
+                        // Who has heard it finds nothing to return to.
+                        ticket.cancel();
+                    }
                     self.start_frame(&frame)?;
                     continue;
                 }

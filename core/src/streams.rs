@@ -122,6 +122,11 @@ impl Streams {
         self.bytes >= self.bytes_max
     }
 
+    /// Whether so much waits although the peer was asked to wait.
+    pub(crate) fn is_overrun(&self) -> bool {
+        self.bytes / 2 >= self.bytes_max
+    }
+
     /// Whether something is to be said beside the lane.
     pub(crate) fn owes(&self) -> bool {
         self.owes

@@ -14,11 +14,13 @@ use crate::limits::Limits;
 mod framing;
 mod guarded;
 mod messages;
+mod ticket;
 mod upgrade;
 
 pub use self::framing::Framing;
 pub use self::guarded::Guarded;
 pub use self::messages::Messages;
+pub use self::ticket::Ticket;
 pub use self::upgrade::Upgrade;
 
 /// How a message travels on transports that tell two kinds apart, as WebSocket does.

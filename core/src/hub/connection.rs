@@ -3,6 +3,7 @@
 //! Whoever has something for the peer offers it here and marks the connection *dirty*; the pump of its shard,
 //! or its own task when it has none, writes. Nobody holds the lock of one connection while taking another's.
 
+mod pace;
 mod time;
 
 use alloc::boxed::Box;
@@ -142,14 +143,6 @@ impl Live {
         !self.left && (self.link.session.is_ready() || self.goes_on())
     }
 
-    /// Whether the peer may say more: the answers that it has not read are few, and so were its requests.
-    pub(crate) fn may_be_read(&self, now: Instant) -> bool {
-        let streams = self.store.streams.as_ref();
-        !self.store.lane.is_answering_enough()
-            && !streams.is_some_and(|streams| streams.lock().is_full())
-            && self.link.session.reading_resumes(now).is_none()
-    }
-
     /// Whether there is room for more of the past, and somebody wants it.
     pub(crate) fn may_read_on(&self) -> bool {
         self.replaying > 0 && self.store.lane.frames() == 0 && self.link.session.is_ready()
@@ -175,6 +168,7 @@ impl Live {
             return None;
         }
         self.heard = true;
+        self.store.lane.release();
         self.claim.as_mut()?.prove()
     }
 
@@ -188,10 +182,13 @@ impl Live {
 
     /// There was no room for something that may not be dropped.
     pub(crate) fn overflow(&mut self, reason: CloseReason, now: Instant) {
+        let verdict = Return::Now;
+        let close = Close { reason, verdict };
         if self.link.session.is_ready() {
-            let verdict = Return::Now;
-            let close = Close { reason, verdict };
             self.link.session.close(close, false, now);
+        } else if self.ticket().is_some() && self.goes_on() {
+            // It can only go on whole.
+            self.dismissed = Some(Box::new(Ending::ByUs(close)));
         }
         // Nothing of it leaves any more, and somebody may need the memory.
         match self.claim {
@@ -561,10 +558,14 @@ impl Connection {
         let Some(live) = guard.as_mut().filter(|live| !live.left) else {
             return;
         };
-        let was_enough = live.store.lane.is_answering_enough();
+        let state = |live: &Live| {
+            let lane = &live.store.lane;
+            (lane.lets_peer_speak(), !lane.is_answering_enough())
+        };
+        let before = state(live);
         let written = self.write(live, now);
-        let reads_again =
-            was_enough && !live.store.lane.is_answering_enough() || live.may_read_on();
+        let (speaks, flows) = state(live);
+        let reads_again = speaks && !before.0 || flows && !before.1 || live.may_read_on();
         drop(guard);
         if reads_again || matches!(written, Poll::Ready(Err(()))) {
             self.wake_task();

@@ -11,6 +11,7 @@ use crate::id::Group;
 use crate::registry::{Key, Seed};
 use crate::session::Ending;
 use crate::sync::lock;
+use crate::transport::Ticket;
 use crate::wire::{Close, CloseReason, Continued, Position};
 
 /// What a client shows to resume its session.
@@ -43,6 +44,8 @@ impl Tokens {
 /// What a connection keeps for a client that wants to resume.
 pub(crate) struct Claim {
     pub(crate) token: Token,
+    /// Of the connection by which it came last: it has given up all before.
+    number: u64,
     /// How it returned last, until it has said something since: it may not have heard our welcome.
     pub(crate) before: Option<Box<Before>>,
 }
@@ -50,29 +53,35 @@ pub(crate) struct Claim {
 /// A return whose welcome may be lost: the client may return in the same way again.
 pub(crate) struct Before {
     token: Token,
-    received: u64,
-    /// Of the connection by which it came.
-    number: u64,
+    received: Option<u64>,
     /// What it was told.
     pub(crate) continued: Continued,
 }
 
 impl Before {
-    pub(crate) fn new(wish: &Resume, number: u64, continued: Continued) -> Self {
+    pub(crate) fn new(wish: &Resume, continued: Continued) -> Self {
         Self {
             token: wish.token,
             received: wish.received,
-            number,
             continued,
         }
     }
 }
 
 impl Claim {
-    pub(crate) fn new(token: Token) -> Self {
+    pub(crate) fn new(token: Token, number: u64) -> Self {
         Self {
             token,
+            number,
             before: None,
+        }
+    }
+
+    /// The same after a return.
+    pub(crate) fn renewed(token: Token, number: u64, before: Before) -> Self {
+        Self {
+            before: Some(Box::new(before)),
+            ..Self::new(token, number)
         }
     }
 
@@ -91,9 +100,16 @@ impl Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct Resume {
     pub(crate) token: Token,
-    /// Data frames that it has.
-    pub(crate) received: u64,
+    /// Data frames that it has; `None`: it returns by a ticket, and has those that it has confirmed.
+    pub(crate) received: Option<u64>,
     pub(crate) positions: Vec<Position>,
+}
+
+impl Resume {
+    /// Whether the client's transport answers for it: it can go on with its connection, and with nothing else.
+    pub(crate) fn is_by_ticket(&self) -> bool {
+        self.received.is_none()
+    }
 }
 
 /// A client that has returned, and waits for the task of its connection.
@@ -125,8 +141,17 @@ impl Live {
 
     /// Whether its transport is lost and its client may return.
     pub(crate) fn goes_on(&self) -> bool {
-        let lost = self.link.session.ending().is_some_and(is_loss);
+        let lost = self.link.session.ending().is_some_and(|ending| {
+            // Who returns by a ticket has heard our last words, or will: then it does not.
+            let silent = ending == Ending::Lost;
+            silent || self.ticket().is_none() && is_loss(ending)
+        });
         self.claim.is_some() && lost && !self.left && self.dismissed.is_none()
+    }
+
+    /// By which its client, let in already, returns to go on where it was.
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        self.link.ticket().filter(|_| self.claim.is_some())
     }
 
     /// Takes in a client that has returned, for the task of the connection to go on with.
@@ -142,15 +167,16 @@ impl Live {
     pub(crate) fn check(&self, arrival: &Arrival) -> Option<bool> {
         let resume = &arrival.resume;
         let claim = self.claim.as_ref().filter(|_| self.is_resumable())?;
-        let installed = claim.before.as_ref().map(|before| before.number);
         let waiting = self.arrival.as_ref().map(|waiting| waiting.number);
-        if installed.max(waiting) > Some(arrival.number) {
+        if Some(claim.number).max(waiting) > Some(arrival.number) {
             return None;
         }
         let session = &self.link.session;
         let counted = match &claim.before {
             _ if claim.token == resume.token => {
-                (session.acknowledged()..=session.sent()).contains(&resume.received)
+                let possible = session.acknowledged()..=session.sent();
+                let received = resume.received;
+                received.is_none_or(|received| possible.contains(&received))
             }
             Some(before) if before.token == resume.token => before.received == resume.received,
             _ => return None,

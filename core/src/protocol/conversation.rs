@@ -66,6 +66,19 @@ pub trait Conversation: Send {
         scratch: &'a mut BytesMut,
     ) -> Result<Option<Frame<'a>>, DecodeError>;
 
+    /// Whether the record that was decoded last counts as received although it carries no frame, or one that is [not data](Frame::is_data): such as what
+    /// the peer says again. Records that do not count are few, or the connection ends.
+    fn counts(&self) -> bool {
+        false
+    }
+
+    /// Takes note that the peer has returned by another transport: what it has said half is void, and of all that is counted the frame with the number `next` is
+    /// what it hears first, from 1 on over all transports. What was not confirmed is sent again. A [`Frame::Welcome`] follows, to
+    /// be written as this protocol begins such a transport.
+    fn go_on(&mut self, next: u64) {
+        let _ = next;
+    }
+
     /// The [name](Protocol::name) of the protocol that is spoken from now on, if the hello has decided that.
     fn protocol(&self) -> Option<&str>;
 

@@ -25,8 +25,10 @@ pub(super) struct Counting {
     received: u64,
     /// How many of the sent ones the peer has, as it said last.
     acknowledged: u64,
+    /// How many more were sent by an earlier transport: they are to be sent again, and may be confirmed before.
+    again: u32,
     /// How many of the received ones the peer does not know of.
-    untold: u32,
+    untold: u16,
     /// Bytes of messages since the peer was told.
     bytes: u32,
     /// After how many frames the peer is told, if it wants to know.
@@ -34,6 +36,8 @@ pub(super) struct Counting {
     /// When it has to be told at the latest.
     due: Option<Instant>,
     owed: bool,
+    /// The peer is to wait.
+    withheld: bool,
 }
 
 impl Counting {
@@ -47,13 +51,14 @@ impl Counting {
 
     pub(super) fn handed_out(&mut self, frames: u32) {
         self.sent += u64::from(frames);
+        self.again = self.again.saturating_sub(frames);
     }
 
     pub(super) fn arrived(&mut self, now: Instant) {
         self.received += 1;
         self.untold = self.untold.saturating_add(1);
         if let Some(every) = self.every {
-            self.owed |= self.untold >= every.into();
+            self.owed |= self.untold >= every;
             self.owed |= self.bytes >= RECEIVED_EVERY_BYTES;
             self.due.get_or_insert(now + RECEIVED_AFTER);
         }
@@ -67,11 +72,23 @@ impl Counting {
 
     /// Takes the peer's count; false when it goes back, or beyond what was sent.
     pub(super) fn acknowledge(&mut self, count: u64) -> bool {
-        let sound = (self.acknowledged..=self.sent).contains(&count);
+        let sound = (self.acknowledged..=self.sent + u64::from(self.again)).contains(&count);
         if sound {
-            self.acknowledged = count;
+            // What is to be sent again will be confirmed again.
+            self.acknowledged = count.min(self.sent);
         }
         sound
+    }
+
+    /// The same counts, when what is not confirmed is about to be sent again.
+    #[cfg(feature = "std")]
+    pub(super) fn rewound(self) -> Self {
+        let again = u32::try_from(self.sent - self.acknowledged).unwrap_or(u32::MAX);
+        Self {
+            sent: self.acknowledged,
+            again: again.saturating_add(self.again),
+            ..self
+        }
     }
 
     pub(super) fn acknowledged(&self) -> u64 {
@@ -84,6 +101,12 @@ impl Counting {
 
     pub(super) fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Lets the peer know of nothing for now.
+    #[cfg(feature = "std")]
+    pub(super) fn withhold(&mut self, withheld: bool) {
+        self.withheld = withheld;
     }
 
     /// What is owed already is no reason to wake up: it leaves when there is room.
@@ -102,7 +125,7 @@ impl Counting {
 
     /// The count that is to be sent.
     pub(super) fn control(&mut self) -> Option<Frame<'static>> {
-        if !core::mem::take(&mut self.owed) {
+        if self.withheld || !core::mem::take(&mut self.owed) {
             return None;
         }
         self.due = None;

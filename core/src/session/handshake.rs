@@ -111,6 +111,12 @@ impl Session {
         self.calls = core::mem::replace(&mut before.calls, Calls::new(before.role));
     }
 
+    /// Goes on with the counts of a session that goes on in this one: what the peer has not confirmed of what was sent is sent again.
+    #[cfg(feature = "std")]
+    pub(crate) fn count_on(&mut self, before: &mut Self) {
+        self.counting = core::mem::take(&mut before.counting).rewound();
+    }
+
     /// A hub's answer to a client it does not let in, to be sent as its last words. Ends the session.
     pub fn refuse<'a>(
         &mut self,

@@ -24,7 +24,7 @@ pub trait Lane {
     fn acknowledged(&mut self, count: u64);
 
     /// Makes everything wait again that was sent after the first `to` frames, for a new connection on which both sides
-    /// count from zero; false when it no longer has all of that, or less: then nothing has changed.
+    /// count from zero, or from there if the lane is one of a protocol that does; false when it no longer has all of that, or less: then nothing has changed.
     fn rewind(&mut self, to: u64) -> bool;
 }
 

@@ -576,6 +576,21 @@ impl Session {
         self.counting.arrived(now);
     }
 
+    /// With true the peer hears nothing more of what has arrived: it waits when it has said so much.
+    #[cfg(feature = "std")]
+    pub(crate) fn withhold_received(&mut self, withheld: bool) {
+        self.counting.withhold(withheld);
+    }
+
+    /// Takes note of a message that counts as received, and means nothing.
+    #[cfg(feature = "std")]
+    pub(crate) fn handle_counted(&mut self, now: Instant) {
+        self.live.heard(now);
+        if self.is_ready() {
+            self.counting.arrived(now);
+        }
+    }
+
     fn handle_received<'a>(
         &mut self,
         count: u64,
@@ -586,7 +601,7 @@ impl Session {
             // It says nothing new.
             self.spend_ping(now);
         } else if self.counting.acknowledge(count) {
-            store.parts().0.acknowledged(count);
+            store.parts().0.acknowledged(self.acknowledged());
         } else {
             return self.violate(CloseReason::Count, now);
         }

@@ -6,6 +6,7 @@ use core::fmt;
 
 use bytes::Bytes;
 
+use super::Ticket;
 use crate::id::ConnectionId;
 use crate::session::Wish;
 use crate::wire::{List, Position};
@@ -28,6 +29,8 @@ pub struct Upgrade {
     pub batch_bytes: u32,
     /// The name that the peer has been given already, as a negotiation does. Whoever gives it answers for nobody being able to choose or guess it.
     pub connection: Option<ConnectionId>,
+    /// By which the peer returns to this connection when the transport is lost, or has returned now; the hub keeps it to itself.
+    pub ticket: Option<Ticket>,
 }
 
 impl Upgrade {

@@ -3,13 +3,14 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
+use core::time::Duration;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
 use super::Drive;
 use crate::hub::admission::{Admission, Ask, Refuse};
-use crate::hub::connection::Connection;
+use crate::hub::connection::{Connection, Live};
 use crate::hub::guest::Guest;
 use crate::hub::log;
 use crate::hub::resume::{Claim, Resume};
@@ -18,6 +19,10 @@ use crate::session::{Grant, Input};
 use crate::sync::{read, write};
 use crate::time::Instant;
 use crate::wire::{Frame, Hello, Refusal};
+
+/// How long a client with a ticket that says nothing after its welcome is given to begin to count: there are some that hear what comes together
+/// with the welcome, and do not count it.
+const COUNTS_AFTER: Duration = Duration::from_millis(250);
 
 impl Drive {
     /// Waits for the transport's own handshake, which may say hello already.
@@ -42,15 +47,11 @@ impl Drive {
     }
 
     pub(super) fn hello(&mut self, hello: Hello<'_>, now: Instant) {
-        self.live(|live| {
-            let (protocol, framing) = (live.link.protocol(), live.link.framing());
-            let class = self.shared().classes.find(protocol, framing).clone();
-            self.connection.set_class(&class, live);
-        });
         if let Err(refuse) = self.remember(&hello) {
             return self.refuse(&refuse);
         }
         let resumes = self.resumes();
+        self.classify(resumes.as_deref());
         // Before the application is asked: it may take its time, and it may keep books.
         let has_place = resumes.as_ref().is_some_and(|before| !before.is_away());
         if let Some(refuse) = self.shared().has_no_place(has_place) {
@@ -72,6 +73,24 @@ impl Drive {
             Some(hook) => self.admission = Some(hook(ask)),
             None => self.admit(Ok(Admission::anonymous()), now),
         }
+    }
+
+    /// Decides which bytes the client gets: what it speaks is known, or is what it spoke before.
+    fn classify(&self, resumes: Option<&Connection>) {
+        let classes = &self.shared().classes;
+        let spoken = resumes.map(|before| &classes.get(before.class()).protocol);
+        let spoken = spoken.filter(|_| self.returns_by_ticket());
+        self.live(|live| {
+            let protocol = spoken.unwrap_or(live.link.protocol());
+            let class = classes.find(protocol, live.link.framing()).clone();
+            self.connection.set_class(&class, live);
+        });
+    }
+
+    pub(super) fn returns_by_ticket(&self) -> bool {
+        self.resume
+            .as_ref()
+            .is_some_and(|resume| resume.is_by_ticket())
     }
 
     /// The connection that the client wants to resume.
@@ -127,10 +146,17 @@ impl Drive {
         self.live(|live| {
             let lane = &mut live.store.lane;
             lane.set_message_bytes_max(live.link.session.peer().message_bytes_max);
-            if token.is_some() {
-                lane.keep_sent(shared.limits.resume_bytes_max);
+            match (token, live.link.ticket()) {
+                (None, _) => {}
+                (Some(_), None) => lane.keep_sent(shared.limits.resume_bytes_max),
+                (Some(token), Some(ticket)) => {
+                    ticket.admit(token);
+                    lane.keep_all_sent(shared.limits.resume_bytes_max);
+                    lane.hold(now + COUNTS_AFTER);
+                }
             }
-            live.claim = token.map(Claim::new);
+            let number = self.connection.number;
+            live.claim = token.map(|token| Claim::new(token, number));
             let grant = Grant {
                 resume_token: token,
                 ..Grant::default()
@@ -143,7 +169,9 @@ impl Drive {
 
     /// Keeps what the client wants of resuming until it is let in.
     fn remember(&mut self, hello: &Hello<'_>) -> Result<(), Refuse> {
-        self.resumable = hello.resumable;
+        let may_return = |live: &mut Live| (live.link.may_return(), live.link.has_returned());
+        let (may_return, by_ticket) = self.live(may_return).unwrap_or_default();
+        self.resumable = hello.resumable && may_return;
         let Some((token, received)) = hello.resume else {
             return Ok(());
         };
@@ -153,7 +181,7 @@ impl Drive {
         }
         self.resume = Some(Box::new(Resume {
             token,
-            received,
+            received: (!by_ticket).then_some(received),
             positions: hello.positions.iter().collect(),
         }));
         Ok(())

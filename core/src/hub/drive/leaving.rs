@@ -20,6 +20,9 @@ impl Drive {
         self.admission = None;
         let left = self.live(|live| {
             live.left = true;
+            if let Some(ticket) = live.ticket() {
+                ticket.cancel();
+            }
             let undelivered = live.store.lane.frames() as u64;
             live.store.lane.clear();
             let parted = live.link.session.has_parted();

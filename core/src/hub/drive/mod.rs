@@ -189,6 +189,7 @@ impl Drive {
         let reading = self.read(now, cx);
         self.live(|live| {
             live.link.session.handle_timeout(&mut live.store, now);
+            live.let_go_on(now);
             if matches!(reading, Reading::Silent) {
                 live.store.lane.rest();
             }
@@ -279,11 +280,15 @@ impl Drive {
         let answers = self.answers_due();
         let session = |live: &mut Live| {
             let resumes = live.link.session.reading_resumes(now);
-            live.rests = !self.unheard && answers.is_none() && resumes.is_none();
-            [live.link.session.poll_timeout(), resumes]
+            let held = live.store.lane.held_until();
+            live.rests = !self.unheard && answers.is_none() && resumes.is_none() && held.is_none();
+            [live.link.session.poll_timeout(), resumes, held]
         };
-        let [timeout, resumes] = self.live(session)?;
-        [timeout, resumes, answers].into_iter().flatten().min()
+        let [timeout, resumes, held] = self.live(session)?;
+        [timeout, resumes, held, answers]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Sees to it that this task has a turn in time; true when it is due already.

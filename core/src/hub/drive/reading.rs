@@ -70,6 +70,7 @@ impl Drive {
             let (mut message, mut input, mut used_up) = (None, Input::Nothing, None);
             // Under one lock: there may be very many.
             let stops = self.live(|live| {
+                live.slow_down(now);
                 if !live.may_be_read(now) {
                     return Some(Reading::Paused);
                 }

@@ -21,7 +21,9 @@ use crate::session::{Ending, Grant, Lane};
 use crate::sync::{read, write};
 use crate::time::Instant;
 use crate::topic::TopicFilter;
-use crate::wire::{CloseReason, Continued, Denied, Frame, List, Position, Refusal, Verdict};
+use crate::wire::{
+    Close, CloseReason, Continued, Denied, Frame, List, Position, Refusal, Return, Verdict,
+};
 
 /// The task of the new transport: it ends when the connection has it.
 impl Drive {
@@ -31,11 +33,17 @@ impl Drive {
         admission: &Admission,
         now: Instant,
     ) -> Result<bool, Refuse> {
+        let by_ticket = self.returns_by_ticket();
+        // Who returns by a ticket wants nothing else.
+        let nothing = || match by_ticket {
+            true => Err(Refuse::unauthorized("there is nothing to return to")),
+            false => Ok(false),
+        };
         let Some((connection, resume)) = self.wanted_back(admission) else {
-            return Ok(false);
+            return nothing();
         };
         let Some(live) = self.connection.live().take() else {
-            return Ok(false);
+            return nothing();
         };
         match connection.arrive(Arrival {
             live: Box::new(live),
@@ -50,7 +58,7 @@ impl Drive {
             }
             Err(NotResumed::Unknown(live)) => {
                 *self.connection.live() = Some(*live);
-                Ok(false)
+                nothing()
             }
             Err(NotResumed::Count(live)) => {
                 *self.connection.live() = Some(*live);
@@ -165,6 +173,9 @@ impl Drive {
         let denied = self.denied(key);
         let repeated = self.live(|live| live.repeated(&resume)).flatten();
         let whole = denied.is_empty() && !demoted && self.rewind(&live, &resume, repeated);
+        if !whole && resume.is_by_ticket() {
+            return self.connection.close(NOT_WHOLE, None, now);
+        }
         let replayed = match whole {
             true => Vec::new(),
             false => self.begin_anew(key, &resume, &denied),
@@ -233,10 +244,11 @@ impl Drive {
     fn rewind(&self, new: &Live, resume: &Resume, repeated: Option<Continued>) -> bool {
         let takes = new.link.session.peer().message_bytes_max as usize;
         // Nothing was received of what followed a welcome that was lost.
-        let received = repeated.map_or(resume.received, |_| 0);
+        let received = resume.received.map(|count| repeated.map_or(count, |_| 0));
         let whole = repeated.is_none_or(|before| before.whole);
         let rewind = |live: &mut Live| {
             live.link.session.handed_over(&mut live.store);
+            let received = received.unwrap_or(live.link.session.acknowledged());
             let lane = &mut live.store.lane;
             whole && lane.message_bytes_max() <= takes && lane.rewind(received)
         };
@@ -301,11 +313,10 @@ impl Drive {
             }
             live.close_if_dismissed(now);
             live.close_if_torn(now);
-            let before = Box::new(Before::new(resume, number, continued));
-            let claim = Claim {
-                token,
-                before: Some(before),
-            };
+            if let Some(ticket) = live.link.ticket() {
+                ticket.admit(token);
+            }
+            let claim = Claim::renewed(token, number, Before::new(resume, continued));
             (old, live.claim.replace(claim))
         });
         let Some((old, claim)) = installed else {
@@ -321,6 +332,12 @@ impl Drive {
         self.shared().counters.traffic(old.traffic);
     }
 }
+
+/// To a client that would have to hear of a gap, and cannot.
+const NOT_WHOLE: Close = Close {
+    reason: CloseReason::Kicked,
+    verdict: Return::Now,
+};
 
 impl Live {
     /// Lets nothing leave by the transport that its client has left: the pump may be about to write. False when the client is not
@@ -354,9 +371,8 @@ impl Live {
         if let Some(streams) = &self.store.streams {
             streams.lock().say_again();
         }
-        let session = &mut self.link.session;
-        session.continue_from(&mut old.session, &mut self.store);
-        let takes = session.peer().message_bytes_max;
+        self.link.continue_from(&mut old, &mut self.store);
+        let takes = self.link.session.peer().message_bytes_max;
         let lane = &mut self.store.lane;
         lane.come_back(self.link.framing(), whole);
         lane.set_message_bytes_max(takes);

@@ -22,6 +22,7 @@ use crate::limits::Limits;
 use crate::link::Chunk;
 use crate::session::{CallSlot, Lane, Store};
 use crate::streams::Table;
+use crate::time::Instant;
 use crate::transport::Framing;
 use crate::wire::{Frame, Lagged};
 
@@ -50,6 +51,10 @@ pub(crate) struct HubLane {
     away: bool,
     /// Something is missing of what the peer should get next: nothing of it leaves any more.
     torn: bool,
+    /// Nothing leaves until then, or until the peer has said something.
+    held: Option<Instant>,
+    /// What is next waits until the peer confirms something.
+    stuck: bool,
 }
 
 /// What may wait in a lane; all of a class have the same.
@@ -98,12 +103,34 @@ impl HubLane {
             ring: Ring::default(),
             away: false,
             torn: false,
+            held: None,
+            stuck: false,
         }
     }
 
     /// Keeps from now on what was sent until it is confirmed, up to so many bytes.
     pub(crate) fn keep_sent(&mut self, bytes_max: u32) {
         self.ring.keep(bytes_max, self.class.bounds.frames as u32);
+    }
+
+    /// The same of all that was sent: what there is no room for waits until some of it is confirmed.
+    pub(crate) fn keep_all_sent(&mut self, bytes_max: u32) {
+        self.ring.keep_all(bytes_max);
+    }
+
+    /// Lets nothing leave for now.
+    pub(crate) fn hold(&mut self, until: Instant) {
+        self.held = Some(until);
+    }
+
+    /// Until when nothing leaves, if so.
+    pub(crate) fn held_until(&self) -> Option<Instant> {
+        self.held
+    }
+
+    /// Lets what waits leave.
+    pub(crate) fn release(&mut self) {
+        self.held = None;
     }
 
     /// The peer has gone away, and may return.
@@ -172,9 +199,27 @@ impl HubLane {
             || self.entries.len() >= bounds.entries
     }
 
+    /// Whether the peer may speak: few answers wait, or they wait for it to confirm others.
+    pub(crate) fn lets_peer_speak(&self) -> bool {
+        !self.is_answering_enough() || self.stuck
+    }
+
+    /// Whether answers wait without end, for a peer that asks and does not confirm.
+    pub(crate) fn is_overrun(&self) -> bool {
+        let bounds = &self.class.bounds;
+        let most = bounds.frames.max(2 * bounds.answers);
+        self.stuck && (self.answers.frames >= most || self.answers.bytes >= 2 * bounds.bytes.max(1))
+    }
+
     /// What its frames have in common with others.
     pub(crate) fn class(&self) -> &Class {
         &self.class
+    }
+
+    /// Bytes that were sent and are kept.
+    #[cfg(test)]
+    fn ring_bytes(&self) -> usize {
+        self.ring.bytes()
     }
 
     /// Appends an answer to the peer, framed as its class does; its sender looks at [`is_answering_enough`](Self::is_answering_enough) before it makes the next one.
@@ -236,6 +281,7 @@ impl HubLane {
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
         self.ring.clear();
+        self.stuck = false;
         (self.all, self.droppable, self.answers) = Default::default();
     }
 
@@ -362,6 +408,25 @@ impl HubLane {
         Some((self.class.segments.bytes(&whole), frames))
     }
 
+    /// As many of these frames as may be sent before some are confirmed.
+    fn within_room(&self, bytes: Bytes, frames: u32) -> Option<(Bytes, u32)> {
+        let room = self.ring.room().unwrap_or(usize::MAX);
+        if bytes.len() <= room {
+            return Some((bytes, frames));
+        }
+        let framing = self.class.framing;
+        let (mut end, mut within) = (0, 0);
+        while within < frames {
+            let next = end + framing.framed_bytes(&bytes[end..]);
+            let alone = within == 0 && self.ring.is_empty();
+            if next > room && !alone {
+                break;
+            }
+            (end, within) = (next, within + 1);
+        }
+        (within > 0).then(|| (bytes.slice(..end), within))
+    }
+
     /// Takes the front entry, or one message of it when so many frames are less than it has; says how many it took.
     fn pop(&mut self, frames: u32) -> Option<u32> {
         let front = self.entries.front_mut()?;
@@ -396,10 +461,13 @@ impl Lane for HubLane {
     }
 
     fn peek(&mut self) -> Option<(Chunk, u32)> {
-        if self.torn {
+        if self.torn || self.held.is_some() {
             return None;
         }
         let (bytes, frames) = self.front()?;
+        let fitting = self.within_room(bytes, frames);
+        self.stuck = fitting.is_none();
+        let (bytes, frames) = fitting?;
         if !self.one_by_one {
             return Some((Chunk::Framed(bytes), frames));
         }
@@ -418,13 +486,15 @@ impl Lane for HubLane {
     }
 
     fn acknowledged(&mut self, count: u64) {
-        self.ring.acknowledged(count);
+        self.ring.acknowledged(count, &self.class);
+        self.stuck = false;
     }
 
     fn rewind(&mut self, to: u64) -> bool {
         if self.torn || !self.ring.holds(to) {
             return false;
         }
+        self.stuck = false;
         for (piece, frames) in self.ring.rewind(to, &self.class) {
             // It has a number that the peer knows: it is never dropped.
             let owner = Owner::Fixed;

@@ -15,6 +15,8 @@ const JOINED_BYTES_MAX: usize = 4 * 1024;
 pub(super) struct Ring {
     bytes_max: u32,
     frames_max: u32,
+    /// Nothing is forgotten that is not confirmed: what there is no room for is not sent. Counting never begins anew.
+    all: bool,
     /// Frames sent since counting began that are not here any more: confirmed, or forgotten.
     freed: u64,
     /// An idle connection has none.
@@ -34,32 +36,55 @@ impl Ring {
         (self.bytes_max, self.frames_max) = (bytes_max, frames_max);
     }
 
+    /// Keeps everything from now on, up to so many bytes.
+    pub(super) fn keep_all(&mut self, bytes_max: u32) {
+        (self.bytes_max, self.all) = (bytes_max, true);
+    }
+
+    /// How many bytes may be sent now, if there is a bound; a larger message may be when nothing is kept.
+    pub(super) fn room(&self) -> Option<usize> {
+        self.all
+            .then(|| self.bytes_max().saturating_sub(self.bytes()))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_none()
+    }
+
     pub(super) fn bytes_max(&self) -> usize {
         self.bytes_max as usize
     }
 
     /// Takes in what was sent. What there is no room for is forgotten, the oldest first.
     pub(super) fn push(&mut self, piece: Piece, frames: u32) {
-        if self.bytes_max == 0 {
+        if self.bytes_max == 0 && !self.all {
             self.freed += u64::from(frames);
             return;
         }
         let (bytes_max, frames_max) = (self.bytes_max as usize, u64::from(self.frames_max));
         let kept = self.kept.get_or_insert_default();
         kept.push(piece, frames);
-        while kept.bytes > bytes_max || kept.frames > frames_max {
+        while !self.all && (kept.bytes > bytes_max || kept.frames > frames_max) {
             self.freed += kept.pop();
         }
         self.drop_if_empty();
     }
 
-    /// Frees what is confirmed. A count within a piece frees nothing of it: lengths are looked at when that is needed.
-    pub(super) fn acknowledged(&mut self, count: u64) {
+    /// Frees what is confirmed. A count within a piece frees nothing of it where that can be forgotten too: lengths are looked at when that is needed.
+    pub(super) fn acknowledged(&mut self, count: u64, class: &Class) {
         let Some(kept) = &mut self.kept else { return };
         while let Some((_, frames)) = kept.pieces.front()
             && self.freed + u64::from(*frames) <= count
         {
             self.freed += kept.pop();
+        }
+        if self.all {
+            let within = count.saturating_sub(self.freed);
+            self.freed += kept.pop_messages(within, class);
         }
         self.drop_if_empty();
     }
@@ -70,22 +95,11 @@ impl Ring {
         (self.freed..=self.freed + frames).contains(&to)
     }
 
-    /// Takes out what was sent after the first `to` frames, the newest first, and begins to count anew.
+    /// Takes out what was sent after the first `to` frames, the newest first, and begins to count anew, or from there.
     pub(super) fn rewind(&mut self, to: u64, class: &Class) -> Vec<(Piece, u32)> {
-        let mut known = to - self.freed;
         let mut kept = self.kept.take().unwrap_or_default();
-        while let Some((piece, frames)) = kept.pieces.front_mut()
-            && known > 0
-        {
-            if u64::from(*frames) <= known {
-                known -= kept.pop();
-            } else {
-                drop(piece.take_message(class));
-                *frames -= 1;
-                known -= 1;
-            }
-        }
-        self.freed = 0;
+        kept.pop_messages(to - self.freed, class);
+        self.freed = if self.all { to } else { 0 };
         kept.pieces.into_iter().rev().collect()
     }
 
@@ -124,6 +138,25 @@ impl Kept {
             return;
         }
         self.pieces.push_back((piece, frames));
+    }
+
+    /// Lets go of the oldest messages, up to so many; says how many that were.
+    fn pop_messages(&mut self, count: u64, class: &Class) -> u64 {
+        let mut popped = 0;
+        while popped < count
+            && let Some((piece, frames)) = self.pieces.front_mut()
+        {
+            if popped + u64::from(*frames) <= count {
+                popped += self.pop();
+            } else {
+                let bytes = piece.take_message(class).len();
+                *frames -= 1;
+                self.bytes -= bytes;
+                self.frames -= 1;
+                popped += 1;
+            }
+        }
+        popped
     }
 
     /// Lets go of the oldest piece; says how many frames that were.

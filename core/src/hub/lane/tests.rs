@@ -131,11 +131,14 @@ impl Bench {
 
     fn drain(&mut self) -> Vec<Heard> {
         let mut all = Vec::new();
-        while !self.lane.is_empty() {
-            all.extend(self.send());
+        loop {
+            let sent = self.send();
             self.check();
+            if sent.is_empty() {
+                return all;
+            }
+            all.extend(sent);
         }
-        all
     }
 
     /// What must hold after every step.

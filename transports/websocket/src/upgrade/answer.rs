@@ -74,6 +74,7 @@ fn accept(head: &[u8], terms: &Terms) -> Result<Answer, Refusal> {
             headers: fields.parts_of(&head),
             batch_bytes: 0,
             connection: None,
+            ticket: None,
         }),
     })
 }

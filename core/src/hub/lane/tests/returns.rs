@@ -98,6 +98,79 @@ proptest! {
     }
 }
 
+/// The same for a peer whose counts go on, of which nothing is forgotten: what it heard.
+fn play_on(steps: &[Step], framing: Framing, ring_bytes: u32) -> Vec<Heard> {
+    // What waits again has the lane's bounds.
+    let mut bench = Bench::with_framing(framing, 1_000_000, 10_000);
+    bench.lane.keep_all_sent(ring_bytes);
+    let (mut peer, mut confirmed) = (Peer::default(), 0);
+    let largest = 100;
+    for step in steps {
+        match step {
+            Step::Offer(subscription, sizes) => {
+                let to = (*subscription, Policy::Disconnect);
+                bench.offer_run(to, 'a', sizes, false);
+            }
+            Step::Answer => bench.answer(),
+            Step::Send => peer.on_its_way.extend(bench.send()),
+            Step::Arrive(frames) => peer.arrive(*frames),
+            Step::Confirm => {
+                confirmed = peer.received;
+                bench.lane.acknowledged(confirmed);
+            }
+            Step::Return => {
+                peer.lose();
+                assert!(bench.lane.rewind(confirmed), "nothing is forgotten");
+                // It hears again what it has not confirmed.
+                peer.heard.truncate(confirmed as usize);
+                peer.received = confirmed;
+            }
+        }
+        assert!(bench.lane.ring_bytes() <= ring_bytes.max(largest) as usize);
+        bench.check();
+    }
+    while bench.lane.frames() > 0 || !peer.on_its_way.is_empty() {
+        peer.on_its_way.extend(bench.drain());
+        peer.arrive(usize::MAX);
+        bench.lane.acknowledged(peer.received);
+    }
+    let numbers = peer.heard.iter().filter_map(|heard| match heard {
+        Heard::Event(_, number) => Some(*number),
+        _ => None,
+    });
+    assert!(numbers.eq(1..=bench.next), "everything, once and in order");
+    peer.heard
+}
+
+proptest! {
+    #[test]
+    fn who_counts_on_hears_what_others_hear(steps in steps(), framing in super::random::framings()) {
+        let without = play_on(&steps, framing, u32::MAX);
+        for ring_bytes in [1, RING_BYTES] {
+            prop_assert_eq!(play_on(&steps, framing, ring_bytes), without.clone());
+        }
+    }
+}
+
+#[test]
+fn what_has_no_room_waits_until_some_is_confirmed() {
+    let mut bench = Bench::new(10_000, 1_000);
+    bench.lane.keep_all_sent(RING_BYTES);
+    bench.offer_run(FIXED, 'a', &[100; 10], false);
+    let first = bench.drain().len() as u64;
+    assert!((3..=4).contains(&first), "{first}");
+    assert_eq!(bench.drain(), []);
+    bench.lane.acknowledged(1);
+    assert_eq!(
+        bench.drain(),
+        [event("a", first as u32 + 1)],
+        "room for one"
+    );
+    assert!(!bench.lane.rewind(0), "that is confirmed");
+    assert!(bench.lane.rewind(2));
+    assert_eq!(bench.drain().first(), Some(&event("a", 3)));
+}
+
 #[test]
 fn what_was_sent_is_bounded_and_the_oldest_goes() {
     let mut bench = Bench::new(10_000, 1_000);

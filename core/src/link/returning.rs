@@ -1,0 +1,36 @@
+//! A peer that comes, or returns, with a ticket.
+
+use super::Link;
+use crate::session::Store;
+use crate::transport::Ticket;
+
+impl Link {
+    /// Whether the peer has come by its ticket, as one that was let in before.
+    pub(crate) fn has_returned(&self) -> bool {
+        self.returned
+    }
+
+    /// By which the peer returns, if it and its protocol can.
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_ref().filter(|_| self.conversation.is_some())
+    }
+
+    /// Whether a wish to return later can be granted.
+    pub(crate) fn may_return(&self) -> bool {
+        self.conversation.is_none() || self.ticket.is_some()
+    }
+
+    /// Goes on with what was under way by an earlier transport of the same peer, which has nothing more to say.
+    pub(crate) fn continue_from(&mut self, before: &mut Self, store: &mut impl Store) {
+        self.session.continue_from(&mut before.session, store);
+        if self.ticket.is_none() {
+            return;
+        }
+        if let Some(mut conversation) = before.conversation.take() {
+            self.session.count_on(&mut before.session);
+            conversation.go_on(self.session.sent() + 1);
+            self.conversation = Some(conversation);
+            self.chosen = before.chosen;
+        }
+    }
+}
