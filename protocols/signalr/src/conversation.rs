@@ -9,7 +9,7 @@ use lapwing::transport::Message;
 use lapwing::wire::{
     self, Ack, Call, Close, CloseReason, DecodeError, Denied, Failure, FailureCode, Frame, List,
     Name, Outcome, Payload, Publish, Refusal, Refused, Reply, Return, Start, Subscribe,
-    Unsubscribe,
+    Unsubscribe, Welcome,
 };
 
 use crate::form::Form;
@@ -17,6 +17,7 @@ use crate::handshake::Offer;
 use crate::incoming::{Incoming, Value};
 use crate::json::append_json;
 use crate::records::{MARK, Records};
+use crate::sequence::Sequence;
 use crate::streams::Names;
 use crate::{failure, handshake};
 
@@ -39,6 +40,7 @@ pub(crate) struct Talk {
     last_subscription: u32,
     /// What the program says when it ends the connection.
     words: Option<String>,
+    sequence: Sequence,
 }
 
 enum Stage {
@@ -87,6 +89,7 @@ impl Talk {
             subscriptions: HashMap::new(),
             last_subscription: 0,
             words: None,
+            sequence: Sequence::default(),
         }
     }
 
@@ -99,13 +102,13 @@ impl Talk {
     }
 
     fn shake_hands(&mut self, request: &[u8]) -> Result<Frame<'static>, DecodeError> {
-        match handshake::form(request, self.offer) {
-            Ok(form) => {
+        match handshake::agree(request, self.offer) {
+            Ok((form, returns)) => {
                 self.stage = Stage::Agreed(form);
                 if form == Form::MessagePack {
                     self.records.become_binary();
                 }
-                Ok(Frame::Hello(handshake::hello()))
+                Ok(Frame::Hello(handshake::hello(returns)))
             }
             Err(error) => {
                 self.stage = Stage::Handshake(Some(error));
@@ -327,6 +330,15 @@ impl Talk {
         }
     }
 
+    /// The handshake's answer; or the first words to a client that has returned.
+    fn append_welcome(&mut self, welcome: &Welcome<'_>, into: &mut BytesMut) {
+        if welcome.continued.is_some() {
+            return self.form().append_sequence(self.sequence.next(), into);
+        }
+        self.sequence.begin(welcome.resume_token.is_some());
+        into.put_slice(&[b'{', b'}', MARK]);
+    }
+
     /// The handshake's answer, and what follows when nobody is let in.
     fn append_refused(&mut self, refused: &Refused<'_>, into: &mut BytesMut) {
         match &mut self.stage {
@@ -407,6 +419,9 @@ impl Conversation for Talk {
             .form()
             .parse(&record.bytes)
             .ok_or(DecodeError::NoFrame)?;
+        if !self.sequence.is_new(&incoming) {
+            return Ok(None);
+        }
         Ok(match incoming {
             Incoming::Invocation {
                 id,
@@ -428,8 +443,22 @@ impl Conversation for Talk {
                 reason: CloseReason::Done,
                 verdict: Return::Now,
             })),
+            Incoming::Ack(count) => self.sequence.acknowledged(count),
+            Incoming::Sequence(number) => {
+                self.sequence.start_at(number)?;
+                None
+            }
             Incoming::Other => None,
         })
+    }
+
+    fn counts(&self) -> bool {
+        self.sequence.counted()
+    }
+
+    fn go_on(&mut self, next: u64) {
+        self.records.forget();
+        self.sequence.go_on(next);
     }
 
     fn protocol(&self) -> Option<&str> {
@@ -441,7 +470,12 @@ impl Conversation for Talk {
 
     fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut) {
         match frame {
-            Frame::Welcome(_) => into.put_slice(&[b'{', b'}', MARK]),
+            Frame::Welcome(welcome) => self.append_welcome(welcome, into),
+            Frame::Received(_) => {
+                if let Some(number) = self.sequence.received() {
+                    self.form().append_ack(number, into);
+                }
+            }
             Frame::Refused(refused) => self.append_refused(refused, into),
             Frame::Ping(_) => self.form().append_ping(into),
             Frame::Close(close) => self.append_close(*close, into),

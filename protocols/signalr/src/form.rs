@@ -97,6 +97,23 @@ impl Form {
         }
     }
 
+    /// What has come of the other side's messages: the number of the newest.
+    pub(crate) fn append_ack(self, number: u64, into: &mut BytesMut) {
+        self.append_number(8, number, into);
+    }
+
+    /// The number of the message that follows.
+    pub(crate) fn append_sequence(self, number: u64, into: &mut BytesMut) {
+        self.append_number(9, number, into);
+    }
+
+    fn append_number(self, kind: u8, number: u64, into: &mut BytesMut) {
+        match self {
+            Self::Json => json::append_number(kind, number, into),
+            Self::MessagePack => messagepack::append_number(kind, number, into),
+        }
+    }
+
     pub(crate) fn append_close(self, error: Option<&str>, returns: bool, into: &mut BytesMut) {
         match self {
             Self::Json => json::append_close(error, returns, into),

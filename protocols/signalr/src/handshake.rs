@@ -9,6 +9,9 @@ use crate::incoming::Str;
 /// The versions of the hub protocol that are spoken; the second adds what stateful reconnect needs.
 const VERSIONS: core::ops::RangeInclusive<i64> = 1..=2;
 
+/// From which of them on a client can return.
+const RETURNS: i64 = 2;
+
 /// What a hub offers beside JSON, over a transport.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Offer {
@@ -25,12 +28,12 @@ struct Request<'a> {
     version: i64,
 }
 
-/// The form of messages that a client asks for.
+/// The form of messages that a client asks for, and whether it would return when it is lost: since the second version it can.
 ///
 /// # Errors
 ///
 /// What the client is told.
-pub(crate) fn form(request: &[u8], offer: Offer) -> Result<Form, String> {
+pub(crate) fn agree(request: &[u8], offer: Offer) -> Result<(Form, bool), String> {
     let Ok(Request { protocol, version }) = serde_json::from_slice(request) else {
         return Err("An unexpected error occurred during connection handshake.".into());
     };
@@ -47,7 +50,7 @@ pub(crate) fn form(request: &[u8], offer: Offer) -> Result<Form, String> {
         _ => return Err(format!("The protocol '{protocol}' is not supported.")),
     };
     match VERSIONS.contains(&version) {
-        true => Ok(form),
+        true => Ok((form, version >= RETURNS)),
         false => Err(format!(
             "The server does not support version {version} of the '{protocol}' protocol."
         )),
@@ -55,7 +58,7 @@ pub(crate) fn form(request: &[u8], offer: Offer) -> Result<Form, String> {
 }
 
 /// What the handshake says to the hub: a client that promises nothing and takes everything.
-pub(crate) fn hello() -> Hello<'static> {
+pub(crate) fn hello(resumable: bool) -> Hello<'static> {
     Hello {
         oldest: VERSION,
         newest: VERSION,
@@ -67,7 +70,7 @@ pub(crate) fn hello() -> Hello<'static> {
             message_bytes_max: u32::MAX,
             subscriptions_max: u32::MAX,
         },
-        resumable: false,
+        resumable,
         token: None,
         resume: None,
         positions: List::new(&[]),
@@ -87,15 +90,16 @@ mod tests {
 
     #[test]
     fn what_is_not_spoken_is_said_by_name() {
-        let error =
-            |request: &str| form(request.as_bytes(), offer(true, true)).expect_err("it is refused");
+        let error = |request: &str| {
+            agree(request.as_bytes(), offer(true, true)).expect_err("it is refused")
+        };
         let unreadable = "An unexpected error occurred during connection handshake.";
         assert_eq!(
-            form(
+            agree(
                 br#"{"version":1,"more":{},"protocol":"json"}"#,
                 offer(false, true)
             ),
-            Ok(Form::Json)
+            Ok((Form::Json, false))
         );
         assert_eq!(
             error(r#"{"protocol":"xml","version":1}"#),
@@ -106,13 +110,16 @@ mod tests {
             "The server does not support version 3 of the 'json' protocol."
         );
         let messagepack = br#"{"protocol":"messagepack","version":2}"#;
-        assert_eq!(form(messagepack, offer(true, false)), Ok(Form::MessagePack));
         assert_eq!(
-            form(messagepack, offer(true, true)),
+            agree(messagepack, offer(true, false)),
+            Ok((Form::MessagePack, true))
+        );
+        assert_eq!(
+            agree(messagepack, offer(true, true)),
             Err("Cannot use the 'messagepack' protocol on the current transport. The transport does not support 'Binary' transfer format.".into())
         );
         assert_eq!(
-            form(messagepack, offer(false, false)),
+            agree(messagepack, offer(false, false)),
             Err("The protocol 'messagepack' is not supported.".into())
         );
         for request in [

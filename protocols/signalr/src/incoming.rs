@@ -36,8 +36,22 @@ pub(crate) enum Incoming<'a> {
     /// Nobody wants the answer of a call any more.
     Cancel(Cow<'a, str>),
     Close,
+    /// What the client has, by its number.
+    Ack(u64),
+    /// The number of what the client says next.
+    Sequence(u64),
     /// It asks for nothing.
     Other,
+}
+
+impl Incoming<'_> {
+    /// Whether it has a number, for clients that may return: types 1 to 5 have.
+    pub(crate) fn is_counted(&self) -> bool {
+        !matches!(
+            self,
+            Self::Close | Self::Ack(_) | Self::Sequence(_) | Self::Other
+        )
+    }
 }
 
 /// A value that a client says: a text is one in every protocol.

@@ -92,6 +92,7 @@ struct Object<'a> {
     result: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<Str<'a>>,
+    sequence_id: Option<u64>,
 }
 
 /// A value that is there is there, also when it is null.
@@ -134,6 +135,8 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
         },
         5 => Incoming::Cancel(id?),
         7 => Incoming::Close,
+        8 => Incoming::Ack(object.sequence_id?),
+        9 => Incoming::Sequence(object.sequence_id?),
         _ => Incoming::Other,
     })
 }
@@ -153,6 +156,15 @@ pub(crate) fn publication(arguments: &[u8]) -> Option<(Cow<'_, str>, Value<'_>)>
 
 pub(crate) fn append_ping(into: &mut BytesMut) {
     into.put_slice(b"{\"type\":6}\x1e");
+}
+
+/// A message that says a number and nothing else.
+pub(crate) fn append_number(kind: u8, number: u64, into: &mut BytesMut) {
+    into.put_slice(br#"{"type":"#);
+    append_json(&kind, into);
+    into.put_slice(br#","sequenceId":"#);
+    append_json(&number, into);
+    into.put_slice(&[b'}', MARK]);
 }
 
 pub(crate) fn append_close(error: Option<&str>, returns: bool, into: &mut BytesMut) {

@@ -31,6 +31,8 @@
 //! A client takes part in publish and subscribe by three methods that need no handler, under the hub's rules: `Subscribe(filter)`, `Unsubscribe(filter)` and
 //! `Publish(topic, value)`; handlers of these names are not reached by it. It hears `connection.on(topic, …)`, and `lagged(missed, subscription)` where events are missing.
 //!
+//! A client that asks for stateful reconnect, over an endpoint that lets it, goes on after its WebSocket was lost as if nothing had happened: `lapwing_http::Options::stateful_reconnect`.
+//!
 //! | spoken | from |
 //! | --- | --- |
 //! | [hub protocol](https://github.com/dotnet/aspnetcore/blob/main/src/SignalR/docs/specs/HubProtocol.md), JSON, versions 1 and 2 | [`Json`] |
@@ -44,6 +46,7 @@ mod incoming;
 mod json;
 mod messagepack;
 mod records;
+mod sequence;
 mod streams;
 
 pub use self::json::Json;

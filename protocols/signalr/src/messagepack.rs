@@ -175,6 +175,8 @@ pub(crate) fn parse(record: &[u8]) -> Option<Incoming<'_>> {
             Incoming::Cancel(id.into())
         }
         7 => Incoming::Close,
+        8 => Incoming::Ack(elements.number()?),
+        9 => Incoming::Sequence(elements.number()?),
         _ => Incoming::Other,
     })
 }
@@ -265,6 +267,13 @@ pub(crate) fn append_completion(id: &str, result: Result<Payload<'_>, &str>, int
 
 pub(crate) fn append_ping(into: &mut BytesMut) {
     append_binary(&[0x91, 6], into);
+}
+
+/// A message that says a number and nothing else.
+pub(crate) fn append_number(kind: u8, number: u64, into: &mut BytesMut) {
+    let mut record = vec![0x92, kind];
+    written(encode::write_uint(&mut record, number).map(drop));
+    append_binary(&record, into);
 }
 
 pub(crate) fn append_close(error: Option<&str>, returns: bool, into: &mut BytesMut) {

@@ -39,6 +39,12 @@ impl Records {
         self.binary = true;
     }
 
+    /// Forgets what has arrived: what follows begins with a record.
+    pub(crate) fn forget(&mut self) {
+        self.arrived = Bytes::new();
+        self.half = BytesMut::new();
+    }
+
     /// Takes in what has arrived, after all records of what had arrived before were taken out.
     pub(crate) fn receive(&mut self, bytes: Bytes) {
         self.arrived = bytes;

@@ -3,8 +3,11 @@
 mod bad_input;
 mod calls;
 mod events;
+mod full;
 mod handshake;
 mod messagepack;
 mod page;
+mod returning;
 mod streams;
+mod ticket;
 mod world;

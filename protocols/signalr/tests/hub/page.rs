@@ -5,19 +5,17 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use lapwing::transport::{Incoming, Message, Outgoing, Transport};
-use lapwing_memory::Memory;
-
 const MARK: char = '\u{1e}';
 
 pub(crate) struct Page {
-    transport: Memory,
+    transport: Box<dyn Transport>,
     heard: VecDeque<String>,
 }
 
 impl Page {
-    pub(crate) fn new(transport: Memory) -> Self {
+    pub(crate) fn new(transport: impl Transport + 'static) -> Self {
         Self {
-            transport,
+            transport: Box::new(transport),
             heard: VecDeque::new(),
         }
     }
@@ -56,11 +54,35 @@ impl Page {
             else {
                 return None;
             };
-            let text = String::from_utf8(message.bytes.to_vec()).expect("a text");
-            let records = text.strip_suffix(MARK).expect("whole records");
-            self.heard.extend(records.split(MARK).map(String::from));
+            self.take_in(&message);
         }
         self.heard.pop_front()
+    }
+
+    /// The hub's next record, if it has said one.
+    pub(crate) async fn said(&mut self) -> Option<String> {
+        if self.heard.is_empty() && self.is_waiting().await {
+            return None;
+        }
+        self.heard.pop_front()
+    }
+
+    /// Whether nothing more is here; what is is taken in.
+    async fn is_waiting(&mut self) -> bool {
+        poll_fn(|cx| match self.transport.poll_recv(cx) {
+            Poll::Ready(Ok(Incoming::Message(message))) => {
+                self.take_in(&message);
+                Poll::Ready(false)
+            }
+            _ => Poll::Ready(true),
+        })
+        .await
+    }
+
+    fn take_in(&mut self, message: &Message) {
+        let text = String::from_utf8(message.bytes.to_vec()).expect("a text");
+        let records = text.strip_suffix(MARK).expect("whole records");
+        self.heard.extend(records.split(MARK).map(String::from));
     }
 
     /// The hub's next binary record, without its length; `None` when it has finished.

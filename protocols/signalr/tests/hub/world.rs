@@ -12,7 +12,7 @@ use crate::page::Page;
 pub(crate) struct World {
     pub(crate) sim: Virtual,
     pub(crate) hub: Hub,
-    network: Network,
+    pub(crate) network: Network,
 }
 
 /// Runs `test` against a hub with some methods, in many orders.
