@@ -4,11 +4,13 @@ use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lapwing::transport::Ticket;
 use lapwing::{ConnectionId, Instant};
 
 use crate::pipe::Pipe;
 use crate::piped::Way;
 use crate::refusal::Refusal;
+use crate::tickets::Tickets;
 
 /// Secrets that are remembered although they open nothing any more.
 const REMEMBERED_MAX: usize = 1_024;
@@ -23,14 +25,25 @@ pub(crate) struct Connections {
 
 #[derive(Debug, Default)]
 struct Known {
-    waiting: HashMap<String, (ConnectionId, Instant)>,
+    waiting: HashMap<String, Waiting>,
     /// Those that wait and some that do no more, the oldest first.
     in_order: VecDeque<String>,
     open: HashMap<String, (Arc<Pipe>, Way)>,
-    /// The newest of those that have a WebSocket, or had.
+    /// The newest of those that have a WebSocket, or had, and only one.
     attached: Remembered,
+    /// Those that may have another one when it is lost.
+    tickets: Tickets,
     /// The newest of those that were polled and are over.
     ended: Remembered,
+}
+
+/// What was negotiated.
+#[derive(Debug)]
+struct Waiting {
+    connection: ConnectionId,
+    until: Instant,
+    /// Its client may return when its WebSocket is lost.
+    returns: bool,
 }
 
 /// The newest of some secrets.
@@ -81,7 +94,13 @@ impl Connections {
     }
 
     /// Remembers what was negotiated, in the place of what has waited longest when there is no other: whoever means it comes at once.
-    pub(crate) fn insert(&self, token: String, connection: ConnectionId, now: Instant) {
+    pub(crate) fn insert(
+        &self,
+        token: String,
+        connection: ConnectionId,
+        returns: bool,
+        now: Instant,
+    ) {
         let known = &mut *self.lock();
         while known.waiting.len() >= self.waiting_max.max(1) {
             known.forget_oldest();
@@ -91,24 +110,43 @@ impl Connections {
             known.forget_oldest();
         }
         known.in_order.push_back(token.clone());
-        known.waiting.insert(token, (connection, now + self.within));
+        let until = now + self.within;
+        let waiting = Waiting {
+            connection,
+            until,
+            returns,
+        };
+        known.waiting.insert(token, waiting);
     }
 
-    /// The connection that waits for `token`, which opens none again, for a WebSocket.
+    /// The connection for a WebSocket with `token`, one that waits or one to which its client returns; and by what it may return.
     ///
     /// # Errors
     ///
     /// It opens none, or has one already.
-    pub(crate) fn attach(&self, token: &str, now: Instant) -> Result<ConnectionId, Refusal> {
+    pub(crate) fn attach(
+        &self,
+        token: &str,
+        now: Instant,
+    ) -> Result<(ConnectionId, Option<Ticket>), Refusal> {
         let mut known = self.lock();
-        if let Some(connection) = known.take(token, now) {
-            known.attached.insert(token.into());
-            return Ok(connection);
-        }
-        match known.attached.has(token) {
-            true => Err(Refusal::conflict("it has a WebSocket already")),
-            false => Err(Refusal::unknown()),
-        }
+        let Some(waiting) = known.take(token, now) else {
+            return match known.attached.has(token) {
+                true => Err(Refusal::conflict("it has a WebSocket already")),
+                false => known
+                    .tickets
+                    .find(token)
+                    .map(|(id, ticket)| (id, Some(ticket))),
+            };
+        };
+        let ticket = match waiting.returns {
+            true => Some(known.tickets.issue(token, waiting.connection)),
+            false => {
+                known.attached.insert(token.into());
+                None
+            }
+        };
+        Ok((waiting.connection, ticket))
     }
 
     /// What `token` opens to hear by; a connection that waits begins.
@@ -117,7 +155,7 @@ impl Connections {
         if let Some((pipe, way)) = known.open.get(token) {
             return Found::Open(pipe.clone(), *way);
         }
-        if let Some(connection) = known.take(token, now) {
+        if let Some(Waiting { connection, .. }) = known.take(token, now) {
             let pipe = Arc::new(Pipe::default());
             known.open.insert(token.into(), (pipe.clone(), way));
             return Found::New(connection, pipe);
@@ -151,9 +189,9 @@ impl Known {
         }
     }
 
-    fn take(&mut self, token: &str, now: Instant) -> Option<ConnectionId> {
-        let (connection, until) = self.waiting.remove(token)?;
-        (until > now).then_some(connection)
+    fn take(&mut self, token: &str, now: Instant) -> Option<Waiting> {
+        let waiting = self.waiting.remove(token)?;
+        (waiting.until > now).then_some(waiting)
     }
 }
 
@@ -170,10 +208,10 @@ mod tests {
     #[test]
     fn a_token_opens_its_connection_once_and_not_too_late() {
         let (waiting, now) = (Connections::new(10, WITHIN), Instant::from_micros(1));
-        waiting.insert("a".into(), id(1), now);
-        waiting.insert("b".into(), id(2), now);
+        waiting.insert("a".into(), id(1), false, now);
+        waiting.insert("b".into(), id(2), false, now);
         assert_eq!(waiting.attach("c", now), Err(Refusal::unknown()));
-        assert_eq!(waiting.attach("a", now), Ok(id(1)));
+        assert_eq!(waiting.attach("a", now), Ok((id(1), None)));
         let conflict = Refusal::conflict("it has a WebSocket already");
         assert_eq!(waiting.attach("a", now), Err(conflict));
         assert_eq!(waiting.attach("b", now + WITHIN), Err(Refusal::unknown()));
@@ -183,16 +221,16 @@ mod tests {
     fn the_newest_takes_the_place_of_the_oldest() {
         let (waiting, now) = (Connections::new(2, WITHIN), Instant::from_micros(1));
         for token in ["a", "b", "c"] {
-            waiting.insert(token.into(), id(1), now);
+            waiting.insert(token.into(), id(1), false, now);
         }
         assert!(waiting.attach("a", now).is_err());
         assert!(waiting.attach("b", now).is_ok());
         // Those that come make room.
-        waiting.insert("d".into(), id(1), now);
+        waiting.insert("d".into(), id(1), false, now);
         assert!(waiting.attach("c", now).is_ok());
         for index in 0..100 {
             let token = index.to_string();
-            waiting.insert(token.clone(), id(1), now);
+            waiting.insert(token.clone(), id(1), false, now);
             assert!(waiting.attach(&token, now).is_ok());
             assert!(waiting.lock().in_order.len() <= 4);
         }
@@ -203,7 +241,7 @@ mod tests {
         let (connections, now) = (Connections::new(5_000, WITHIN), Instant::from_micros(1));
         for index in 0..REMEMBERED_MAX + 2 {
             let token = index.to_string();
-            connections.insert(token.clone(), id(1), now);
+            connections.insert(token.clone(), id(1), false, now);
             let way = if index == 1 { Way::Events } else { Way::Polls };
             assert!(matches!(connections.open(&token, way, now), Found::New(..)));
             assert!(matches!(

@@ -120,13 +120,16 @@ impl Endpoint {
                 return Ok(diverted);
             }
         }
-        let is_it = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("negotiateVersion");
-        let version = query.iter().find(is_it);
+        let asks = |wanted: &str| {
+            let is_it = |(name, _): &&(String, String)| name.eq_ignore_ascii_case(wanted);
+            query.iter().find(is_it).map(|(_, value)| &**value)
+        };
         if !inner.door.is_open() {
             return Err(FULL);
         }
         Ok(negotiate::answer(
-            version.map(|(_, version)| &**version),
+            asks("negotiateVersion"),
+            asks("useStatefulReconnect").is_some_and(|wish| wish.eq_ignore_ascii_case("true")),
             &inner.options,
             &inner.connections,
             &*inner.runtime,
@@ -150,12 +153,13 @@ impl Endpoint {
         self.offers(Transports::WEBSOCKETS)?;
         let accept = upgrade::check(parts)?;
         let seat = inner.door.seat().ok_or(FULL)?;
-        let connection = match id(&query) {
+        let known = match id(&query) {
             Ok(token) => Some(inner.connections.attach(token, inner.runtime.now())?),
             Err(_) => None,
         };
+        let (connection, ticket) = known.unzip();
         let mut asked = upgrade::asked(parts, query, &inner.options);
-        asked.connection = connection;
+        (asked.connection, asked.ticket) = (connection, ticket.flatten());
         let protocol = upgrade::agree(parts, &inner.options);
         if protocol.is_some() {
             asked.protocol.clone_from(&protocol);
@@ -302,7 +306,7 @@ mod tests {
         let id = lapwing::ConnectionId::from_bytes([1; 16]);
         inner
             .connections
-            .insert("token".into(), id, inner.runtime.now());
+            .insert("token".into(), id, false, inner.runtime.now());
         let seats: Vec<_> = core::iter::from_fn(|| inner.door.seat()).collect();
         let request = Request::get("/hub?id=token").header("host", "hub");
         let request = request.body(Body::default()).expect("a request");

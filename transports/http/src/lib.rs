@@ -64,6 +64,7 @@ mod refusal;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod server;
 mod socket;
+mod tickets;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod timer;
 mod upgrade;

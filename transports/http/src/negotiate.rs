@@ -52,6 +52,8 @@ struct Answer<'a> {
     connection_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    use_stateful_reconnect: bool,
     available_transports: Vec<&'static Transport>,
 }
 
@@ -108,9 +110,10 @@ pub(crate) fn divert(decision: &Negotiation, options: &Options) -> Option<Respon
     }
 }
 
-/// Answers a client that asks for this version of negotiation.
+/// Answers a client that asks for this version of negotiation, and perhaps to return to its connection when that is lost.
 pub(crate) fn answer(
     version: Option<&str>,
+    wants_to_return: bool,
     options: &Options,
     connections: &Connections,
     runtime: &dyn Runtime,
@@ -127,12 +130,14 @@ pub(crate) fn answer(
         1.. => Some(ConnectionId::from_bytes(random(runtime)).to_string()),
     };
     let opens = token.as_ref().unwrap_or(&id).clone();
-    connections.insert(opens, connection, runtime.now());
+    let returns = wants_to_return && options.lets_return();
+    connections.insert(opens, connection, returns, runtime.now());
     let offered = |transport: &&Transport| options.transports.contains(transport.is);
     let answer = Answer {
         negotiate_version: u8::from(token.is_some()),
         connection_id: &id,
         connection_token: token.as_deref(),
+        use_stateful_reconnect: returns,
         available_transports: TRANSPORTS.iter().filter(offered).collect(),
     };
     json(&answer, options)

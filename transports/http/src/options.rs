@@ -27,6 +27,7 @@ pub struct Options {
     pub(crate) body_bytes_max: usize,
     pub(crate) poll_within: Duration,
     pub(crate) silent_for: Duration,
+    pub(crate) stateful_reconnect: bool,
 }
 
 /// Ways to be connected, of which clients try the first that both sides know.
@@ -87,6 +88,7 @@ impl Options {
             body_bytes_max: 1 << 20,
             poll_within: Duration::from_secs(90),
             silent_for: Duration::from_secs(15),
+            stateful_reconnect: false,
         }
     }
 
@@ -175,6 +177,22 @@ impl Options {
     pub fn cookie(mut self, cookie: impl Into<String>) -> Self {
         self.cookies.push(cookie.into());
         self
+    }
+
+    /// Lets clients of SignalR that ask for it return to their connection when their WebSocket is lost, to go on as if nothing had happened; SignalR calls that
+    /// [stateful reconnect](https://learn.microsoft.com/aspnet/core/signalr/configuration#configure-stateful-reconnect). Off otherwise.
+    ///
+    /// The hub behind it keeps what such a client has not confirmed, up to [`Limits::resume_bytes_max`](lapwing::Limits::resume_bytes_max) before it sends no more, and
+    /// waits for it for [`Limits::resume`](lapwing::Limits::resume). Its [`on_connect`](lapwing::hub::HubBuilder::on_connect) is asked again about each return.
+    #[must_use]
+    pub fn stateful_reconnect(mut self) -> Self {
+        self.stateful_reconnect = true;
+        self
+    }
+
+    /// Whether somebody may return: only to a WebSocket.
+    pub(crate) fn lets_return(&self) -> bool {
+        self.stateful_reconnect && self.transports.contains(Transports::WEBSOCKETS)
     }
 
     /// How many may have negotiated and not connected yet, 1,024 otherwise; more take the places of those that have waited longest.

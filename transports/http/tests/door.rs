@@ -14,6 +14,9 @@ use lapwing::transport::{Connector, Incoming, Message, Outgoing, Transport};
 use lapwing::wire::Return;
 use lapwing_http::{Negotiation, Options, Server};
 
+#[path = "door/returning.rs"]
+mod returning;
+
 /// The server's own host and nobody else's pages but these.
 const HOST: &str = "Host: hub.example";
 
