@@ -1,7 +1,7 @@
 //! A chat with rooms for pages that speak SignalR, as Microsoft's clients do. It tells a room who has left, and its pages when it ends.
 //!
 //! ```js
-//! const chat = new signalR.HubConnectionBuilder().withUrl("http://127.0.0.1:8080/chat").withAutomaticReconnect().build()
+//! const chat = new signalR.HubConnectionBuilder().withUrl("http://127.0.0.1:8080/chat").withStatefulReconnect().withAutomaticReconnect().build()
 //! chat.on("Heard", (user, text) => console.log(`${user}: ${text}`))
 //! await chat.start()
 //! await chat.invoke("Join", "kitchen")
@@ -86,7 +86,7 @@ impl Options {
         let mut options = Self {
             listen: "127.0.0.1:8080".into(),
             limits: Limits::default(),
-            http: lapwing_http::Options::signalr(),
+            http: lapwing_http::Options::signalr().stateful_reconnect(),
         };
         while let Some(argument) = parser.next()? {
             match argument {

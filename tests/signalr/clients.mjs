@@ -6,7 +6,7 @@ import { MessagePackHubProtocol } from "@microsoft/signalr-protocol-msgpack"
 // Nothing that is waited for takes long, but the machine may be busy.
 export const SOON = { timeout: 60_000 }
 
-const PROTOCOLS = { JSON: () => new signalR.JsonHubProtocol(), MessagePack: () => new MessagePackHubProtocol() }
+export const PROTOCOLS = { JSON: () => new signalR.JsonHubProtocol(), MessagePack: () => new MessagePackHubProtocol() }
 
 export const TRANSPORTS = {
   "WebSockets": { transport: signalR.HttpTransportType.WebSockets },
