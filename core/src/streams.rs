@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::answers::CallFailure;
 use crate::limits::Limits;
 use crate::sync::lock;
-use crate::wire::{Cancel, Credit, Encoding, Frame};
+use crate::wire::{Cancel, Credit, Encoding, FailureCode, Frame};
 
 /// What an item costs beside its bytes.
 const ITEM_BYTES: usize = 64;
@@ -28,6 +28,8 @@ pub(crate) enum StreamEnd {
     Failed(CallFailure),
     /// The session is over, and the rest of the stream with it.
     Lost,
+    /// The call is over with which it came along.
+    Over,
 }
 
 /// More items than there was credit for.
@@ -48,6 +50,29 @@ impl Table {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Streams> {
         lock(&self.0)
     }
+
+    /// Does `act`, and lets tasks have a turn: not to be called with a lock.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Streams) -> T) -> T {
+        let mut streams = self.lock();
+        let done = act(&mut streams);
+        let wakers = streams.take_wakers();
+        drop(streams);
+        drop(wakers);
+        done
+    }
+}
+
+/// Tasks that are to have a turn, and wakers that nobody needs any more: dropped without a lock, which a task may take that is woken, or ends with its last waker.
+#[derive(Default)]
+pub(crate) struct Wakers {
+    _spent: Vec<Waker>,
+    woken: Vec<Waker>,
+}
+
+impl Drop for Wakers {
+    fn drop(&mut self) {
+        self.woken.drain(..).for_each(Waker::wake);
+    }
 }
 
 /// All streams of one session.
@@ -66,12 +91,16 @@ pub(crate) struct Streams {
     owes: bool,
     /// Those of tasks that wait no more, to be dropped without a lock: a task may end with its last one.
     spent: Vec<Waker>,
+    /// Of tasks that are to have a turn, likewise.
+    woken: Vec<Waker>,
 }
 
 /// A stream that the peer sends.
 #[derive(Debug)]
 struct Incoming {
     id: u32,
+    /// It answers a call of this side.
+    answers: bool,
     items: VecDeque<Item>,
     /// Items that were taken out.
     taken: u64,
@@ -80,9 +109,14 @@ struct Incoming {
     received: u64,
     /// The peer does not know how many are welcome now.
     owes: bool,
-    /// Nobody reads it; what the peer has to be told, and whether it was.
-    stopped: Option<bool>,
+    /// Somebody reads it.
+    read: bool,
+    /// The peer is to stop, and was told so or not.
+    stop: Option<bool>,
+    /// What its reader hears at the end.
     end: Option<Result<(), StreamEnd>>,
+    /// Nothing of it comes any more.
+    over: bool,
     reader: Option<Waker>,
 }
 
@@ -109,12 +143,16 @@ impl Streams {
             bytes_max: limits.stream_bytes_max.max(1) as usize,
             owes: false,
             spent: Vec::new(),
+            woken: Vec::new(),
         }
     }
 
-    /// Wakers that nobody needs any more: to be dropped when no lock is held.
-    pub(crate) fn take_spent(&mut self) -> Vec<Waker> {
-        core::mem::take(&mut self.spent)
+    /// What is to be done when no lock is held.
+    pub(crate) fn take_wakers(&mut self) -> Wakers {
+        Wakers {
+            _spent: core::mem::take(&mut self.spent),
+            woken: core::mem::take(&mut self.woken),
+        }
     }
 
     /// Whether so much waits to be read that the peer may say no more for now.
@@ -138,60 +176,91 @@ impl Streams {
             || self.outgoing.iter().any(|stream| stream.id == id)
     }
 
-    /// Streams that the peer sends.
-    pub(crate) fn incoming(&self) -> usize {
-        self.incoming.len()
+    /// Streams that the peer sends along with its calls.
+    pub(crate) fn uploads(&self) -> usize {
+        self.count(false)
     }
 
-    /// Begins to receive a stream. With `known` the peer knows already how many items are welcome.
-    pub(crate) fn receive(&mut self, id: u32, known: bool) {
-        let owes = self.credits && !known;
+    /// Streams that answer calls of this side, and are not over.
+    pub(crate) fn answers(&self) -> usize {
+        self.count(true)
+    }
+
+    fn count(&self, answers: bool) -> usize {
+        let counts = |stream: &&Incoming| stream.answers == answers && !stream.over;
+        self.incoming.iter().filter(counts).count()
+    }
+
+    /// Begins to receive a stream, which answers a call of this side or comes along with one of the peer's. How many items of an answer are welcome the call says.
+    pub(crate) fn receive(&mut self, id: u32, answers: bool) {
+        let owes = self.credits && !answers;
         self.owes |= owes;
         self.incoming.push(Incoming {
             id,
+            answers,
             items: VecDeque::new(),
             taken: 0,
             welcome: self.window,
             received: 0,
             owes,
-            stopped: None,
+            read: true,
+            stop: None,
             end: None,
+            over: false,
             reader: None,
         });
     }
 
-    /// An item has arrived; who waits for it. Those of a stream that nobody reads are passed over.
+    /// An item has arrived. Those of a stream that nobody reads are passed over.
     ///
     /// # Errors
     ///
     /// [`Overrun`]: end the session, the peer does not keep to its credit.
-    pub(crate) fn arrive(&mut self, id: u32, item: Item) -> Result<Option<Waker>, Overrun> {
+    pub(crate) fn arrive(&mut self, id: u32, item: Item) -> Result<(), Overrun> {
         let Some(stream) = self.incoming.iter_mut().find(|stream| stream.id == id) else {
-            return Ok(None);
+            return Ok(());
         };
         stream.received += 1;
         if self.credits && stream.received > stream.welcome {
             return Err(Overrun);
         }
-        if stream.stopped.is_some() || stream.end.is_some() {
-            return Ok(None);
+        if !stream.read || stream.end.is_some() {
+            return Ok(());
         }
         self.bytes += weight(&item);
         stream.items.push_back(item);
-        Ok(stream.reader.take())
+        self.woken.extend(stream.reader.take());
+        self.relieve();
+        Ok(())
     }
 
-    /// The peer has finished a stream; who waits for that.
-    pub(crate) fn end(&mut self, id: u32, result: Result<(), CallFailure>) -> Option<Waker> {
-        let index = self.index(id)?;
+    /// The peer has finished a stream.
+    pub(crate) fn end(&mut self, id: u32, result: Result<(), CallFailure>) {
+        let Some(index) = self.index(id) else {
+            return;
+        };
         let stream = &mut self.incoming[index];
-        if stream.stopped.is_some() {
-            self.incoming.swap_remove(index);
-            return None;
+        stream.over = true;
+        if !stream.read {
+            return self.remove(index);
         }
         let result = result.map_err(StreamEnd::Failed);
         stream.end.get_or_insert(result);
-        stream.reader.take()
+        self.woken.extend(stream.reader.take());
+    }
+
+    /// Ends a stream for its reader, and stops the peer.
+    pub(crate) fn give_up(&mut self, id: u32, failure: CallFailure) {
+        let Some(index) = self.index(id) else {
+            return;
+        };
+        let stream = &mut self.incoming[index];
+        if !stream.over {
+            (stream.owes, stream.stop, self.owes) = (false, Some(false), true);
+        }
+        let end = Err(StreamEnd::Failed(failure));
+        stream.end.get_or_insert(end);
+        self.woken.extend(stream.reader.take());
     }
 
     /// The next item, or the end, once; [`StreamEnd::Lost`] of a stream that is not known.
@@ -210,15 +279,36 @@ impl Streams {
             self.welcome_more(index);
             return Poll::Ready(Some(Ok(item)));
         }
-        if stream.end.is_none() {
+        let Some(end) = stream.end.clone() else {
             self.spent.extend(wait(&mut stream.reader, cx));
+            self.relieve();
             return Poll::Pending;
+        };
+        stream.read = false;
+        if stream.over {
+            self.remove(index);
         }
-        let ended = self.incoming.swap_remove(index);
-        Poll::Ready(match ended.end {
-            Some(Err(end)) => Some(Err(end)),
-            Some(Ok(())) | None => None,
-        })
+        Poll::Ready(end.err().map(Err))
+    }
+
+    /// Ends the stream of which most waits, if so much waits that the peer is not read while somebody waits for more of another one: that would be for ever.
+    fn relieve(&mut self) {
+        let starves = |stream: &Incoming| {
+            stream.reader.is_some() && stream.items.is_empty() && stream.end.is_none()
+        };
+        if !self.is_full() || !self.incoming.iter().any(starves) {
+            return;
+        }
+        let bytes =
+            |(_, stream): &(usize, &Incoming)| stream.items.iter().map(weight).sum::<usize>();
+        let most = self.incoming.iter().enumerate().max_by_key(bytes);
+        if let Some((index, id)) = most.map(|(index, stream)| (index, stream.id)) {
+            self.empty(index);
+            // What came behind its items is no end of it.
+            self.incoming[index].end = None;
+            let message = "more of it waits to be read than may";
+            self.give_up(id, CallFailure::new(FailureCode::Busy, message));
+        }
     }
 
     /// Lets the peer send more, when half of what may wait was read.
@@ -241,35 +331,49 @@ impl Streams {
         };
         self.empty(index);
         let stream = &mut self.incoming[index];
-        if stream.end.is_some() {
-            self.incoming.swap_remove(index);
-            return;
+        let reader = stream.reader.take();
+        stream.read = false;
+        if stream.over {
+            self.remove(index);
+        } else if stream.stop.is_none() {
+            (stream.owes, stream.stop, self.owes) = (false, Some(false), true);
         }
-        stream.owes = false;
-        stream.stopped = Some(false);
-        self.spent.extend(stream.reader.take());
-        self.owes = true;
+        self.spent.extend(reader);
     }
 
-    /// Forgets a stream without a word: the peer has forgotten it too.
+    /// The call is over with which a stream came along: nothing of it comes any more.
     pub(crate) fn forget(&mut self, id: u32) {
-        if let Some(index) = self.index(id) {
-            self.empty(index);
-            let forgotten = self.incoming.swap_remove(index);
-            self.spent.extend(forgotten.reader);
+        let Some(index) = self.index(id) else {
+            return;
+        };
+        self.empty(index);
+        let stream = &mut self.incoming[index];
+        (stream.over, stream.owes, stream.stop) = (true, false, None);
+        if !stream.read {
+            return self.remove(index);
         }
+        stream.end.get_or_insert(Err(StreamEnd::Over));
+        self.woken.extend(stream.reader.take());
     }
 
-    /// Whether a stream is read; one that is not is forgotten.
+    /// Whether the call is still to be made that a stream answers. Otherwise nothing of it will come.
     pub(crate) fn keep(&mut self, id: u32) -> bool {
         let Some(index) = self.index(id) else {
             return false;
         };
-        let read = self.incoming[index].stopped.is_none();
-        if !read {
-            self.incoming.swap_remove(index);
+        let stream = &self.incoming[index];
+        let kept = stream.read && stream.end.is_none();
+        if !kept {
+            self.forget(id);
         }
-        read
+        kept
+    }
+
+    /// Takes out one that nobody reads.
+    fn remove(&mut self, index: usize) {
+        self.empty(index);
+        let removed = self.incoming.swap_remove(index);
+        self.spent.extend(removed.reader);
     }
 
     fn empty(&mut self, index: usize) {
@@ -295,18 +399,22 @@ impl Streams {
         });
     }
 
-    /// More items are welcome, so many since the stream began; who waits for that.
-    pub(crate) fn credit(&mut self, id: u32, items: u64) -> Option<Waker> {
-        let stream = self.sending(id)?;
-        stream.welcome = stream.welcome.max(items);
-        stream.sender.take()
+    /// More items are welcome, so many since the stream began.
+    pub(crate) fn credit(&mut self, id: u32, items: u64) {
+        if let Some(stream) = self.sending(id) {
+            stream.welcome = stream.welcome.max(items);
+            let sender = stream.sender.take();
+            self.woken.extend(sender);
+        }
     }
 
-    /// Nobody reads a stream any more; who sends it.
-    pub(crate) fn stopped(&mut self, id: u32) -> Option<Waker> {
-        let stream = self.sending(id)?;
-        stream.stopped = true;
-        stream.sender.take()
+    /// Nobody reads a stream any more.
+    pub(crate) fn stopped(&mut self, id: u32) {
+        if let Some(stream) = self.sending(id) {
+            stream.stopped = true;
+            let sender = stream.sender.take();
+            self.woken.extend(sender);
+        }
     }
 
     /// Whether an item may be sent.
@@ -352,20 +460,24 @@ impl Streams {
 
 /// What the peer is told beside the lane, and what becomes of it all when a connection breaks.
 impl Streams {
-    /// The next thing to say.
-    pub(crate) fn control(&mut self) -> Option<Frame<'static>> {
+    /// The next thing to say. What is about a call that may not have left waits until something of its answer has come, or the lane is `idle`.
+    pub(crate) fn control(&mut self, idle: bool) -> Option<Frame<'static>> {
         if !self.owes {
             return None;
         }
-        let said = self.incoming.iter_mut().find_map(Incoming::control);
-        self.owes = said.is_some();
+        let mut left = self.incoming.iter_mut();
+        let said = left.find_map(|stream| match stream.has_begun() || idle {
+            true => stream.control(),
+            false => None,
+        });
+        self.owes = self.incoming.iter().any(Incoming::is_owed);
         said
     }
 
     /// The peer has returned and has heard everything but what was said beside the lane.
     pub(crate) fn say_again(&mut self) {
-        for stream in &mut self.incoming {
-            match &mut stream.stopped {
+        for stream in self.incoming.iter_mut().filter(|stream| !stream.over) {
+            match &mut stream.stop {
                 Some(told) => *told = false,
                 None => stream.owes = self.credits && stream.end.is_none(),
             }
@@ -373,27 +485,33 @@ impl Streams {
         self.owes = !self.incoming.is_empty();
     }
 
-    /// The session is over: ends all streams; who waits for anything of them.
-    pub(crate) fn lose(&mut self) -> Vec<Waker> {
-        let mut waiting = Vec::new();
-        self.incoming.retain(|stream| stream.stopped.is_none());
+    /// The session is over: ends all streams.
+    pub(crate) fn lose(&mut self) {
+        self.incoming.retain(|stream| stream.read);
         for stream in &mut self.incoming {
             stream.end.get_or_insert(Err(StreamEnd::Lost));
-            stream.owes = false;
-            waiting.extend(stream.reader.take());
+            (stream.over, stream.owes, stream.stop) = (true, false, None);
+            self.woken.extend(stream.reader.take());
         }
-        for stream in self.outgoing.drain(..) {
-            waiting.extend(stream.sender);
-        }
+        let sent = self.outgoing.drain(..);
+        self.woken.extend(sent.filter_map(|stream| stream.sender));
         self.owes = false;
-        waiting
     }
 }
 
 impl Incoming {
+    /// Whether the peer knows of it for sure.
+    fn has_begun(&self) -> bool {
+        !self.answers || self.received > 0
+    }
+
+    fn is_owed(&self) -> bool {
+        self.owes || self.stop == Some(false)
+    }
+
     fn control(&mut self) -> Option<Frame<'static>> {
         let id = self.id;
-        match &mut self.stopped {
+        match &mut self.stop {
             Some(told) => (!core::mem::replace(told, true)).then_some(Frame::Cancel(Cancel { id })),
             None => core::mem::take(&mut self.owes).then_some(Frame::Credit(Credit {
                 id,

@@ -22,8 +22,9 @@ use super::state::ClientEnd;
 use super::uploading::{Upload, Uploading, upload};
 use crate::answers::CALL_WITHIN;
 use crate::answers::{CallFailure, GivenAway, Place};
+use crate::limits::Limits;
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
-use crate::session::{TooManyCalls, millis, stream};
+use crate::session::{Answer, TooManyCalls, millis, stream};
 use crate::time::Instant;
 use crate::wire::{self, Encoding, FailureCode, Frame, Open, Payload};
 
@@ -178,23 +179,32 @@ impl<R: Decode> Future for Call<R> {
     type Output = Result<R, CallError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut waiting = match core::mem::replace(&mut self.step, Step::Done) {
-            Step::New(request) => self.begin(request)?,
-            Step::Waiting(waiting) => waiting,
-            Step::Done => panic!("a call was polled after it was ready"),
+        if let Step::New(_) = self.step
+            && let Step::New(request) = core::mem::replace(&mut self.step, Step::Done)
+        {
+            self.step = Step::Waiting(self.begin(request)?);
+        }
+        // In its place: what is sent along is the program's, and may panic.
+        let Step::Waiting(waiting) = &mut self.step else {
+            panic!("a call was polled after it was ready");
         };
         let Poll::Ready(answer) = Pin::new(&mut waiting.answer).poll(cx) else {
             let uploading = waiting.uploading.as_mut();
             let sent = uploading.map_or(Ok(()), |uploading| uploading.poll(cx));
             let ticket = waiting.ticket;
-            self.step = Step::Waiting(waiting);
-            if let Err(error) = sent {
-                self.step = Step::Done;
-                self.shared.cancel_call(ticket);
-                return Poll::Ready(Err(error));
-            }
-            return Poll::Pending;
+            return match sent {
+                Ok(()) => Poll::Pending,
+                Err(error) => {
+                    self.shared.cancel_call(ticket);
+                    self.step = Step::Done;
+                    Poll::Ready(Err(error))
+                }
+            };
         };
+        if let Some(uploading) = &mut waiting.uploading {
+            uploading.answered();
+        }
+        self.step = Step::Done;
         Poll::Ready(match answer {
             Ok(answer) => self.result(answer),
             Err(oneshot::Canceled) => Err(self.shared.lost()),
@@ -317,7 +327,11 @@ impl Shared {
         let deadline = within.map(|within| self.runtime.now() + within);
         let begun = self.with(|inner| {
             let encode = |id| self.encode(&frame(id), bytes);
-            let ticket = inner.begin_call(bytes, encode, deadline, streams)?;
+            let answer = match items {
+                None => Answer::Reply,
+                Some(_) => inner.may_read_more(&self.limits)?,
+            };
+            let ticket = inner.begin_call(bytes, encode, deadline, (answer, streams))?;
             let uploads = (1..=streams).map(|index| stream(ticket.id, index));
             uploads.for_each(|upload| inner.streams(&self.limits).lock().send(upload, 0));
             Ok((ticket, wait(inner, ticket.id)))
@@ -340,7 +354,7 @@ impl Inner {
         bytes: usize,
         encode: impl FnOnce(u32) -> Bytes,
         deadline: Option<Instant>,
-        streams: u32,
+        (answer, streams): (Answer, u32),
     ) -> Result<Ticket, CallError> {
         if let Some(end) = self.end() {
             return Err(CallError::Ended(end.clone()));
@@ -353,7 +367,7 @@ impl Inner {
         if !self.store.outbox.has_room(bytes) {
             return Err(CallError::Full);
         }
-        let id = session.open(&mut self.store, deadline, streams);
+        let id = session.open(&mut self.store, deadline, (answer, streams));
         let id = id.map_err(|TooManyCalls| CallError::TooMany)?;
         let frame = encode(id);
         // What surrounds method and arguments may be the last straw. The hub is told to stop what it never heard of, and does not mind.
@@ -364,6 +378,15 @@ impl Inner {
         self.store.outbox.push(frame, Fate::Call(id));
         let generation = self.generation;
         Ok(Ticket { generation, id })
+    }
+
+    /// Whether there may be one more answer that is a stream: those that were stopped may still be on their way.
+    fn may_read_more(&mut self, limits: &Limits) -> Result<Answer, CallError> {
+        let answers_max = limits.streams_max as usize + limits.calls_waiting_max as usize;
+        match self.streams(limits).lock().answers() < answers_max {
+            true => Ok(Answer::Stream),
+            false => Err(CallError::TooMany),
+        }
     }
 
     fn wait_for_answer(&mut self, id: u32) -> oneshot::Receiver<CallAnswer> {

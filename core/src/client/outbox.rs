@@ -267,8 +267,8 @@ impl session::Store for Store {
         (&mut self.outbox, &mut self.slots)
     }
 
-    fn control(&mut self) -> Option<Frame<'static>> {
-        self.streams.as_ref()?.lock().control()
+    fn control(&mut self, idle: bool) -> Option<Frame<'static>> {
+        self.streams.as_ref()?.lock().control(idle)
     }
 }
 

@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::link::Link;
 use crate::protocol::Protocol;
 use crate::runtime::Runtime;
+use crate::streams::Wakers;
 use crate::sync::lock;
 use crate::topic::TopicFilter;
 use crate::wire::{Frame, List, Outcome, Subscribe, Unsubscribe};
@@ -70,6 +71,8 @@ pub(super) struct Inner {
     tickets: u64,
     /// To be woken when the lock is free.
     pub(super) woken: Vec<Waker>,
+    /// The same of streams that are lost.
+    pub(super) lost: Wakers,
     /// Nobody wants the client any more.
     pub(super) closing: bool,
     pub(super) link: Option<Link>,
@@ -132,14 +135,12 @@ impl Shared {
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = lock(&self.inner);
         let result = work(&mut inner);
-        let spent = inner
-            .store
-            .streams
-            .as_mut()
-            .map(|streams| streams.lock().take_spent());
+        let streams = inner.store.streams.as_ref();
+        let wakers = streams.map(|streams| streams.lock().take_wakers());
+        let lost = core::mem::take(&mut inner.lost);
         let woken = core::mem::take(&mut inner.woken);
         drop(inner);
-        drop(spent);
+        drop((wakers, lost));
         woken.into_iter().for_each(Waker::wake);
         result
     }
@@ -303,6 +304,7 @@ impl Inner {
             waiting: BTreeMap::new(),
             tickets: 0,
             woken: Vec::new(),
+            lost: Wakers::default(),
             closing: false,
             link: None,
             generation: 0,

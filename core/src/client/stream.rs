@@ -106,6 +106,9 @@ impl<R: Decode> CallStream<R> {
         if polled.is_pending() {
             reading.uploading.poll(cx)?;
         }
+        if let Poll::Ready(None | Some(Err(_))) = polled {
+            reading.uploading.answered();
+        }
         Ok(match polled {
             Poll::Pending => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(None),
@@ -144,7 +147,7 @@ impl<R: Decode> CallStream<R> {
                 CallError::TimedOut
             }
             StreamEnd::Failed(failure) => CallError::Failed(failure),
-            StreamEnd::Lost => self.shared.lost(),
+            StreamEnd::Lost | StreamEnd::Over => self.shared.lost(),
         })?;
         let bytes = &bytes[..];
         R::decode(Payload { encoding, bytes }).map_err(CallError::Payload)
@@ -209,13 +212,11 @@ struct HubStreams {
 
 impl Source for HubStreams {
     fn poll_item(&self, id: u32, cx: &mut Context<'_>) -> Poll<Option<Result<Item, StreamEnd>>> {
-        let mut streams = self.table.lock();
-        let was_full = streams.is_full();
-        let polled = streams.poll_item(id, cx);
-        let acts = streams.owes() || was_full && !streams.is_full();
-        let spent = streams.take_spent();
-        drop(streams);
-        drop(spent);
+        let (polled, acts) = self.table.with(|streams| {
+            let was_full = streams.is_full();
+            let polled = streams.poll_item(id, cx);
+            (polled, streams.owes() || was_full && !streams.is_full())
+        });
         if acts {
             self.shared.wake_driver();
         }
@@ -264,10 +265,10 @@ impl Inner {
 
     /// The session is over, and so are its streams.
     pub(super) fn lose_streams(&mut self) {
-        let streams = self.store.streams.take();
-        let waiting = streams
-            .into_iter()
-            .flat_map(|streams| streams.lock().lose());
-        self.woken.extend(waiting);
+        if let Some(streams) = self.store.streams.take() {
+            let mut streams = streams.lock();
+            streams.lose();
+            self.lost = streams.take_wakers();
+        }
     }
 }

@@ -115,7 +115,8 @@ impl Shared {
             let fits = frame.len() <= inner.hub_bytes_max;
             if fits {
                 inner.streams(&self.limits).lock().sent(id);
-                inner.store.outbox.push(frame, Fate::Answer);
+                // Whoever is asked for streams is still read.
+                inner.store.outbox.push(frame, Fate::Bound);
             }
             fits
         })
@@ -124,9 +125,9 @@ impl Shared {
     /// The hub wants no answer any more, or no more of a stream.
     pub(super) fn cancelled(&self, answers: &mut Answers, id: u32) {
         self.with(|inner| {
-            let streams = inner.store.streams.as_ref();
-            let sender = streams.and_then(|streams| streams.lock().stopped(id));
-            inner.woken.extend(sender);
+            if let Some(streams) = &inner.store.streams {
+                streams.lock().stopped(id);
+            }
         });
         answers.cancel(id);
         if let Some(Opened { streams: true, .. }) = self.close_call(answers, id) {
@@ -139,39 +140,39 @@ impl Shared {
 impl Shared {
     pub(super) fn arrive(&self, id: u32, item: (Encoding, Bytes)) -> Result<(), Overrun> {
         self.with(|inner| {
-            if let Some(streams) = &inner.store.streams {
-                let reader = streams.lock().arrive(id, item)?;
-                inner.woken.extend(reader);
-            }
-            Ok(())
+            let streams = inner.store.streams.as_ref();
+            streams.map_or(Ok(()), |streams| streams.lock().arrive(id, item))
         })
     }
 
     pub(super) fn end_of(&self, end: End<'_>) {
         let result = end.result.map_err(CallFailure::from);
-        self.with(|inner| inner.end_stream(end.id, result));
+        self.with(|inner| {
+            if let Some(streams) = &inner.store.streams {
+                streams.lock().end(end.id, result);
+            }
+        });
     }
 
     pub(super) fn credit(&self, credit: Credit) {
         self.with(|inner| {
-            let streams = inner.store.streams.as_ref();
-            let sender = streams.and_then(|streams| streams.lock().credit(credit.id, credit.items));
-            inner.woken.extend(sender);
+            if let Some(streams) = &inner.store.streams {
+                streams.lock().credit(credit.id, credit.items);
+            }
         });
     }
 }
 
 impl Inner {
-    fn end_stream(&mut self, id: u32, result: Result<(), CallFailure>) {
-        let streams = self.store.streams.as_ref();
-        let reader = streams.and_then(|streams| streams.lock().end(id, result));
-        self.woken.extend(reader);
-    }
-
     /// A call got no answer in time, or no first item.
     pub(super) fn timed_out(&mut self, id: u32) {
-        self.store.outbox.withdraw(id);
-        let failure = CallFailure::new(FailureCode::TimedOut, "");
-        self.end_stream(id, Err(failure));
+        let withdrawn = self.store.outbox.withdraw(id);
+        if let Some(streams) = &self.store.streams {
+            let mut streams = streams.lock();
+            streams.give_up(id, CallFailure::new(FailureCode::TimedOut, ""));
+            if withdrawn {
+                streams.forget(id);
+            }
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::shared::{Inner, Shared, Waiter};
 use crate::answers::{CallFailure, Value};
 use crate::payload::{Encode, EncodeError, encoded};
 use crate::session::stream;
-use crate::wire::{Encoding, End, Frame, Item, Payload};
+use crate::wire::{Encoding, End, Failure, FailureCode, Frame, Item, Payload};
 
 /// Items that are sent in one turn before others have theirs.
 const ITEMS_PER_TURN: usize = 64;
@@ -31,6 +31,8 @@ pub(super) struct Uploading {
     ticket: Ticket,
     uploads: Vec<Sending>,
     room: Option<Waiter>,
+    /// The hub has answered, and waits for no end of them.
+    answered: bool,
 }
 
 struct Sending {
@@ -90,7 +92,13 @@ impl Uploading {
             ticket,
             uploads: uploads.collect(),
             room: None,
+            answered: false,
         }
+    }
+
+    /// Takes note that the call is answered.
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
     }
 
     /// Sends what may be sent; whatever it waits for wakes.
@@ -131,16 +139,16 @@ impl Sending {
                 }
                 return Ok(Halt::Waits);
             }
-            match shared.poll_credit(ticket, self.id, cx) {
+            let item = match shared.poll_credit(ticket, self.id, cx) {
                 Poll::Pending => return Ok(Halt::Waits),
-                Poll::Ready(false) => return Ok(Halt::Over),
-                Poll::Ready(true) => {}
-            }
-            let item = match self.items.as_mut().poll_next(cx) {
-                Poll::Pending => return Ok(Halt::Waits),
-                Poll::Ready(None) => Err(Ok(())),
-                Poll::Ready(Some(Err(failure))) => Err(Err(failure)),
-                Poll::Ready(Some(Ok(value))) => Ok(value?),
+                // Its end is said all the same, so that the hub need not remember it.
+                Poll::Ready(false) => Err(Ok(())),
+                Poll::Ready(true) => match self.items.as_mut().poll_next(cx) {
+                    Poll::Pending => return Ok(Halt::Waits),
+                    Poll::Ready(None) => Err(Ok(())),
+                    Poll::Ready(Some(Err(failure))) => Err(Err(failure)),
+                    Poll::Ready(Some(Ok(value))) => Ok(value?),
+                },
             };
             match item {
                 Ok(value) => self.held = Some(shared.item_frame(self.id, &value)?),
@@ -155,17 +163,15 @@ impl Sending {
 }
 
 impl Drop for Uploading {
-    /// The hub forgets them when it has answered, and when it is told that nobody wants an answer.
+    /// A hub that waits for more is told: by data, as what is said beside it is not said again after a return.
     fn drop(&mut self) {
-        let (ticket, uploads) = (self.ticket, core::mem::take(&mut self.uploads));
-        self.shared.with(|inner| {
-            let streams = inner.streams_of(ticket);
-            if let Some(streams) = streams {
-                uploads
-                    .iter()
-                    .for_each(|upload| streams.lock().finish(upload.id));
+        for upload in core::mem::take(&mut self.uploads) {
+            let result = Err(CallFailure::new(FailureCode::Cancelled, ""));
+            match self.answered {
+                true => self.shared.finish_upload(self.ticket, upload.id),
+                false => self.shared.end_upload(self.ticket, upload.id, result),
             }
-        });
+        }
     }
 }
 
@@ -217,14 +223,30 @@ impl Shared {
     /// Says that a stream is over. It need not wait for room: each has one end.
     fn end_upload(&self, ticket: Ticket, id: u32, result: Result<(), CallFailure>) {
         let result = result.as_ref().copied().map_err(CallFailure::as_wire);
-        let frame = self.encode(&Frame::End(End { id, result }), 0);
+        let mut frame = self.encode(&Frame::End(End { id, result }), 0);
         self.with(|inner| {
+            if frame.len() > inner.hub_bytes_max {
+                let failure = |failure| Failure {
+                    message: "",
+                    ..failure
+                };
+                let result = result.map_err(failure);
+                frame = self.encode(&Frame::End(End { id, result }), 0);
+            }
             if let Some(streams) = inner.streams_of(ticket) {
                 streams.lock().finish(id);
                 inner.store.outbox.push(frame, Fate::Bound);
             }
         });
         self.wake_driver();
+    }
+
+    fn finish_upload(&self, ticket: Ticket, id: u32) {
+        self.with(|inner| {
+            if let Some(streams) = inner.streams_of(ticket) {
+                streams.lock().finish(id);
+            }
+        });
     }
 }
 

@@ -29,8 +29,8 @@ use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::link::{Link, Traffic};
 use crate::policy::Policy;
-use crate::session::{CallSlot, Ending};
-use crate::streams::Table;
+use crate::session::{Answer, CallSlot, Ending};
+use crate::streams::{Table, Wakers};
 use crate::sync::lock;
 use crate::time::Instant;
 use crate::transport::Info;
@@ -207,26 +207,28 @@ impl Live {
     }
 
     /// Takes note that a call of ours got no answer in time: whoever waits for it, or for the first item.
-    pub(crate) fn timed_out(&mut self, id: u32) -> Option<Waiter> {
-        let failure = CallFailure::new(FailureCode::TimedOut, "");
-        let streams = self.store.streams.as_ref();
-        let reader = streams.and_then(|streams| streams.lock().end(id, Err(failure)));
-        reader.into_iter().for_each(Waker::wake);
-        self.waiter(id)
+    pub(crate) fn timed_out(&mut self, id: u32) -> (Option<Waiter>, Wakers) {
+        let give_up = |streams: &Table| {
+            let mut streams = streams.lock();
+            streams.give_up(id, CallFailure::new(FailureCode::TimedOut, ""));
+            streams.take_wakers()
+        };
+        let wakers = self.store.streams.as_ref().map(give_up);
+        (self.waiter(id), wakers.unwrap_or_default())
     }
 
     /// Everybody who waits for an answer that will not come. Dropping them, without the lock, tells them.
-    pub(crate) fn take_waiters(&mut self) -> Vec<(u32, Waiter)> {
-        for reader in self
-            .store
-            .streams
-            .take()
-            .into_iter()
-            .flat_map(|streams| streams.lock().lose())
-        {
-            reader.wake();
-        }
-        core::mem::take(&mut self.waiters)
+    pub(crate) fn take_waiters(&mut self) -> (Vec<(u32, Waiter)>, Wakers) {
+        let lose = |streams: Table| {
+            let mut streams = streams.lock();
+            streams.lose();
+            streams.take_wakers()
+        };
+        let wakers = self.store.streams.take().map(lose);
+        (
+            core::mem::take(&mut self.waiters),
+            wakers.unwrap_or_default(),
+        )
     }
 
     /// Sends a call which `frame` makes when it has a number.
@@ -235,6 +237,7 @@ impl Live {
         bytes: usize,
         frame: impl FnOnce(u32) -> Frame<'f>,
         deadline: Option<Instant>,
+        answer: Answer,
     ) -> Result<u32, PeerCallError> {
         let size = (bytes + CALL_BYTES) as u64;
         let max = u64::from(self.link.session.peer().message_bytes_max);
@@ -249,7 +252,7 @@ impl Live {
         let id = self
             .link
             .session
-            .call(&mut self.store, deadline)
+            .open(&mut self.store, deadline, (answer, 0))
             .map_err(|_| PeerCallError::Full)?;
         let framed = self.framed(&frame(id)).ok_or(PeerCallError::Wordless);
         let pushed = framed.and_then(|framed| Ok(self.store.lane.push_fixed(framed)?));
@@ -274,7 +277,12 @@ impl Live {
                 arguments,
             })
         };
-        let id = self.begin_call(method.len() + arguments.bytes.len(), call, deadline)?;
+        let id = self.begin_call(
+            method.len() + arguments.bytes.len(),
+            call,
+            deadline,
+            Answer::Reply,
+        )?;
         let (waiter, answer) = oneshot::channel();
         self.waiters.push((id, waiter));
         Ok((id, answer))
@@ -297,7 +305,13 @@ impl Live {
                 streams: 0,
             })
         };
-        let id = self.begin_call(method.len() + arguments.bytes.len(), open, deadline)?;
+        // Those that were stopped may still be on their way.
+        let answers_max = limits.streams_max as usize + self.calls_max;
+        if self.streams(limits).lock().answers() >= answers_max {
+            return Err(PeerCallError::Full);
+        }
+        let bytes = method.len() + arguments.bytes.len();
+        let id = self.begin_call(bytes, open, deadline, Answer::Stream)?;
         let table = self.streams(limits);
         table.lock().receive(id, true);
         Ok((id, table.clone()))
@@ -560,7 +574,7 @@ impl Connection {
         };
         let state = |live: &Live| {
             let lane = &live.store.lane;
-            (lane.lets_peer_speak(), !lane.is_answering_enough())
+            (lane.lets_peer_speak(), lane.takes_items())
         };
         let before = state(live);
         let written = self.write(live, now);

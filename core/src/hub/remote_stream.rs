@@ -126,7 +126,7 @@ impl From<StreamEnd> for RemoteCallError {
     fn from(end: StreamEnd) -> Self {
         match end {
             StreamEnd::Failed(failure) => Self::failed(failure),
-            StreamEnd::Lost => Self::Gone,
+            StreamEnd::Lost | StreamEnd::Over => Self::Gone,
         }
     }
 }

@@ -23,13 +23,11 @@ impl PeerStreams {
 
     /// Runs `act`, and sees to it that what it makes room for is read, and what it has to say leaves.
     fn with<T>(&self, act: impl FnOnce(&mut Streams) -> T) -> T {
-        let mut streams = self.table.lock();
-        let was_full = streams.is_full();
-        let done = act(&mut streams);
-        let (freed, owes) = (was_full && !streams.is_full(), streams.owes());
-        let spent = streams.take_spent();
-        drop(streams);
-        drop(spent);
+        let (done, freed, owes) = self.table.with(|streams| {
+            let was_full = streams.is_full();
+            let done = act(streams);
+            (done, was_full && !streams.is_full(), streams.owes())
+        });
         if freed {
             self.connection.wake_task();
         }

@@ -9,6 +9,15 @@ pub(crate) const fn stream(call: u32, index: u32) -> u32 {
     call.wrapping_add(index.wrapping_mul(2))
 }
 
+/// What answers a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A [`Reply`](crate::wire::Reply).
+    Reply,
+    /// [`Item`](crate::wire::Item)s, and an [`End`](crate::wire::End).
+    Stream,
+}
+
 /// Room for one call that waits for its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallSlot(Slot);
@@ -20,9 +29,11 @@ enum Slot {
     Waiting {
         id: u32,
         deadline: Option<Instant>,
+        /// The answer is a stream.
+        streams: bool,
     },
     /// Its time is over; its owner does not know yet.
-    Expired(u32),
+    Expired { id: u32, streams: bool },
     /// The peer does not know yet that nobody waits any more.
     Cancelled(u32),
 }
@@ -73,7 +84,7 @@ impl Calls {
         &mut self,
         slots: &mut [CallSlot],
         deadline: Option<Instant>,
-        streams: u32,
+        (answer, streams): (Answer, u32),
     ) -> Result<u32, TooManyCalls> {
         let slot = slots
             .iter_mut()
@@ -81,7 +92,11 @@ impl Calls {
             .ok_or(TooManyCalls)?;
         let id = stream(self.last, 1);
         self.last = stream(id, streams);
-        slot.0 = Slot::Waiting { id, deadline };
+        slot.0 = Slot::Waiting {
+            id,
+            deadline,
+            streams: answer == Answer::Stream,
+        };
         self.deadline = [self.deadline, deadline].into_iter().flatten().min();
         Ok(id)
     }
@@ -93,19 +108,44 @@ impl Calls {
         }
         for slot in slots {
             match &mut slot.0 {
-                Slot::Waiting { id, deadline } if *id == wanted => *deadline = None,
+                Slot::Waiting {
+                    id,
+                    deadline,
+                    streams: true,
+                } if *id == wanted => *deadline = None,
                 _ => {}
             }
         }
     }
 
-    /// Frees the slot of a call that is waiting; `None` when there is no such call.
-    pub(super) fn answered(&mut self, wanted: u32, slots: &mut [CallSlot]) -> Option<()> {
-        let slot = slots
-            .iter_mut()
-            .find(|slot| matches!(slot.0, Slot::Waiting { id, .. } if id == wanted))?;
-        slot.0 = Slot::Free;
+    /// Frees the slot of a call that waits for such an answer; `None` when there is no such call.
+    pub(super) fn answered(
+        &mut self,
+        wanted: u32,
+        answer: Answer,
+        slots: &mut [CallSlot],
+    ) -> Option<()> {
+        let is_it = |slot: &&mut CallSlot| match slot.0 {
+            Slot::Waiting { id, streams, .. } => {
+                id == wanted && streams == (answer == Answer::Stream)
+            }
+            _ => false,
+        };
+        slots.iter_mut().find(is_it)?.0 = Slot::Free;
         Some(())
+    }
+
+    /// Frees the slot of a call that nobody waits for, whose peer learns of it otherwise.
+    pub(super) fn drop_silently(&mut self, wanted: u32, slots: &mut [CallSlot]) {
+        for slot in slots {
+            match slot.0 {
+                Slot::Waiting { id, .. } if id == wanted => {}
+                Slot::Expired { id, .. } if id == wanted => self.expired -= 1,
+                _ => continue,
+            }
+            slot.0 = Slot::Free;
+            return;
+        }
     }
 
     /// Forgets a call, also one whose owner does not know yet that its time is over.
@@ -113,7 +153,7 @@ impl Calls {
         for slot in slots {
             match slot.0 {
                 Slot::Waiting { id, .. } if id == wanted => {}
-                Slot::Expired(id) if id == wanted => self.expired -= 1,
+                Slot::Expired { id, .. } if id == wanted => self.expired -= 1,
                 _ => continue,
             }
             slot.0 = Slot::Cancelled(wanted);
@@ -143,8 +183,9 @@ impl Calls {
                 Slot::Waiting {
                     id,
                     deadline: Some(deadline),
+                    streams,
                 } if deadline <= now => {
-                    slot.0 = Slot::Expired(id);
+                    slot.0 = Slot::Expired { id, streams };
                     self.expired += 1;
                 }
                 Slot::Waiting { deadline, .. } => {
@@ -161,10 +202,15 @@ impl Calls {
             return None;
         }
         self.expired -= 1;
-        self.cancelled += 1;
         slots.iter_mut().find_map(|slot| match slot.0 {
-            Slot::Expired(id) => {
+            // Its owner stops it.
+            Slot::Expired { id, streams: true } => {
+                slot.0 = Slot::Free;
+                Some(id)
+            }
+            Slot::Expired { id, streams: false } => {
                 slot.0 = Slot::Cancelled(id);
+                self.cancelled += 1;
                 Some(id)
             }
             _ => None,

@@ -33,7 +33,7 @@ use crate::wire::{
 
 #[cfg(feature = "std")]
 pub(crate) use self::calls::stream;
-pub use self::calls::{CallSlot, TooManyCalls};
+pub use self::calls::{Answer, CallSlot, TooManyCalls};
 use self::closing::LastWords;
 use self::counting::Counting;
 #[cfg(feature = "std")]
@@ -84,7 +84,10 @@ pub trait Store {
     fn parts(&mut self) -> (&mut Self::Lane, &mut [CallSlot]);
 
     /// The next thing to say beside the lane about streams: [`Frame::Credit`] or [`Frame::Cancel`].
-    fn control(&mut self) -> Option<Frame<'static>> {
+    ///
+    /// What is about a call of this side that may still be in the lane waits until that has left: until something of its answer has come, or with `idle`, when the lane is empty.
+    fn control(&mut self, idle: bool) -> Option<Frame<'static>> {
+        let _ = idle;
         None
     }
 }
@@ -429,7 +432,8 @@ impl Session {
         if !matches!(self.phase, Phase::Ready | Phase::Flushing) {
             return None;
         }
-        if let Some(frame) = store.control() {
+        let idle = store.parts().0.is_empty();
+        if let Some(frame) = store.control(idle) {
             self.live.spoke(now);
             return Some(Output::Control(frame));
         }
@@ -464,11 +468,11 @@ impl Session {
         store: &mut impl Store,
         deadline: Option<Instant>,
     ) -> Result<u32, TooManyCalls> {
-        self.open(store, deadline, 0)
+        self.open(store, deadline, (Answer::Reply, 0))
     }
 
-    /// Makes room for a call of ours that has streams, so many of which it sends along. It takes its room until it is answered, by [`Input::Reply`] or [`Input::End`]; `deadline` is that of the answer or
-    /// of the first item of one.
+    /// Makes room for a call of ours that has streams: that answers it, or so many that it sends along. It takes its room until it is answered, by [`Input::Reply`] or [`Input::End`]; `deadline` is that of the answer or
+    /// of the first item of one. A stream that takes too long is stopped by its owner, when [`SessionEvent::CallTimedOut`] tells.
     ///
     /// # Errors
     ///
@@ -477,14 +481,14 @@ impl Session {
         &mut self,
         store: &mut impl Store,
         deadline: Option<Instant>,
-        streams: u32,
+        streams: (Answer, u32),
     ) -> Result<u32, TooManyCalls> {
         self.calls.begin(store.parts().1, deadline, streams)
     }
 
     /// Forgets a call of ours without a word: the owner sees to it that the peer stops.
     pub fn forget(&mut self, store: &mut impl Store, id: u32) {
-        self.calls.answered(id, store.parts().1);
+        self.calls.drop_silently(id, store.parts().1);
     }
 
     /// Whether the number of a call or stream is one that this side gave.
@@ -544,7 +548,7 @@ impl Session {
             _ if closing => Input::Nothing,
             Frame::Reply(reply) => self
                 .calls
-                .answered(reply.id, store.parts().1)
+                .answered(reply.id, Answer::Reply, store.parts().1)
                 .map_or(Input::Nothing, |()| Input::Reply(reply)),
             Frame::Call(call) => Input::Call(call),
             Frame::Cancel(cancel) => {
@@ -557,7 +561,8 @@ impl Session {
                 Input::Item(item)
             }
             Frame::End(end) => {
-                self.calls.answered(end.id, store.parts().1);
+                let slots = store.parts().1;
+                self.calls.answered(end.id, Answer::Stream, slots);
                 Input::End(end)
             }
             Frame::Credit(credit) => Input::Credit(credit),

@@ -65,7 +65,7 @@ impl Drop for Reader {
 
 /// A stream that the caller of a method sends along: its handler reads it, item by item, as they come.
 ///
-/// It ends with `None` when the caller has said all, with an `Err` when the caller says why it failed, when an item is of another type ([`FailureCode::Arguments`]), or when the connection is lost
+/// It ends with `None` when the caller has said all, with an `Err` when the caller says why it failed, when an item is of another type ([`FailureCode::Arguments`]), or when the call is over or the connection lost
 /// ([`FailureCode::Cancelled`]).
 ///
 /// # Cancel safety
@@ -74,7 +74,8 @@ impl Drop for Reader {
 ///
 /// # When full
 ///
-/// The caller waits when [`Limits::stream_items_max`](crate::Limits::stream_items_max) items are not read.
+/// The caller waits when [`Limits::stream_items_max`](crate::Limits::stream_items_max) items are not read, and is not read at all while [`Limits::stream_bytes_max`](crate::Limits::stream_bytes_max) wait in all its streams together. If
+/// a handler waits for one stream meanwhile, the one of which most waits ends with [`FailureCode::Busy`]: read all of them.
 pub struct Upload<T> {
     reader: Reader,
     item: PhantomData<fn() -> T>,
@@ -112,6 +113,7 @@ impl From<StreamEnd> for CallFailure {
         match end {
             StreamEnd::Failed(failure) => failure,
             StreamEnd::Lost => Self::new(FailureCode::Cancelled, "the connection is lost"),
+            StreamEnd::Over => Self::new(FailureCode::Cancelled, "the call is over"),
         }
     }
 }

@@ -35,7 +35,7 @@ fn take(streams: &mut Streams, id: u32) -> bool {
 
 /// Everything that is to be said.
 fn said(streams: &mut Streams) -> Vec<Frame<'static>> {
-    core::iter::from_fn(|| streams.control()).collect()
+    core::iter::from_fn(|| streams.control(true)).collect()
 }
 
 fn credit(id: u32, items: u64) -> Frame<'static> {
@@ -60,7 +60,7 @@ fn items_come_out_in_order_and_then_the_end() {
     let mut streams = streams(true);
     streams.receive(1, true);
     for bytes in 1..=3 {
-        assert_eq!(streams.arrive(1, item(bytes)).map(|_| ()), Ok(()));
+        assert_eq!(streams.arrive(1, item(bytes)), Ok(()));
     }
     streams.end(1, Err(failure()));
     for bytes in 1..=3 {
@@ -71,7 +71,7 @@ fn items_come_out_in_order_and_then_the_end() {
     assert_eq!(streams.poll_item(1, &mut idle()), end);
     let lost = Poll::Ready(Some(Err(StreamEnd::Lost)));
     assert_eq!(streams.poll_item(1, &mut idle()), lost, "it is forgotten");
-    assert_eq!((streams.bytes, streams.incoming()), (0, 0));
+    assert_eq!((streams.bytes, streams.incoming.len()), (0, 0));
     assert_eq!(said(&mut streams), []);
 }
 
@@ -84,7 +84,7 @@ fn more_is_welcome_when_half_is_read() {
     for _ in 0..4 {
         assert!(streams.arrive(1, item(1)).is_ok());
     }
-    assert_eq!(streams.arrive(1, item(1)).map(|_| ()), Err(Overrun));
+    assert_eq!(streams.arrive(1, item(1)), Err(Overrun));
     assert!(take(&mut streams, 1));
     assert_eq!(said(&mut streams), []);
     assert!(take(&mut streams, 1));
@@ -139,7 +139,9 @@ fn a_stream_that_is_over_is_not_stopped() {
     streams.end(1, Ok(()));
     streams.stop(1);
     streams.forget(3);
-    assert_eq!((streams.bytes, streams.incoming()), (0, 0));
+    assert_eq!(streams.bytes, 0);
+    streams.stop(3);
+    assert_eq!(streams.incoming.len(), 0);
     assert_eq!(said(&mut streams), []);
     assert!(streams.arrive(3, item(1)).is_ok(), "it may be on the way");
 }
@@ -155,9 +157,10 @@ fn as_much_is_sent_as_is_welcome() {
     let waker = Waker::from(woken.clone());
     let cx = &mut Context::from_waker(&waker);
     assert!(streams.poll_credit(2, cx).is_pending());
-    streams.credit(2, 3).expect("somebody waits").wake();
+    streams.credit(2, 3);
+    drop(streams.take_wakers());
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-    assert!(streams.credit(2, 2).is_none());
+    streams.credit(2, 2);
     assert_eq!(streams.poll_credit(2, cx), Poll::Ready(true));
     streams.sent(2);
     streams.sent(2);
@@ -165,7 +168,9 @@ fn as_much_is_sent_as_is_welcome() {
         streams.poll_credit(2, cx).is_pending(),
         "credit is never taken back"
     );
-    assert!(streams.stopped(2).is_some());
+    streams.stopped(2);
+    drop(streams.take_wakers());
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
     assert_eq!(streams.poll_credit(2, cx), Poll::Ready(false));
     streams.finish(2);
     assert!(!streams.has(2));
@@ -185,11 +190,12 @@ fn who_waits_is_woken_and_who_waited_before_is_not_dropped_here() {
                 .is_pending()
         );
     }
-    assert_eq!(streams.take_spent().len(), 1);
-    let reader = streams.arrive(1, item(1)).expect("welcome");
-    reader.expect("somebody waits").wake();
-    assert_eq!(second.0.load(Ordering::Relaxed), 1);
+    assert_eq!(Arc::strong_count(&first), 2, "not under a lock");
+    drop(streams.take_wakers());
     assert_eq!(Arc::strong_count(&first), 1);
+    assert_eq!(streams.arrive(1, item(1)), Ok(()));
+    drop(streams.take_wakers());
+    assert_eq!(second.0.load(Ordering::Relaxed), 1);
 }
 
 #[test]
@@ -203,14 +209,97 @@ fn when_the_session_is_over_everybody_is_told() {
     assert!(streams.poll_credit(2, cx).is_pending());
     assert!(streams.poll_item(3, cx).is_pending());
     streams.stop(3);
+    streams.lose();
+    assert_eq!(said(&mut streams), []);
+    assert!(take(&mut streams, 1), "what has come is here");
     assert_eq!(
-        streams.lose().len(),
+        streams.incoming.len(),
         1,
         "who was told to stop waits for nothing"
     );
-    assert_eq!(said(&mut streams), []);
-    assert!(take(&mut streams, 1), "what has come is here");
     let lost = Poll::Ready(Some(Err(StreamEnd::Lost)));
     assert_eq!(streams.poll_item(1, cx), lost);
     assert_eq!(streams.poll_credit(2, cx), Poll::Ready(false));
+}
+
+#[test]
+fn what_is_about_a_call_does_not_overtake_it() {
+    let mut streams = streams(true);
+    streams.receive(2, true);
+    streams.receive(1, false);
+    streams.stop(2);
+    assert_eq!(streams.control(false), Some(credit(1, 4)));
+    assert_eq!(streams.control(false), None, "the call may be in the lane");
+    assert!(streams.owes());
+    assert_eq!(streams.control(true), Some(cancel(2)));
+    assert!(!streams.owes());
+    streams.say_again();
+    assert_eq!(streams.control(false), Some(credit(1, 4)));
+    assert_eq!(streams.arrive(2, item(1)), Ok(()));
+    assert_eq!(streams.control(false), Some(cancel(2)), "it was heard");
+}
+
+#[test]
+fn a_stream_that_is_given_up_is_stopped_and_told_at_its_end() {
+    let mut streams = streams(true);
+    streams.receive(2, true);
+    assert_eq!(streams.arrive(2, item(1)), Ok(()));
+    streams.give_up(2, failure());
+    assert_eq!(said(&mut streams), [cancel(2)]);
+    assert_eq!(streams.arrive(2, item(1)), Ok(()), "passed over");
+    assert!(take(&mut streams, 2));
+    let end = Poll::Ready(Some(Err(StreamEnd::Failed(failure()))));
+    assert_eq!(streams.poll_item(2, &mut idle()), end);
+    streams.say_again();
+    assert_eq!(
+        said(&mut streams),
+        [cancel(2)],
+        "until the peer has ended it"
+    );
+    assert_eq!(streams.answers(), 1);
+    streams.end(2, Ok(()));
+    assert_eq!(streams.incoming.len(), 0);
+}
+
+#[test]
+fn whoever_waits_for_a_stream_of_a_call_that_is_over_is_told() {
+    let mut streams = streams(true);
+    streams.receive(1, false);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let cx = &mut Context::from_waker(&waker);
+    assert!(streams.poll_item(1, cx).is_pending());
+    streams.forget(1);
+    drop(streams.take_wakers());
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(said(&mut streams), []);
+    assert_eq!(streams.uploads(), 0);
+    let over = Poll::Ready(Some(Err(StreamEnd::Over)));
+    assert_eq!(streams.poll_item(1, cx), over);
+    assert_eq!(streams.incoming.len(), 0);
+}
+
+#[test]
+fn who_waits_for_one_stream_while_another_is_too_much_gets_it() {
+    for credits in [true, false] {
+        let mut streams = streams(credits);
+        for id in [1, 3] {
+            streams.receive(id, false);
+        }
+        said(&mut streams);
+        assert!(streams.poll_item(1, &mut idle()).is_pending());
+        assert_eq!(streams.arrive(3, item(400)), Ok(()));
+        assert_eq!(streams.arrive(3, item(400)), Ok(()));
+        assert!(streams.is_full() || streams.bytes < 1_000);
+        assert_eq!(streams.arrive(3, item(400)), Ok(()));
+        assert!(!streams.is_full(), "it would not be read for ever");
+        assert_eq!(said(&mut streams), [cancel(3)]);
+        let Poll::Ready(Some(Err(StreamEnd::Failed(busy)))) = streams.poll_item(3, &mut idle())
+        else {
+            panic!("it goes on");
+        };
+        assert_eq!(busy.code, FailureCode::Busy);
+        assert_eq!(streams.arrive(1, item(1)), Ok(()));
+        assert!(take(&mut streams, 1));
+    }
 }

@@ -7,8 +7,8 @@ use bytes::{BufMut, BytesMut};
 use lapwing::protocol::{Conditions, Conversation};
 use lapwing::transport::Message;
 use lapwing::wire::{
-    self, Ack, Call, Close, CloseReason, DecodeError, Denied, Failure, FailureCode, Frame, List,
-    Name, Outcome, Payload, Publish, Refusal, Refused, Reply, Return, Start, Subscribe,
+    self, Ack, Call, Close, CloseReason, DecodeError, Denied, End, Failure, FailureCode, Frame,
+    List, Name, Outcome, Payload, Publish, Refusal, Refused, Reply, Return, Start, Subscribe,
     Unsubscribe, Welcome,
 };
 
@@ -18,7 +18,7 @@ use crate::incoming::{Incoming, Value};
 use crate::json::append_json;
 use crate::records::{MARK, Records};
 use crate::sequence::Sequence;
-use crate::streams::Names;
+use crate::streams::{NOBODYS, Names};
 use crate::{failure, handshake};
 
 /// In front of the numbers of our own calls: clients name theirs by numbers alone.
@@ -58,8 +58,8 @@ pub(crate) struct Asked {
     pub(crate) target: String,
     /// What else is to be known when the answer comes.
     pub(crate) about: About,
-    /// Its names for the streams that it sends along.
-    pub(crate) uploads: Vec<String>,
+    /// Its names for the streams that it sends along, and our numbers.
+    pub(crate) uploads: Vec<(String, u32)>,
 }
 
 pub(crate) enum About {
@@ -138,8 +138,8 @@ impl Talk {
     /// Forgets a question that is answered, and the streams that came along.
     pub(crate) fn forget(&mut self, number: u32) -> Option<Asked> {
         let asked = self.asked.remove(&number)?;
-        for name in &asked.uploads {
-            self.uploads.remove(name);
+        for (name, number) in &asked.uploads {
+            self.uploads.forget(name, *number);
         }
         Some(asked)
     }
@@ -437,7 +437,13 @@ impl Conversation for Talk {
             Incoming::Completion { id, result } if self.uploads.get(&id).is_some() => {
                 self.end_upload(&id, result.err().as_deref(), scratch)
             }
-            Incoming::Completion { id, result } => Self::answered(&id, result, scratch),
+            // Of what nobody has asked, or waits for no more: it is no flood when an answer was quicker than a stream.
+            Incoming::Completion { id, result } => Some(
+                Self::answered(&id, result, scratch).unwrap_or(Frame::End(End {
+                    id: NOBODYS,
+                    result: Ok(()),
+                })),
+            ),
             Incoming::Cancel(id) => Some(self.cancel(&id)),
             Incoming::Close => Some(Frame::Close(Close {
                 reason: CloseReason::Done,

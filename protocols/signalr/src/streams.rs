@@ -1,7 +1,7 @@
 //! Streams: those that the client sends along with a call, and those that answer one.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::BytesMut;
 use lapwing::wire::{Cancel, End, Failure, FailureCode, Frame, Item, Open, Payload};
@@ -11,7 +11,7 @@ use crate::failure;
 use crate::incoming::Value;
 
 /// Streams of calls that nobody has made: what comes for them is passed over.
-const NOBODYS: u32 = 0;
+pub(crate) const NOBODYS: u32 = 0;
 
 /// The names that the client has given to streams that it sends, and our numbers for them.
 #[derive(Default)]
@@ -30,8 +30,15 @@ impl Names {
         self.0.get(name).copied()
     }
 
-    pub(crate) fn remove(&mut self, name: &str) -> Option<u32> {
+    fn remove(&mut self, name: &str) -> Option<u32> {
         self.0.remove(name)
+    }
+
+    /// Forgets a name, if it means this stream.
+    pub(crate) fn forget(&mut self, name: &str, number: u32) {
+        if self.get(name) == Some(number) {
+            self.remove(name);
+        }
     }
 }
 
@@ -56,12 +63,13 @@ impl Talk {
             false => About::Call,
         };
         let number = self.ask(id, target, about);
-        for name in &names {
-            let number = self.next_number();
-            self.uploads.insert(name.clone(), number);
+        let uploads = names.into_iter().map(|name| (name, self.next_number()));
+        let uploads: Vec<_> = uploads.collect();
+        for (name, number) in &uploads {
+            self.uploads.insert(name.clone(), *number);
         }
         if let Some(asked) = self.asked.get_mut(&number) {
-            asked.uploads = names;
+            asked.uploads = uploads;
         }
         Frame::Open(Open {
             id: number,
@@ -80,9 +88,9 @@ impl Talk {
         if let Some(id) = id.filter(asked) {
             return Some(id);
         }
-        let mut names = uploads.iter().enumerate();
-        let (_, taken) = names
-            .find(|(index, name)| self.uploads.has(name) || uploads[..*index].contains(name))?;
+        let mut seen = HashSet::new();
+        let mut names = uploads.iter();
+        let taken = names.find(|name| self.uploads.has(name) || !seen.insert(&***name))?;
         Some(taken)
     }
 

@@ -250,11 +250,12 @@ impl Drive {
                 let event = live.link.session.poll_event(&mut live.store)?;
                 let waiter = match event {
                     SessionEvent::CallTimedOut(id) => live.timed_out(id),
-                    SessionEvent::Ended(_) => None,
+                    SessionEvent::Ended(_) => Default::default(),
                 };
                 Some((event, waiter))
             };
-            let (event, waiter) = self.live(next)??;
+            let (event, (waiter, wakers)) = self.live(next)??;
+            drop(wakers);
             // It may have been dropped meanwhile.
             let _ = waiter.map(|waiter| waiter.send(Err(PeerCallError::TimedOut)));
             if let SessionEvent::Ended(ending) = event {

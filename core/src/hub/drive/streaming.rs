@@ -12,8 +12,8 @@ use crate::hub::Shared;
 use crate::hub::connection::Live;
 use crate::hub::lane::Rejected;
 use crate::hub::streams::PeerStreams;
-use crate::streams::Overrun;
 use crate::streams::reader::Reader;
+use crate::streams::{Overrun, Streams};
 use crate::time::Instant;
 use crate::wire::{Call, CloseReason, Credit, End, FailureCode, Frame, Item, Open, Payload};
 
@@ -94,7 +94,7 @@ impl Drive {
         let checked = self.live(|live| {
             let ours = live.link.session.is_ours(opened.id);
             let streams = live.streams(&hub.limits).lock();
-            if full || streams.incoming().saturating_add(opened.uploads as usize) > max {
+            if full || streams.uploads().saturating_add(opened.uploads as usize) > max {
                 return Err(CallFailure::new(FailureCode::Busy, "too many streams"));
             }
             let is_call = |id| flows.is_some_and(|flows| flows.get(id).is_some());
@@ -149,7 +149,7 @@ impl Drive {
             let mut streams = live.store.streams.as_ref()?.lock();
             streams.finish(id);
             opened.uploads().for_each(|upload| streams.forget(upload));
-            Some(streams.take_spent())
+            Some(streams.take_wakers())
         });
         Some(opened)
     }
@@ -158,10 +158,14 @@ impl Drive {
         let result = result.as_ref().copied().map_err(CallFailure::as_wire);
         self.live(|live| {
             let max = live.link.session.peer().message_bytes_max as usize;
-            live.push_answer(&Frame::End(End {
-                id,
-                result: result.map_err(|failure| super::calls::cut(failure, max)),
-            }));
+            let result = result.map_err(|failure| super::calls::cut(failure, max));
+            let Some(framed) = live.framed(&Frame::End(End { id, result })) else {
+                return;
+            };
+            if live.store.lane.push_reply(framed).is_err() {
+                let result = result.map_err(|failure| super::calls::cut(failure, 0));
+                live.push_answer(&Frame::End(End { id, result }));
+            }
         });
     }
 
@@ -185,7 +189,7 @@ impl Drive {
             let connection = &self.connection;
             let live =
                 |look: &dyn Fn(&mut Live) -> bool| connection.live().as_mut().is_some_and(look);
-            if live(&|live| live.store.lane.is_answering_enough()) {
+            if live(&|live| !live.store.lane.takes_items()) {
                 return Flowed::Stalled;
             }
             let may_send = |id| {
@@ -232,7 +236,7 @@ impl Drive {
             streams.for_each(|streams| streams.lock().sent(item.id));
             // A lane that is torn has lost more than this.
             !matches!(
-                live.store.lane.push_reply(framed),
+                live.store.lane.push_item(framed),
                 Err(Rejected::TooLarge { .. })
             )
         });
@@ -250,8 +254,7 @@ impl Drive {
 
     /// Whether what waits in the lane is few enough for streams to say more.
     pub(super) fn may_flow(&self) -> bool {
-        let enough = |live: &mut Live| live.store.lane.is_answering_enough();
-        self.live(enough) == Some(false)
+        self.live(|live| live.store.lane.takes_items()) == Some(true)
     }
 
     /// Whether calls with streams are not answered yet.
@@ -264,36 +267,26 @@ impl Drive {
 impl Drive {
     pub(super) fn item(&self, item: Item<'_>, now: Instant) {
         let Item { id, payload } = item;
-        let arrived = self.live(|live| {
-            let mut streams = live.store.streams.as_ref()?.lock();
-            let item = (payload.encoding, Bytes::copy_from_slice(payload.bytes));
-            let arrived = streams.arrive(id, item);
-            if let Err(Overrun) = arrived {
-                live.link.session.violate(CloseReason::Unexpected, now);
-            }
-            arrived.ok().flatten()
-        });
-        arrived
-            .flatten()
-            .into_iter()
-            .for_each(|reader| reader.wake());
+        let item = (payload.encoding, Bytes::copy_from_slice(payload.bytes));
+        if let Some(Err(Overrun)) = self.streams(|streams| streams.arrive(id, item)) {
+            self.live(|live| live.link.session.violate(CloseReason::Unexpected, now));
+        }
     }
 
     pub(super) fn end_of(&self, end: End<'_>) {
         let result = end.result.map_err(CallFailure::from);
-        let ended = self.live(|live| live.store.streams.as_ref()?.lock().end(end.id, result));
-        ended.flatten().into_iter().for_each(|reader| reader.wake());
+        self.streams(|streams| streams.end(end.id, result));
     }
 
     pub(super) fn credit(&self, credit: Credit) {
         // Who sends is polled in this turn.
-        self.live(|live| {
-            live.store
-                .streams
-                .as_ref()?
-                .lock()
-                .credit(credit.id, credit.items)
-        });
+        self.streams(|streams| streams.credit(credit.id, credit.items));
+    }
+
+    /// Runs `act` on the streams of the connection, if it has any.
+    fn streams<T>(&self, act: impl FnOnce(&mut Streams) -> T) -> Option<T> {
+        let table = self.live(|live| live.store.streams.clone()).flatten();
+        table.map(|table| table.with(act))
     }
 }
 

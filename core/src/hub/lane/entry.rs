@@ -28,6 +28,8 @@ pub(super) enum Owner {
     Fixed,
     /// Is never dropped, and its sender waits: `Ack` and `Reply`.
     Answer,
+    /// Is never dropped, and its sender waits, who alone: an item of a stream.
+    Item,
     /// May make room for others of the same subscription. A note has no topic.
     Droppable { subscription: u32, topic: u64 },
 }

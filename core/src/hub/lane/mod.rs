@@ -38,6 +38,8 @@ pub(crate) struct HubLane {
     droppable: Load,
     /// Of answers.
     answers: Load,
+    /// Of items of streams.
+    items: Load,
     /// The largest message that the peer takes.
     message_bytes_max: u32,
     class: Arc<Class>,
@@ -96,6 +98,7 @@ impl HubLane {
             all: Load::default(),
             droppable: Load::default(),
             answers: Load::default(),
+            items: Load::default(),
             message_bytes_max: u32::MAX,
             class,
             one_by_one: framing == Framing::None,
@@ -211,6 +214,14 @@ impl HubLane {
         self.stuck && (self.answers.frames >= most || self.answers.bytes >= 2 * bounds.bytes.max(1))
     }
 
+    /// Whether streams may say more: so much of them may wait as of answers.
+    pub(crate) fn takes_items(&self) -> bool {
+        let bounds = &self.class.bounds;
+        self.answers.frames + self.items.frames < bounds.answers
+            && self.answers.bytes + self.items.bytes < bounds.bytes.max(1)
+            && self.entries.len() < bounds.entries
+    }
+
     /// What its frames have in common with others.
     pub(crate) fn class(&self) -> &Class {
         &self.class
@@ -234,6 +245,14 @@ impl HubLane {
     pub(crate) fn push_reply(&mut self, framed: Bytes) -> Result<(), Rejected> {
         self.check(&framed)?;
         self.push_answer(framed);
+        Ok(())
+    }
+
+    /// Appends an item of a stream, whose sender looks at [`takes_items`](Self::takes_items) before; one that is larger than the peer takes is not appended.
+    pub(crate) fn push_item(&mut self, framed: Bytes) -> Result<(), Rejected> {
+        self.check(&framed)?;
+        let own = self.class.segments.own(framed);
+        self.push(Piece::Own(own), 1, Owner::Item);
         Ok(())
     }
 
@@ -282,7 +301,8 @@ impl HubLane {
         self.entries = VecDeque::new();
         self.ring.clear();
         self.stuck = false;
-        (self.all, self.droppable, self.answers) = Default::default();
+        (self.all, self.droppable) = Default::default();
+        (self.answers, self.items) = Default::default();
     }
 
     /// Whether nothing waits but notes: then anything may come, however large.
@@ -323,6 +343,7 @@ impl HubLane {
         match owner {
             Owner::Fixed => {}
             Owner::Answer => self.answers += load,
+            Owner::Item => self.items += load,
             Owner::Droppable { .. } => self.droppable += load,
         }
     }
@@ -332,6 +353,7 @@ impl HubLane {
         match owner {
             Owner::Fixed => {}
             Owner::Answer => self.answers -= load,
+            Owner::Item => self.items -= load,
             Owner::Droppable { .. } => self.droppable -= load,
         }
     }
@@ -525,7 +547,7 @@ impl Store for HubStore {
         (&mut self.lane, &mut self.slots)
     }
 
-    fn control(&mut self) -> Option<Frame<'static>> {
-        self.streams.as_ref()?.lock().control()
+    fn control(&mut self, idle: bool) -> Option<Frame<'static>> {
+        self.streams.as_ref()?.lock().control(idle)
     }
 }

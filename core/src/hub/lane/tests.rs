@@ -145,12 +145,13 @@ impl Bench {
     fn check(&self) {
         let lane = &self.lane;
         let (mut all, mut droppable, mut bounded) = <(Load, Load, Load)>::default();
-        let mut answers = Load::default();
+        let (mut answers, mut items) = <(Load, Load)>::default();
         let mut last_was_hole = BTreeMap::new();
         for entry in &lane.entries {
             all += entry.load();
             match entry.owner {
                 Owner::Answer => answers += entry.load(),
+                Owner::Item => items += entry.load(),
                 Owner::Fixed => bounded += entry.load(),
                 Owner::Droppable { subscription, .. } => {
                     bounded += entry.load();
@@ -165,8 +166,8 @@ impl Bench {
             }
         }
         assert_eq!(
-            (all, droppable, answers),
-            (lane.all, lane.droppable, lane.answers)
+            (all, droppable, answers, items),
+            (lane.all, lane.droppable, lane.answers, lane.items)
         );
         assert!(bounded.bytes <= lane.class.bounds.bytes || bounded.frames == 1);
         assert!(bounded.frames <= lane.class.bounds.frames);

@@ -86,7 +86,9 @@ fn both_sides_may_call() {
 fn each_side_has_numbers_of_its_own_and_one_for_each_stream() {
     for (mut side, first) in [(ready_client(), 1), (ready_hub(), 2)] {
         let (session, queues) = (&mut side.session, &mut side.store);
-        let call = session.open(queues, None, 2).expect("a free slot");
+        let call = session
+            .open(queues, None, (Answer::Reply, 2))
+            .expect("a free slot");
         assert_eq!(call, first);
         let next = session.call(queues, None).expect("a free slot");
         assert_eq!(next, first + 6, "two streams are behind it");
@@ -94,23 +96,55 @@ fn each_side_has_numbers_of_its_own_and_one_for_each_stream() {
     }
 }
 
+fn item(id: u32) -> Item<'static> {
+    let payload = Payload::text("first");
+    Item { id, payload }
+}
+
+fn end(id: u32) -> End<'static> {
+    let result = Ok(());
+    End { id, result }
+}
+
 #[test]
 fn an_answer_that_is_a_stream_has_time_once_it_has_begun() {
     let mut client = ready_client();
-    let id = client.calls(Some(SECOND)).expect("a free slot");
-    let item = Item {
-        id,
-        payload: Payload::text("first"),
-    };
+    let streams = (Answer::Stream, 0);
+    let (session, queues) = (&mut client.session, &mut client.store);
+    let until = Some(client.now + SECOND);
+    let id = session.open(queues, until, streams).expect("a free slot");
+    let item = item(id);
     assert_eq!(client.hears(Frame::Item(item)), Input::Item(item));
     client.after(SECOND);
     assert_eq!(client.tells(), None);
+    assert_eq!(client.hears(reply(id)), Input::Nothing, "that is no answer");
     assert!(!client.store.calls[0].is_free());
-    let result = Ok(());
-    assert!(matches!(
-        client.hears(Frame::End(End { id, result })),
-        Input::End(_)
-    ));
+    assert_eq!(client.hears(Frame::End(end(id))), Input::End(end(id)));
+    assert!(client.store.calls[0].is_free());
+}
+
+#[test]
+fn a_call_is_answered_by_what_it_asks_for() {
+    let mut client = ready_client();
+    let id = client.calls(Some(SECOND)).expect("a free slot");
+    client.hears(Frame::Item(item(id)));
+    client.hears(Frame::End(end(id)));
+    assert!(!client.store.calls[0].is_free());
+    client.after(SECOND);
+    assert_eq!(client.tells(), Some(SessionEvent::CallTimedOut(id)));
+    assert_says(&mut client, &[Frame::Cancel(Cancel { id })]);
+}
+
+#[test]
+fn a_stream_that_takes_too_long_is_stopped_by_its_owner() {
+    let mut client = ready_client();
+    let (session, queues) = (&mut client.session, &mut client.store);
+    let until = Some(client.now + SECOND);
+    let id = session.open(queues, until, (Answer::Stream, 0));
+    let id = id.expect("a free slot");
+    client.after(SECOND);
+    assert_eq!(client.tells(), Some(SessionEvent::CallTimedOut(id)));
+    assert_says(&mut client, &[]);
     assert!(client.store.calls[0].is_free());
 }
 
