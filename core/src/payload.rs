@@ -2,11 +2,15 @@
 
 #[cfg(feature = "json")]
 mod arguments;
+#[cfg(feature = "json")]
+mod base64;
 mod depth;
 #[cfg(feature = "json")]
 pub(crate) mod json;
 #[cfg(feature = "messagepack")]
 pub mod messagepack;
+#[cfg(feature = "json")]
+mod value;
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -19,6 +23,8 @@ use serde::de::value::BytesDeserializer;
 use serde::de::value::StrDeserializer;
 
 use self::depth::Depth;
+#[cfg(feature = "json")]
+pub use self::value::{Arguments, Value};
 use crate::wire::{Encoding, Envelope, Payload};
 
 /// What can be published, sent, or passed to a call: text, bytes, and with [`Typed`] every value that serde knows.
@@ -66,7 +72,9 @@ pub trait Decode: Sized {
 /// A value as serde sees it, written in the encoding that the recipient's protocol wants.
 ///
 /// In postcard's form a value is read with its type only. So a type that can be anything, as `serde_json::Value` is, can be read
-/// from JSON and not from postcard: publish such a value as [`Payload::json`], which is JSON for everybody.
+/// from JSON and not from postcard: publish such a value as [`Payload::json`], which is JSON for everybody, or as a [`Value`].
+///
+/// What serde calls bytes, as a field with `#[serde(with = "serde_bytes")]`, is base64 in a string where the value is JSON, and bytes in every other form.
 ///
 /// # Examples
 ///
@@ -132,8 +140,7 @@ impl<T: Serialize> Encode for Typed<T> {
             }
             #[cfg(feature = "json")]
             Encoding::Json => {
-                serde_json::to_writer(into, &self.0)
-                    .map_err(|error| EncodeError(error.to_string()))?;
+                json::write(into, &self.0).map_err(|error| EncodeError(error.to_string()))?;
                 Ok(Encoding::Json)
             }
             #[cfg(feature = "json")]
@@ -276,7 +283,8 @@ impl<T: DeserializeOwned> Decode for Typed<T> {
             // As JSON has it: a text may be a variant's name, or a type that is a text inside.
             #[cfg(feature = "json")]
             Encoding::Text => {
-                T::deserialize(serde_json::Value::from(text(payload.bytes)?)).map_err(value_error)
+                let text = serde_json::Value::from(text(payload.bytes)?);
+                T::deserialize(Depth::new(text)).map_err(value_error)
             }
             #[cfg(not(feature = "json"))]
             Encoding::Text => T::deserialize(StrDeserializer::<serde::de::value::Error>::new(

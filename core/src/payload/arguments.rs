@@ -8,6 +8,7 @@ use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::depth::Depth;
+use super::json;
 #[cfg(feature = "messagepack")]
 use super::messagepack::{Input, input};
 
@@ -16,14 +17,14 @@ type Error = serde_json::Error;
 /// Appends `value` as a JSON array of arguments.
 pub(super) fn append_to(value: &impl Serialize, into: &mut Vec<u8>) -> Result<(), Error> {
     match value.serialize(Probe) {
-        Err(Shape::Tuple) => serde_json::to_writer(into, value),
+        Err(Shape::Tuple) => json::write(into, value),
         Err(Shape::Nothing) => {
             into.extend_from_slice(b"[]");
             Ok(())
         }
         Ok(()) | Err(Shape::One) => {
             into.push(b'[');
-            serde_json::to_writer(&mut *into, value)?;
+            json::write(into, value)?;
             into.push(b']');
             Ok(())
         }

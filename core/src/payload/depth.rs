@@ -59,8 +59,6 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Depth<D> {
         deserialize_char();
         deserialize_str();
         deserialize_string();
-        deserialize_bytes();
-        deserialize_byte_buf();
         deserialize_option();
         deserialize_unit();
         deserialize_unit_struct(name: &'static str);
@@ -73,6 +71,19 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Depth<D> {
         deserialize_enum(name: &'static str, variants: &'static [&'static str]);
         deserialize_identifier();
         deserialize_ignored_any();
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        self.deserialize_byte_buf(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        #[cfg(feature = "json")]
+        if self.is_human_readable() {
+            return self.deserialize_any(super::base64::Base64(visitor));
+        }
+        let (inner, left) = (visitor, self.left);
+        self.inner.deserialize_byte_buf(Depth { inner, left })
     }
 
     fn is_human_readable(&self) -> bool {

@@ -1,10 +1,33 @@
-//! JSON as it comes from peers: whether it is a value, and whether it nests too deep.
+//! JSON as it comes from peers, whether it is a value and whether it nests too deep; and as it is written.
 
 use alloc::vec::Vec;
+use std::io;
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde_json::ser::Formatter;
 
 use crate::limits::NESTING_MAX;
+
+/// Appends a value as serde sees it, without blanks: bytes are base64 in a string.
+pub(super) fn write(into: &mut Vec<u8>, value: &impl Serialize) -> Result<(), serde_json::Error> {
+    value.serialize(&mut serde_json::Serializer::with_formatter(into, Dense))
+}
+
+/// As [`serde_json::to_writer`] writes, but for bytes.
+struct Dense;
+
+impl Formatter for Dense {
+    fn write_byte_array<W: io::Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        write!(writer, "\"{}\"", Base64Display::new(bytes, &STANDARD))
+    }
+}
 
 /// Whether the bytes are one JSON value that nests no deeper than [`NESTING_MAX`].
 pub(super) fn is_value(bytes: &[u8]) -> bool {

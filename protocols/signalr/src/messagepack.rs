@@ -187,8 +187,9 @@ fn value(raw: &[u8]) -> Value<'_> {
     }
     let mut rest = raw;
     match decode::read_bin_len(&mut rest) {
-        Ok(_) => Value::Other(Payload::bytes(rest)),
-        Err(_) => Value::Other(Payload {
+        // None at all would be no value.
+        Ok(1..) => Value::Other(Payload::bytes(rest)),
+        _ => Value::Other(Payload {
             encoding: Encoding::MessagePack,
             bytes: raw,
         }),
