@@ -33,7 +33,8 @@ const NAME_BYTES_MAX: usize = 256;
 /// Why a call has no result, as its handler says it and its caller hears it.
 ///
 /// A handler that fails for a reason of its own makes one from a text; only that text leaves the process. What the hub refuses
-/// to a handler (a publish, a join, a call back) becomes one by `?`, with the error's own line as its text.
+/// to a handler (a publish, a join, a call back) becomes one by `?`, with the error's own line as its text. What the caller must not read becomes a
+/// [private](Self::private) one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallFailure {
     /// Whose fault it is and what to do.
@@ -49,6 +50,23 @@ impl CallFailure {
             code,
             message: message.into(),
         }
+    }
+
+    /// A failure of which the caller hears nothing but that there was one: the cause is the program's business. With the feature `tracing` it is logged.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::CallFailure;
+    ///
+    /// let failure = CallFailure::private("the disk is full");
+    /// assert_eq!(failure.to_string(), "the call failed");
+    /// ```
+    pub fn private(cause: impl fmt::Display) -> Self {
+        #[cfg(feature = "tracing")]
+        tracing::error!(%cause, "a call failed");
+        let _ = cause;
+        Self::new(FailureCode::Failed, "")
     }
 
     /// A failure that names what the peer named, as far as that is fit to be read.

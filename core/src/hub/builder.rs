@@ -22,7 +22,7 @@ use super::local::Locals;
 use super::resume::Tokens;
 use super::rules::{Rule, Rules};
 use super::segment::Budget;
-use super::{Caller, Hub, Shared};
+use super::{Caller, Hub, Remote, Shared};
 use crate::answers::{Answer, CallFailure, Method, Product, decoded, handler, stream_handler};
 use crate::limits::Limits;
 use crate::link::Protocols;
@@ -38,6 +38,9 @@ use crate::wire::{Encoding, Payload};
 /// Decides about a client at the door.
 pub(crate) type OnConnect =
     Box<dyn Fn(Ask) -> BoxFuture<'static, Result<Admission, Refuse>> + Send + Sync>;
+
+/// Is told that a connection was let in.
+pub(crate) type OnConnected = Box<dyn Fn(Remote) + Send + Sync>;
 
 /// Is told that a connection is gone.
 pub(crate) type OnDisconnect = Box<dyn Fn(Gone) + Send + Sync>;
@@ -60,6 +63,7 @@ pub struct HubBuilder {
     authority: Authority,
     filters: Vec<Arc<dyn Filter>>,
     on_connect: Option<OnConnect>,
+    on_connected: Option<OnConnected>,
     on_disconnect: Option<OnDisconnect>,
     methods: HashMap<String, Method<Caller>>,
     listeners: Vec<(String, Listener)>,
@@ -76,6 +80,7 @@ impl HubBuilder {
             authority: Authority::default(),
             filters: Vec::new(),
             on_connect: None,
+            on_connected: None,
             on_disconnect: None,
             methods: HashMap::new(),
             listeners: Vec::new(),
@@ -154,6 +159,28 @@ impl HubBuilder {
             // Called when it is polled, where a panic is one of the future's.
             Box::pin(async move { hook(ask).await })
         }));
+        self
+    }
+
+    /// Is told of every connection that was let in, exactly once each, before the first of its calls: what is sent to it here is what it hears first, and it may be put into groups.
+    /// Must not block; a panic ends what is told of it.
+    ///
+    /// A client that returns to its connection was let in before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use lapwing::hub::Hub;
+    /// use lapwing_memory::Virtual;
+    ///
+    /// let hub = Hub::builder(Virtual::new(1)).on_connected(|connection| {
+    ///     let id = connection.id().to_string();
+    ///     connection.send("welcome", id).expect("a good topic");
+    /// });
+    /// # drop(hub);
+    /// ```
+    pub fn on_connected(mut self, hook: impl Fn(Remote) + Send + Sync + 'static) -> Self {
+        self.on_connected = Some(Box::new(hook));
         self
     }
 
@@ -349,6 +376,7 @@ impl HubBuilder {
             rules,
             direct_policy: self.direct_policy,
             on_connect: filter::on_connect(&filters, self.on_connect),
+            on_connected: self.on_connected,
             on_disconnect: filter::on_disconnect(&filters, self.on_disconnect),
             filters,
             methods: self.methods,

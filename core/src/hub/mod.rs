@@ -69,7 +69,7 @@ pub use crate::published::Published;
 
 use self::audience::Audience;
 use self::audiences::Audiences;
-use self::builder::{Listener as EventListener, OnConnect, OnDisconnect};
+use self::builder::{Listener as EventListener, OnConnect, OnConnected, OnDisconnect};
 use self::class::Classes;
 use self::connection::{Connection, Live};
 use self::counters::Sums;
@@ -125,6 +125,7 @@ pub(crate) struct Shared {
     direct_policy: Policy,
     filters: Filters,
     on_connect: Option<OnConnect>,
+    on_connected: Option<OnConnected>,
     on_disconnect: Option<OnDisconnect>,
     methods: HashMap<String, Method<Caller>>,
     listeners: Vec<(String, EventListener)>,

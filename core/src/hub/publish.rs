@@ -1,6 +1,7 @@
 //! Publishing at the pace of those who hear it.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::{Future, poll_fn};
 use core::task::{Poll, Waker};
@@ -8,6 +9,7 @@ use core::time::Duration;
 
 use super::audience::{Audience, Listener};
 use super::class::Class;
+use super::connection::Connection;
 use super::lane::Prospect;
 use super::waitlist::Ticket;
 use super::{Hub, PublishError, Shared};
@@ -68,20 +70,28 @@ impl Hub {
         topic: &str,
         payload: impl Encode,
     ) -> Result<Published, PublishError> {
-        let mut pace = Pace::new(&self.shared, Topic::new(topic)?);
-        if pace.is_too_fast(&payload)? {
-            let ticket = Ticket::new(&self.shared.room);
-            let mut timer = self.shared.runtime.timer();
-            timer.arm(self.shared.runtime.now() + deadline);
-            loop {
-                // Before the look: room that comes after it is announced.
-                ticket.enlist(&waker().await);
-                if !pace.is_too_fast(&payload)? || woken_or_late(&mut timer).await {
-                    break;
-                }
-            }
-        }
+        let heard = Topic::new(topic)?;
+        let pace = Pace::new(&self.shared, heard, false);
+        pace.wait(deadline, &payload, || self.shared.audience(heard))
+            .await?;
         self.publish(topic, payload)
+    }
+
+    /// Sends straight to `connections`, when all of them have room or the time is over.
+    pub(super) async fn send_direct_within(
+        &self,
+        deadline: Duration,
+        topic: &str,
+        payload: impl Encode,
+        connections: impl Fn() -> Vec<Arc<Connection>>,
+    ) -> Result<Published, PublishError> {
+        let heard = Topic::new(topic)?;
+        let pace = Pace::new(&self.shared, heard, true);
+        pace.wait(deadline, &payload, || {
+            Arc::new(self.addressed(heard, connections()))
+        })
+        .await?;
+        self.send_direct(topic, &payload, connections())
     }
 }
 
@@ -89,6 +99,7 @@ impl Hub {
 struct Pace<'a> {
     hub: &'a Shared,
     topic: Topic<'a>,
+    direct: bool,
     /// What it has, framed, for each class that was asked about.
     sizes: Vec<(u8, usize)>,
     /// What its payload has for the program itself.
@@ -98,21 +109,47 @@ struct Pace<'a> {
 }
 
 impl<'a> Pace<'a> {
-    fn new(hub: &'a Shared, topic: Topic<'a>) -> Self {
+    fn new(hub: &'a Shared, topic: Topic<'a>, direct: bool) -> Self {
         Self {
             hub,
             topic,
+            direct,
             sizes: Vec::new(),
             local_bytes: None,
             slowest: 0,
         }
     }
 
+    /// Waits while somebody of the audience would lose something, for `deadline` at most.
+    async fn wait(
+        mut self,
+        deadline: Duration,
+        payload: &impl Encode,
+        audience: impl Fn() -> Arc<Audience>,
+    ) -> Result<(), PublishError> {
+        if !self.is_too_fast(payload, &audience())? {
+            return Ok(());
+        }
+        let ticket = Ticket::new(&self.hub.room);
+        let mut timer = self.hub.runtime.timer();
+        timer.arm(self.hub.runtime.now() + deadline);
+        loop {
+            // Before the look: room that comes after it is announced.
+            ticket.enlist(&waker().await);
+            if !self.is_too_fast(payload, &audience())? || woken_or_late(&mut timer).await {
+                return Ok(());
+            }
+        }
+    }
+
     /// Whether somebody would lose something now.
-    fn is_too_fast(&mut self, payload: &dyn Encode) -> Result<bool, PublishError> {
-        let audience = self.hub.audience(self.topic);
+    fn is_too_fast(
+        &mut self,
+        payload: &dyn Encode,
+        audience: &Audience,
+    ) -> Result<bool, PublishError> {
         let tight = self.hub.budget.is_over();
-        if self.is_too_fast_locally(&audience, payload, tight)? {
+        if self.is_too_fast_locally(audience, payload, tight)? {
             return Ok(true);
         }
         let first = self.slowest.min(audience.listeners.len());
@@ -184,7 +221,7 @@ impl<'a> Pace<'a> {
     fn event<'b>(&'b self, payload: Payload<'b>) -> Frame<'b> {
         Frame::Event(Event {
             topic: self.topic.as_str(),
-            direct: false,
+            direct: self.direct,
             offset: ANY_OFFSET,
             payload,
         })

@@ -3,8 +3,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use super::audience::Listener;
+use super::audience::{Audience, Listener};
 use super::connection::Connection;
 use super::{Hub, PublishError};
 use crate::id::{ConnectionId, Group, UserId};
@@ -69,6 +70,32 @@ impl Recipients {
             .send_direct(topic, &payload, self.connections(&self.who))
     }
 
+    /// As [`send`](Self::send), but waits while one of them has no room, for `deadline` at most: see [`Hub::publish_within`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was sent.
+    ///
+    /// # When full
+    ///
+    /// Waits; when the time is over the hub's [`direct_policy`](super::HubBuilder::direct_policy) decides for each connection.
+    pub async fn send_within(
+        &self,
+        deadline: Duration,
+        topic: &str,
+        payload: impl Encode,
+    ) -> Result<Published, PublishError> {
+        let connections = || self.connections(&self.who);
+        let sent = self
+            .hub
+            .send_direct_within(deadline, topic, payload, connections);
+        sent.await
+    }
+
     /// Ends each of them for good, as [`Remote::close`](super::Remote::close) does; says how many there were.
     ///
     /// Those who come later are not concerned: whom the hub shall not let in again it refuses [at the door](super::HubBuilder::on_connect).
@@ -118,10 +145,19 @@ impl Hub {
         connections: Vec<Arc<Connection>>,
     ) -> Result<Published, PublishError> {
         let topic = Topic::new(topic)?;
+        let audience = self.addressed(topic, connections);
+        self.shared.send(topic, true, payload, &audience)
+    }
+
+    /// Those to whom something is sent straight, as an audience of its own.
+    pub(super) fn addressed(
+        &self,
+        topic: Topic<'_>,
+        connections: Vec<Arc<Connection>>,
+    ) -> Audience {
         let policy = self.shared.direct_policy;
         let listener = |connection| Listener::new(connection, 0, policy);
         let listeners = connections.into_iter().map(listener).collect();
-        let audience = self.shared.addressed(topic, listeners);
-        self.shared.send(topic, true, payload, &audience)
+        self.shared.addressed(topic, listeners)
     }
 }

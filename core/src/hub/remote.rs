@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
+use core::time::Duration;
 
 use super::accounts::Accounts;
 use super::connection::Connection;
@@ -141,6 +142,32 @@ impl Remote {
             &payload,
             self.hub.find(self.id).into_iter().collect(),
         )
+    }
+
+    /// As [`send`](Self::send), but waits while it has no room, for `deadline` at most: see [`Hub::publish_within`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, nothing was sent.
+    ///
+    /// # When full
+    ///
+    /// Waits; when the time is over the hub's [`direct_policy`](super::HubBuilder::direct_policy) decides.
+    pub async fn send_within(
+        &self,
+        deadline: Duration,
+        topic: &str,
+        payload: impl Encode,
+    ) -> Result<Published, PublishError> {
+        let connection = || self.hub.find(self.id).into_iter().collect();
+        let sent = self
+            .hub
+            .send_direct_within(deadline, topic, payload, connection);
+        sent.await
     }
 
     /// Puts it into a group: when this returns, everything that is sent to the group from then on reaches it. False when it was in it.
@@ -285,6 +312,15 @@ impl Caller {
     /// The [value](super::Admission::state) that the connection was let in with, if it is a `T`.
     pub fn state<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         self.remote.state()
+    }
+
+    /// Awaits `future` for the handler: meanwhile the connection's next call may run, as it may while the handler [calls back](Self::call).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it drops `future`.
+    pub async fn lend<T>(&self, future: impl Future<Output = T>) -> T {
+        self.place.lend(future).await
     }
 
     /// Calls back: while the handler waits for the answer, the connection's next call may run, so that it can give one.

@@ -1,6 +1,6 @@
 //! Calls in both directions: answered in order, in time, once, or with a word on why not.
 
-use std::future::pending;
+use std::future::{IntoFuture, pending};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +21,7 @@ everywhere![
     the_hub_calls_a_client_with_values_and_gets_values,
     a_call_that_cannot_be_done_says_whose_fault_that_is,
     a_handler_may_call_its_own_caller_back,
+    a_handler_that_waits_for_others_may_let_the_next_call_run,
     a_handler_knows_who_calls,
     large_results_arrive_and_too_large_ones_fail,
     a_call_needs_a_connection,
@@ -189,6 +190,36 @@ async fn a_handler_may_call_its_own_caller_back(ground: Ground) {
     assert_eq!(by_client, Ok(Typed(3_628_800_u64)));
     let by_hub: Typed<u64> = remote.call("factorial", Typed(10_u64)).await.expect("it");
     assert_eq!(by_hub, Typed(3_628_800));
+}
+
+async fn a_handler_that_waits_for_others_may_let_the_next_call_run(ground: Ground) {
+    let (done, wait) = futures_channel::oneshot::channel();
+    let (done, wait) = (Mutex::new(Some(done)), Mutex::new(Some(wait)));
+    let hub = ground
+        .hub()
+        .on_call("wait", move |caller: Caller, (): ()| {
+            let wait = wait.lock().expect("no panic").take();
+            async move {
+                let wait = wait.ok_or("it waits already")?;
+                caller.lend(wait).await.map_err(CallFailure::private)
+            }
+        })
+        .on_call("done", move |_: Caller, text: String| {
+            let done = done.lock().expect("no panic").take();
+            async move {
+                let sent = done.ok_or("it is done already")?.send(text);
+                sent.map_err(|_| CallFailure::private("nobody waits"))
+            }
+        });
+    let (_hub, url) = ground.served(hub).await;
+    let client = ground.online(&url).await;
+    let waits = client.call::<String>("wait", ()).into_future();
+    let done = client.call::<()>("done", "now").into_future();
+    let (waited, done) = zip(waits, done).await;
+    assert_eq!((waited, done), (Ok("now".into()), Ok(())));
+    // Why it fails is nobody's business.
+    let failed = failure(client.call::<()>("done", "again").await);
+    assert_eq!(failed.message, "it is done already");
 }
 
 async fn a_handler_knows_who_calls(ground: Ground) {

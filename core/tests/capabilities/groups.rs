@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lapwing::client::{ClientEnd, HandlerId, Outage, State};
-use lapwing::hub::{Admission, Ask, Gone, HubBuilder, MembershipError, Published, Refuse};
+use lapwing::hub::{Admission, Ask, Caller, Gone, HubBuilder, MembershipError, Published, Refuse};
 use lapwing::session::Ending;
 use lapwing::wire::{CloseReason, Refusal};
 use lapwing::{Client, ConnectionId, Delivery, Hub, Limits};
@@ -365,5 +365,48 @@ fn a_connection_that_breaks_is_lost_and_its_memberships_end_with_it() {
         assert_ne!(id(&client), connection);
         assert_eq!(hub.members("room"), [], "as somebody new");
         assert!(told.try_recv().is_err(), "each is told once");
+    });
+}
+
+#[test]
+fn who_comes_is_greeted_before_it_is_answered_and_who_goes_is_told_of() {
+    World::check(async |world| {
+        let hub = world
+            .hub()
+            .on_connected(|connection| {
+                connection.join("all").expect("its first group");
+                let name = connection.id().to_string();
+                connection.send("welcome", name).expect("a topic");
+            })
+            .on_disconnect(|gone: Gone| {
+                let others = gone.hub().group("all");
+                let told = others.send("left", gone.connection.to_string());
+                assert_eq!(told.expect("a topic"), queued(1));
+            })
+            .on_call("say", async |caller: Caller, text: String| {
+                caller.remote().send("said", text)?;
+                Ok(())
+            });
+        let hub = world.serve(hub);
+        let come = async |name: &str| {
+            // Nothing is heard before somebody waits for it.
+            let client = world.client(name).spawned();
+            let (inbox, _) = Inbox::of(&client, "*");
+            client.online().await.expect("the hub lets it in");
+            client.call::<()>("say", "hello").await.expect("an answer");
+            assert_eq!(inbox.heard(), [id(&client).to_string(), "hello".into()]);
+            (client, inbox)
+        };
+        let (_stays, heard) = come("stays").await;
+        let (goes, _) = come("goes").await;
+        // It was let in once, and does not go.
+        world.network.cut("goes");
+        world.sim.settle().await;
+        goes.online().await.expect("it returns");
+        let gone = id(&goes).to_string();
+        goes.close().await;
+        world.sim.settle().await;
+        assert_eq!(heard.heard().last(), Some(&gone));
+        assert_eq!(hub.members("all").len(), 1);
     });
 }

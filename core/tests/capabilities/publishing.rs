@@ -2,20 +2,23 @@
 
 use std::time::Duration;
 
+use futures_channel::mpsc::channel;
+use futures_lite::StreamExt;
 use futures_lite::future::{poll_once, zip};
 use lapwing::client::SubscribeOptions;
 use lapwing::hub::{HubBuilder, PublishError, Published};
 use lapwing::transport::Listener as _;
-use lapwing::{Client, Hub, Limits, Policy, Subscription, Typed};
+use lapwing::{Client, Delivery, Hub, Limits, Policy, Subscription, Typed};
 use lapwing_memory::Path;
 
 use crate::ground::{Ground, PATIENCE};
-use crate::reading::number;
+use crate::reading::{number, number_in};
 use crate::world::{HUB, World};
 
 everywhere![
     a_publisher_hears_how_many_have_an_event_or_that_there_is_nobody,
     who_publishes_within_a_time_loses_nothing_however_fast_it_is,
+    what_is_sent_straight_within_a_time_is_not_lost_either,
 ];
 
 const POLICIES: [Policy; 4] = [
@@ -100,6 +103,34 @@ async fn who_publishes_within_a_time_loses_nothing_however_fast_it_is(ground: Gr
         }
         reader.close().await;
         ground.until(|| hub.counters().connections == 0).await;
+    }
+}
+
+async fn what_is_sent_straight_within_a_time_is_not_lost_either(ground: Ground) {
+    let (hub, url) = ground.served(ground.hub().limits(limits())).await;
+    let reader = ground.online(&url).await;
+    let (mut tell, mut heard) = channel(EVENTS as usize);
+    let handler = move |delivery| {
+        if let Delivery::Event(event) = delivery {
+            tell.try_send(number_in(&event)).expect("room for all");
+        }
+    };
+    reader.on("numbers", handler).expect("a good filter");
+    let remote = hub.connection(reader.connection().expect("online"));
+    ground.runtime().spawn(Box::pin(async move {
+        for number in 0..EVENTS {
+            let sent = match number % 2 {
+                0 => remote.send_within(PATIENCE, "numbers", Typed(number)).await,
+                _ => {
+                    let all = hub.all();
+                    all.send_within(PATIENCE, "numbers", Typed(number)).await
+                }
+            };
+            assert_eq!(sent.expect("a topic"), COMPLETE);
+        }
+    }));
+    for expected in 0..EVENTS {
+        assert_eq!(heard.next().await, Some(expected));
     }
 }
 

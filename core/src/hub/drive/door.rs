@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use super::Drive;
+use crate::hub::Remote;
 use crate::hub::admission::{Admission, Ask, Refuse};
 use crate::hub::connection::{Connection, Live};
 use crate::hub::guest::Guest;
@@ -165,6 +166,10 @@ impl Drive {
                 live.link.send_first(&Frame::Welcome(welcome));
             }
         });
+        if let Some(hook) = &shared.on_connected {
+            let remote = Remote::new(self.hub.clone(), self.connection.id);
+            let _ = catch_unwind(AssertUnwindSafe(|| hook(remote)));
+        }
     }
 
     /// Keeps what the client wants of resuming until it is let in.
