@@ -27,9 +27,9 @@ where
     S: Socket + Unpin + 'static,
 {
     let answer = service_fn(|request| {
-        let routes = routes.clone();
+        let (routes, runtime) = (routes.clone(), runtime.clone());
         async move {
-            let mut response = routes.answer(request).await;
+            let mut response = routes.answer(request, &*runtime).await;
             // Others wait for the place; what has become a WebSocket has none.
             if routes.is_crowded() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let close = HeaderValue::from_static("close");
@@ -42,7 +42,7 @@ where
         .timer(Clock(runtime.clone()))
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(Io::new(socket, runtime), answer)
+        .serve_connection(Io::new(socket, runtime.clone()), answer)
         .with_upgrades();
     // What is wrong with it, its client was told; and nobody else is concerned.
     let _ = connection.await;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! An [`Endpoint`] is one path with a hub behind it, and a `tower` service; the transports that come of its requests are accepted from its [`Listener`]. A server of
-//! its own brings many of them on one port: `lapwing_http::smol::listen`, `lapwing_http::tokio::listen`. Beside other routes an endpoint stands by itself.
+//! its own brings many of them on one port, and answers of the program's: `lapwing_http::smol::listen`, `lapwing_http::tokio::listen`. Beside other routes an endpoint stands by itself.
 //!
 //! ```
 //! use lapwing::Hub;
@@ -61,6 +61,8 @@ mod piped;
 mod poll;
 mod post;
 mod refusal;
+#[cfg(any(feature = "smol", feature = "tokio"))]
+mod route;
 #[cfg(any(feature = "smol", feature = "tokio"))]
 mod server;
 mod socket;

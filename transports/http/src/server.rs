@@ -2,12 +2,14 @@
 
 use core::cmp::Reverse;
 use core::fmt;
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response};
 use lapwing::runtime::{BoxFuture, Runtime};
@@ -18,6 +20,7 @@ use crate::files::Files;
 use crate::listener::Listener;
 use crate::options::Options;
 use crate::refusal::Refusal;
+use crate::route::Route;
 
 /// Connections that are HTTP and nothing else: those that hear events or poll are among them.
 const CONNECTIONS_MAX: usize = 16_384;
@@ -49,6 +52,7 @@ pub struct Server {
 #[derive(Default)]
 pub(crate) struct Routes {
     endpoints: Vec<(String, Endpoint)>,
+    own: HashMap<String, Route>,
     health: Option<String>,
     /// The longest path first.
     files: Vec<(String, Files)>,
@@ -83,6 +87,39 @@ impl Server {
         self.routes.endpoints.retain(|(known, _)| *known != path);
         self.routes.endpoints.push((path, endpoint));
         listener
+    }
+
+    /// Lets a function of the program answer what is asked at exactly this path, by whatever method, with a body of up to 1 MiB; one that was there is gone. It stands before an endpoint
+    /// and the health of the same path.
+    ///
+    /// The time that it takes is the client's; it is dropped when the client goes. One that panics answers nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::{Method, Response, StatusCode};
+    /// # fn with(mut server: lapwing_http::Server, hub: lapwing::Hub) {
+    /// server.route("/news", move |request| {
+    ///     let hub = hub.clone();
+    ///     async move {
+    ///         let published = hub.publish("news", request.body().to_vec());
+    ///         let status = match request.method() {
+    ///             &Method::POST if published.is_ok() => StatusCode::ACCEPTED,
+    ///             _ => StatusCode::METHOD_NOT_ALLOWED,
+    ///         };
+    ///         let mut response = Response::new("".into());
+    ///         *response.status_mut() = status;
+    ///         response
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn route<F, Fut>(&mut self, path: impl Into<String>, answer: F)
+    where
+        F: Fn(Request<Bytes>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Response<Bytes>> + Send + 'static,
+    {
+        self.routes.own.insert(path.into(), Route::new(answer));
     }
 
     /// Answers `ok` to everybody who asks at `path` whether the server is there.
@@ -160,8 +197,16 @@ impl Routes {
         self.open.load(Ordering::Relaxed) > CONNECTIONS_MAX / 4 * 3
     }
 
-    pub(crate) async fn answer<B: http_body::Body>(&self, request: Request<B>) -> Response<Body> {
+    pub(crate) async fn answer<B: http_body::Body>(
+        &self,
+        request: Request<B>,
+        runtime: &dyn Runtime,
+    ) -> Response<Body> {
         let path = request.uri().path();
+        if let Some(route) = self.own.get(path) {
+            let answer = route.answer(request, runtime).await;
+            return answer.unwrap_or_else(Response::from);
+        }
         if self.health.as_deref() == Some(path) {
             return match *request.method() {
                 Method::GET | Method::HEAD => healthy(),

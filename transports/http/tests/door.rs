@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use core::future::poll_fn;
 use core::time::Duration;
 
+use bytes::Bytes;
 use futures_lite::future::block_on;
 use lapwing::Hub;
 use lapwing::hub::{Admission, Ask, Caller};
@@ -88,6 +89,9 @@ fn begin(
         .expect("no filters");
     runtime.spawn(Box::pin(hub.serve(server.endpoint("/hub", options))));
     server.health("/health");
+    server.route("/length", async |request: http::Request<Bytes>| {
+        http::Response::new(request.body().len().to_string().into())
+    });
     runtime.spawn(Box::pin(server.run()));
     addr
 }
@@ -333,6 +337,24 @@ fn a_request_that_is_wrong_has_a_status() {
         let nobody = format!("GET /hub HTTP/1.1\r\n{UPGRADE}\r\nConnection: close\r\n\r\n");
         assert_eq!(Answer::read(&say(addr, &nobody)).status, 400);
         assert_eq!(Answer::read(&say(addr, "nonsense\r\n\r\n")).status, 400);
+    });
+}
+
+#[test]
+fn a_program_answers_what_is_asked_on_paths_of_its_own() {
+    check(|addr| {
+        let post = |length: usize, more: &str| {
+            let body = "x".repeat(length);
+            let head = format!("POST /length HTTP/1.1\r\n{HOST}\r\n{more}Connection: close");
+            let request = format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+            Answer::read(&say(addr, &request))
+        };
+        assert_eq!(post(5, "").body, "5");
+        assert_eq!(post(1 << 20, "").body, "1048576");
+        assert_eq!(post((1 << 20) + 1, "").status, 413);
+        assert_eq!(post(5, "Host: other\r\n").status, 400);
+        assert_eq!(ask(addr, "GET /length", &[]).body, "0");
+        assert_eq!(ask(addr, "GET /length/", &[]).status, 404);
     });
 }
 
