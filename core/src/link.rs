@@ -233,7 +233,7 @@ impl Link {
             if self.deaf {
                 return Poll::Ready(None);
             }
-            if let Some(message) = self.next_arrived(now) {
+            if let Some(message) = self.next_arrived() {
                 self.traffic.hear(message.bytes.len());
                 return Poll::Ready(Some(message));
             }
@@ -266,13 +266,13 @@ impl Link {
     }
 
     /// The next message that is here already.
-    fn next_arrived(&mut self, now: Instant) -> Option<Message> {
+    fn next_arrived(&mut self) -> Option<Message> {
         if self.conversation.is_none() {
             return self.arrived.next();
         }
         // Some of them may be halves.
         loop {
-            let record = self.next_record(now);
+            let record = self.next_record();
             if record.is_some() || self.deaf {
                 return record;
             }
@@ -284,12 +284,13 @@ impl Link {
     }
 
     /// The next whole record of what has come in.
-    fn next_record(&mut self, now: Instant) -> Option<Message> {
+    fn next_record(&mut self) -> Option<Message> {
         match self.conversation.as_mut()?.next_record() {
             Ok(record) => record,
             Err(reason) => {
+                // It will not be heard when it answers.
                 self.be_deaf();
-                self.session.violate(reason, now);
+                self.session.give_up(reason);
                 None
             }
         }

@@ -412,9 +412,6 @@ impl Conversation for Talk {
         if matches!(self.stage, Stage::Handshake(_)) {
             return self.shake_hands(&record.bytes).map(Some);
         }
-        if record.bytes.is_empty() {
-            return Err(DecodeError::Empty);
-        }
         let incoming = self
             .form()
             .parse(&record.bytes)

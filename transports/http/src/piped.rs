@@ -62,6 +62,7 @@ impl Piped {
         let mut info = Info::new(name, Framing::None);
         info.connection = upgrade.connection;
         info.keeps_alive = way == Way::Polls;
+        info.goodbyes = true;
         info.text_only = way == Way::Events;
         Self {
             pipe,
