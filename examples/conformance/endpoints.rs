@@ -42,6 +42,7 @@ pub(crate) fn open(smol: &Smol, server: &mut Server) -> Result<Hubs, TopicError>
 fn options() -> Options {
     Options::signalr()
         .origins(["http://allowed.test"])
+        .same_port()
         .cookie("testCookie=testValue; Path=/")
 }
 

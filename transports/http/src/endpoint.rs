@@ -79,7 +79,7 @@ impl Endpoint {
         body: B,
     ) -> Result<Response<Body>, Refusal> {
         let authority = fields::authority(parts)?;
-        let page = fields::check_page(parts, authority, &self.0.options.origins);
+        let page = fields::check_page(parts, authority, &self.0.options);
         let negotiates = parts.uri.path().ends_with("/negotiate");
         let query = fields::query(parts);
         if cors::is_preflight(parts) {

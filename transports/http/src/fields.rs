@@ -5,6 +5,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use lapwing_websocket::origin;
 
+use crate::options::Options;
 use crate::refusal::Refusal;
 
 /// The value of a header that may be there once.
@@ -51,9 +52,12 @@ pub(crate) fn authority(parts: &Parts) -> Result<&str, Refusal> {
 }
 
 /// Whether the page that makes the request may: one of our own host, or a listed one; or no page at all.
-pub(crate) fn check_page(parts: &Parts, authority: &str, listed: &[String]) -> Result<(), Refusal> {
+pub(crate) fn check_page(parts: &Parts, authority: &str, options: &Options) -> Result<(), Refusal> {
     let page = single(&parts.headers, ORIGIN)?;
-    match page.is_none_or(|page| is_allowed(page, authority, listed)) {
+    let is_allowed = |page: &HeaderValue| {
+        is_listed(page, &options.origins) || is_own(text(page), authority, options.same_port)
+    };
+    match page.is_none_or(is_allowed) {
         true => Ok(()),
         false => Err(Refusal::forbidden("pages of this Origin may not come here")),
     }
@@ -62,11 +66,20 @@ pub(crate) fn check_page(parts: &Parts, authority: &str, listed: &[String]) -> R
 /// The page that makes the request, if it may read our answers although it is of another origin: our own needs no leave.
 pub(crate) fn listed_page<'a>(parts: &'a Parts, listed: &[String]) -> Option<&'a HeaderValue> {
     let page = single(&parts.headers, ORIGIN).ok()?;
-    page.filter(|page| is_allowed(page, "", listed))
+    page.filter(|page| is_listed(page, listed))
 }
 
-fn is_allowed(page: &HeaderValue, authority: &str, listed: &[String]) -> bool {
-    origin::is_allowed(page.to_str().unwrap_or_default(), authority, listed)
+fn is_listed(page: &HeaderValue, listed: &[String]) -> bool {
+    origin::is_allowed(text(page), "", listed)
+}
+
+fn is_own(page: &str, authority: &str, same_port: bool) -> bool {
+    origin::is_allowed(page, authority, &[])
+        && (!same_port || origin::is_same_port(page, authority))
+}
+
+fn text(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or_default()
 }
 
 /// The parameters of the query, decoded, in order.

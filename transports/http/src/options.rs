@@ -21,6 +21,7 @@ pub struct Options {
     pub(crate) otherwise: Option<String>,
     pub(crate) transports: Transports,
     pub(crate) origins: Vec<String>,
+    pub(crate) same_port: bool,
     pub(crate) cookies: Vec<String>,
     pub(crate) unattached_max: usize,
     pub(crate) attach_within: Duration,
@@ -82,6 +83,7 @@ impl Options {
             otherwise: None,
             transports: Transports::WEBSOCKETS,
             origins: Vec::new(),
+            same_port: false,
             cookies: Vec::new(),
             unattached_max: 1_024,
             attach_within: Duration::from_secs(15),
@@ -111,6 +113,13 @@ impl Options {
     #[must_use]
     pub fn origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Lets pages of the server's own host connect only when they come from the port that they ask, as their `Host` names it; otherwise from every port of the host.
+    #[must_use]
+    pub fn same_port(mut self) -> Self {
+        self.same_port = true;
         self
     }
 

@@ -359,6 +359,20 @@ fn a_program_answers_what_is_asked_on_paths_of_its_own() {
 }
 
 #[test]
+fn pages_of_another_port_are_others_if_the_program_says_so() {
+    let origin = |port: &str| format!("Origin: http://hub.example{port}");
+    check(|addr| {
+        assert_eq!(upgrade(addr, "/hub", &[&origin(":3000")]), 101);
+    });
+    check_with(Options::same_port, |addr| {
+        assert_eq!(upgrade(addr, "/hub", &[&origin(":3000")]), 403);
+        assert_eq!(upgrade(addr, "/hub", &[&origin(":80")]), 101);
+        assert_eq!(upgrade(addr, "/hub", &[&origin("")]), 101);
+        assert_eq!(upgrade(addr, "/hub", &["Origin: http://allowed.test"]), 101);
+    });
+}
+
+#[test]
 fn requests_follow_each_other_on_one_connection() {
     check(|addr| {
         let one = format!("GET /health HTTP/1.1\r\n{HOST}\r\n\r\n");
@@ -372,7 +386,7 @@ fn requests_follow_each_other_on_one_connection() {
 fn who_has_heard_why_it_ends_hears_of_a_normal_end_below() {
     check(|addr| {
         block_on(async {
-            let connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub"));
+            let mut connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub"));
             let mut socket = connector.connect().await.expect("it is let in");
             let said = "{\"protocol\":\"json\",\"version\":1}\u{1e}nonsense\u{1e}";
             poll_fn(|cx| socket.poll_ready(cx)).await.expect("room");

@@ -13,6 +13,23 @@ pub fn is_allowed(origin: &str, authority: &str, listed: &[String]) -> bool {
     listed.iter().any(is_listed) || is_own().unwrap_or(false)
 }
 
+/// Whether a page of `origin` comes from the port of `authority`; where none is named it is that of the page's scheme.
+pub fn is_same_port(origin: &str, authority: &str) -> bool {
+    let Some((scheme, page)) = origin.split_once("://") else {
+        return false;
+    };
+    let usual = match scheme.eq_ignore_ascii_case("https") {
+        true => "443",
+        false => "80",
+    };
+    let port = |authority| {
+        let (_, port) = split(authority)?;
+        Some(port.filter(|port| !port.is_empty()).unwrap_or(usual))
+    };
+    let own = port(authority);
+    own.is_some() && port(page) == own
+}
+
 /// Whether it is a host, with or without a port: what a `Host` has to be.
 pub fn is_authority(authority: &str) -> bool {
     split(authority).is_some()
@@ -75,6 +92,22 @@ mod tests {
             ("http://[FE80::1]", "[fe80::1]"),
         ] {
             assert!(is_allowed(origin, authority, &[]), "{origin} {authority}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_not_named_is_that_of_the_scheme() {
+        for (origin, authority, same) in [
+            ("http://hub.example", "hub.example", true),
+            ("https://hub.example", "hub.example:443", true),
+            ("http://hub.example:", "hub.example:80", true),
+            ("http://[::1]:7000", "[::1]:7000", true),
+            ("http://hub.example:3000", "hub.example:7000", false),
+            ("https://hub.example", "hub.example:80", false),
+            ("http://hub.example:port", "hub.example:port", false),
+            ("null", "hub.example", false),
+        ] {
+            assert_eq!(is_same_port(origin, authority), same, "{origin}");
         }
     }
 
