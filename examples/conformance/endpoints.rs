@@ -58,6 +58,7 @@ fn limits() -> Limits {
         // The others wait in order, and are not refused.
         calls_waiting_max: 10_000,
         calls_waiting_bytes_max: 16 * 1024 * 1024,
+        stream_items_max: 10,
         // Room for bursts: a page of a test may send thousands of messages at once.
         lane_bytes_max: 4 * 1024 * 1024,
         lane_frames_max: 16_384,

@@ -11,9 +11,12 @@ mod endpoints;
 mod plain;
 mod records;
 mod sending;
+mod streams;
+mod uploads;
 mod visitor;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_signal::{Signal, Signals};
@@ -25,6 +28,7 @@ use lapwing::runtime::Smol;
 use lexopt::prelude::*;
 
 use endpoints::Hubs;
+use streams::Streams;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let addr = listen()?;
@@ -53,9 +57,12 @@ async fn serve(smol: &Smol, addr: &str) -> Result<(), Box<dyn Error>> {
 
 /// All that the hub behind each of the endpoints does.
 fn test_hub(hub: HubBuilder, smol: &Smol) -> HubBuilder {
+    let all = Arc::new(Streams::default());
     let hub = visitor::doors(hub);
     let hub = plain::methods(hub);
-    let hub = records::methods(hub);
+    let hub = records::methods(hub, &all);
+    let hub = streams::methods(hub, &all);
+    let hub = uploads::methods(hub, &all);
     let hub = sending::methods(hub, smol);
     let hub = asking::methods(hub);
     ending::methods(hub)

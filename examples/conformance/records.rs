@@ -1,12 +1,13 @@
 //! What is kept of a connection, and what of all.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use lapwing::Typed;
 use lapwing::hub::{Caller, HubBuilder};
 use lapwing::payload::Value;
 use serde::Serialize;
 
+use crate::streams::Streams;
 use crate::visitor::Visitor;
 
 /// Values that are kept of one connection.
@@ -17,9 +18,12 @@ const RECORDS_MAX: usize = 10_000;
 struct Stats {
     connections: u64,
     groups: u64,
+    active_streams: i64,
+    canceled_streams: i64,
 }
 
-pub(crate) fn methods(hub: HubBuilder) -> HubBuilder {
+pub(crate) fn methods(hub: HubBuilder, streams: &Arc<Streams>) -> HubBuilder {
+    let streams = streams.clone();
     hub.on_call("Record", async |caller: Caller, value: Value| {
         let visitor = Visitor::of(&caller)?;
         let mut records = visitor
@@ -40,11 +44,14 @@ pub(crate) fn methods(hub: HubBuilder) -> HubBuilder {
             .unwrap_or_else(PoisonError::into_inner);
         Ok(Value::List(records.clone()))
     })
-    .on_call("GetStats", async |caller: Caller, (): ()| {
+    .on_call("GetStats", move |caller: Caller, (): ()| {
         let counters = caller.hub().counters();
-        Ok(Typed(Stats {
+        let stats = Stats {
             connections: counters.connections,
             groups: counters.groups,
-        }))
+            active_streams: streams.active(),
+            canceled_streams: streams.canceled(),
+        };
+        async { Ok(Typed(stats)) }
     })
 }

@@ -1,8 +1,8 @@
 //! Streams in both directions: item by item, as fast as they are read, to the end or to a word on why not.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -375,4 +375,44 @@ fn slowly(world: &World, to: u64) -> impl Stream<Item = Numbers> + Send + 'stati
             (number < to).then_some((Ok(Typed(number)), number + 1))
         }
     })
+}
+
+/// Says whether its caller was still there when it was dropped.
+struct LastWords(Caller, Arc<Mutex<Vec<bool>>>);
+
+impl Drop for LastWords {
+    fn drop(&mut self) {
+        let mut told = self.1.lock().expect("no panic");
+        told.push(self.0.remote().is_connected());
+    }
+}
+
+#[test]
+fn a_stream_that_is_dropped_knows_whether_its_caller_is_there() {
+    World::check(async |world| {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let tell = told.clone();
+        let hub = world
+            .hub()
+            .on_stream("never", move |caller: Caller, (): ()| {
+                let words = LastWords(caller, tell.clone());
+                stream::unfold(words, async |words| {
+                    std::future::pending::<()>().await;
+                    Some((Ok(Typed(0_u64)), words))
+                })
+            });
+        let _hub = world.serve(hub);
+        let client = world.online("phone").await;
+        let mut cancelled = client.stream::<Typed<u64>>("never", ());
+        let mut lost = client.stream::<Typed<u64>>("never", ());
+        assert!(poll_once(cancelled.next()).await.is_none());
+        assert!(poll_once(lost.next()).await.is_none());
+        world.sim.settle().await;
+        drop(cancelled);
+        world.sim.settle().await;
+        assert_eq!(*told.lock().expect("no panic"), [true]);
+        client.close().await;
+        world.sim.settle().await;
+        assert_eq!(*told.lock().expect("no panic"), [true, false]);
+    });
 }

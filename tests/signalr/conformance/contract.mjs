@@ -87,6 +87,19 @@ export const CONTRACT = {
     "values pass between JSON and MessagePack unchanged",
     "a receiver that does not read delays nobody else",
   ],
+  streams: [
+    "CountTo", "EmptyStream", "StreamThenFail", "StreamFailAtOnce", "StreamText",
+    "InfiniteStream: cancelled, the caller hears StreamCanceled and then the end without an error",
+    "InfiniteStream: it ends silently when the connection is lost",
+    "streams run beside calls",
+    "GetStats counts streams that run, and those that were cancelled",
+  ],
+  uploads: [
+    "UploadConcat", "UploadSum", "UploadTwo", "EchoStream", "UploadSlow",
+    "an upload that ends with an error makes the method fail with it",
+    "more than 10 items that wait hold up the upload, and nothing else",
+    "items of a stream that nobody reads any more are passed over",
+  ],
   asking: [
     "AskCaller", "AskCaller: an error of the client is a public error", "AskCaller: no answer in 5 s is a public error",
     "AskConnection", "AskConnection: no such connection",

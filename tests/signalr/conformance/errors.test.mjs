@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict"
 import { after, before } from "node:test"
+import * as signalR from "@microsoft/signalr"
 import { stopAll } from "../../programs.mjs"
 import { connect, Events, Poller, Raw, start, WAYS, write } from "./clients.mjs"
 import { holds, together } from "./contract.mjs"
@@ -53,6 +54,50 @@ everywhere("wrong arguments: the connection stays up", async (_, fails) => {
 
 everywhere("role missing", async (_, fails) => {
   await fails("AdminOnly", [], "Failed to invoke 'AdminOnly' because user is unauthorized")
+})
+
+/** What comes of a stream: its items, and how it ends. */
+function all(client, method, ...args) {
+  const items = []
+  return new Promise((resolve) =>
+    client.stream(method, ...args).subscribe({
+      next: (item) => items.push(item),
+      error: (error) => resolve([items, error.message]),
+      complete: () => resolve([items, undefined]),
+    }),
+  )
+}
+
+everywhere("a streaming method called without streaming", async (_, fails) => {
+  for (const [method, ...args] of [["CountTo", 1, 0], ["EmptyStream"], ["countTO", 1, 0], ["EchoStream"]])
+    await fails(method, args, `The client attempted to invoke the streaming '${method}' method with a non-streaming invocation.`)
+})
+
+everywhere("a non-streaming method called as a stream", async (client) => {
+  for (const [method, ...args] of [["Echo", "x"], ["voidcall"], ["UploadSum", 1]]) {
+    const error = `The client attempted to invoke the non-streaming '${method}' method with a streaming invocation.`
+    assert.deepEqual(await all(client, method, ...args), [[], error])
+  }
+})
+
+everywhere("errors in a stream that had begun", async (client) => {
+  const error = "An error occurred on the server while streaming results. HubException: why"
+  assert.deepEqual(await all(client, "StreamThenFail", 3, "why"), [[0, 1, 2], error])
+  const atOnce = "An unexpected error occurred invoking 'StreamFailAtOnce' on the server. HubException: why"
+  assert.deepEqual(await all(client, "StreamFailAtOnce", "why"), [[], atOnce])
+  const wrong = "Failed to invoke 'CountTo' due to an error on the server."
+  assert.deepEqual(await all(client, "CountTo", "x", 0), [[], wrong])
+  assert.deepEqual(await all(client, "Nothing"), [[], "Unknown hub method 'Nothing'"])
+})
+
+everywhere("wrong number of upload streams", async (client, fails) => {
+  const failed = (method, sent, expected) =>
+    `An unexpected error occurred invoking '${method}' on the server. HubException: Client sent ${sent} stream(s), Hub method expects ${expected}.`
+  await fails("UploadConcat", [], failed("UploadConcat", 0, 1))
+  await fails("UploadTwo", [new signalR.Subject(), "-"], failed("UploadTwo", 1, 2))
+  await fails("Echo", [new signalR.Subject(), "x"], failed("Echo", 1, 0))
+  assert.deepEqual(await all(client, "EchoStream"), [[], failed("EchoStream", 0, 1)])
+  assert.deepEqual(await all(client, "CountTo", new signalR.Subject(), 1, 0), [[], failed("CountTo", 1, 0)])
 })
 
 everywhere("who wants no answer gets none", async (client) => {

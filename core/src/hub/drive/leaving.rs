@@ -16,7 +16,7 @@ use crate::time::Instant;
 impl Drive {
     /// Takes the connection out of the hub: from here on it is gone for everybody but its peer.
     pub(super) fn leave(&mut self, ending: Ending) {
-        self.answers = None;
+        let answers = self.answers.take();
         self.admission = None;
         let left = self.live(|live| {
             live.left = true;
@@ -48,6 +48,8 @@ impl Drive {
         registry.remove(key);
         shared.changed(&registry);
         drop(registry);
+        // What runs for it may have last words, and asks whether anybody hears them.
+        drop(answers);
         shared.gone(ending, parted, undelivered);
         if let Some(hook) = &shared.on_disconnect {
             let gone = Gone {
