@@ -223,6 +223,12 @@ signalr() {
     done
 }
 
+# A hub with a method for everything, against every line of what it promises; what takes its time does so beside the others.
+conformance() {
+    CONFORMANCE=$CARGO_TARGET_DIR/debug/examples/conformance \
+        timeout --kill-after 10 240 node --test-reporter=spec --test-concurrency 3 --test tests/signalr/conformance/*.test.mjs
+}
+
 block "set-up" set_up
 block "format" format
 block "lints" lints
@@ -242,6 +248,7 @@ block "Autobahn, HTTP" autobahn http
 block "Autobahn, client" autobahn client
 block "browser" browser
 block "SignalR clients" signalr
+block "SignalR conformance" conformance
 if cargo +nightly --version >/dev/null 2>&1; then
     block "oldest dependencies" oldest_in_a_copy
     if cargo +nightly fuzz --version >/dev/null 2>&1; then

@@ -14,7 +14,7 @@ holds("it prints where it listens, as one line, when it accepts connections", as
   const { program, url } = await start()
   assert.match(url, /^http:\/\/127\.0\.0\.1:[1-9]\d*$/)
   assert.equal((await request(`${url}/health`)).status, 200)
-  program.end("SIGTERM")
+  program.kill("SIGTERM")
   await assert.rejects(program.says("nothing more"), { message: /never said nothing more…: $/ })
 })
 
@@ -30,6 +30,8 @@ holds("port 0 picks a free port, any other is taken", async () => {
   const third = await start(`127.0.0.1:${port}`)
   assert.equal(third.url, `http://127.0.0.1:${port}`)
 })
+
+const ENDS = "on SIGTERM and SIGINT every connection hears Close with allowReconnect, and it exits with 0 within 5 s"
 
 for (const signal of ["SIGTERM", "SIGINT"])
   holds("on SIGTERM and SIGINT every connection hears Close with allowReconnect, and it exits with 0 within 5 s", { about: signal }, async () => {
@@ -47,7 +49,7 @@ for (const signal of ["SIGTERM", "SIGINT"])
     for (const client of clients) await client.start()
     const idle = net.connect(new URL(url).port, "127.0.0.1")
     idle.on("error", () => {})
-    program.end(signal)
+    program.kill(signal)
     const { ms, value: [code] } = await timed(program.ended)
     assert.equal(code, 0)
     assert.ok(ms < 5_000, `${ms}`)
@@ -57,3 +59,32 @@ for (const signal of ["SIGTERM", "SIGINT"])
     await Promise.all([...raws.map((raw) => raw.closed), ...clients.map((client) => client.ended)])
     idle.destroy()
   })
+
+holds(ENDS, { about: "whatever they do" }, async () => {
+  const { program, url } = await start()
+  const hub = `${url}/testhub`
+  const [waits, streams, asks, stuck] = await Promise.all([0, 1, 2, 3].map(() => Raw.connect(hub)))
+  waits.send({ type: 1, invocationId: "1", target: "Delay", arguments: [60_000] })
+  streams.send({ type: 4, invocationId: "1", target: "InfiniteStream", arguments: [10] })
+  asks.send({ type: 1, invocationId: "1", target: "AskCaller", arguments: ["Never", []] })
+  stuck.send({ type: 1, target: "PushSequence", arguments: ["Heard", 1_000_000, 0] })
+  assert.equal((await asks.next()).target, "Never")
+  assert.equal((await stuck.next()).target, "Heard")
+  stuck.pause()
+  // Others have only begun to come.
+  const [early, half] = [await Raw.open(hub), net.connect(new URL(url).port, "127.0.0.1")]
+  half.on("error", () => {})
+  half.write("GET /testhub HTTP/1.1\r\n")
+  program.kill("SIGTERM")
+  const { ms, value: [code] } = await timed(program.ended)
+  assert.equal(code, 0)
+  assert.ok(ms < 5_000, `${ms}`)
+  for (const raw of [waits, streams, asks]) {
+    let message
+    do message = await raw.next()
+    while (message.type !== 7)
+    assert.equal(message.allowReconnect, true)
+  }
+  for (const one of [stuck, early]) one.cut()
+  half.destroy()
+})

@@ -175,17 +175,17 @@ function upload(items, error) {
 everywhere("UploadConcat", async (client) => {
   assert.equal(await client.invoke("UploadConcat", upload(["a", "", "é", "🐦"])), "aé🐦")
   assert.equal(await client.invoke("UploadConcat", upload([])), "")
-  assert.equal(await client.invoke("UploadConcat", upload(range(2_000).map(String))), range(2_000).join(""))
+  assert.equal(await client.invoke("UploadConcat", upload(range(300).map(String))), range(300).join(""))
 })
 
 everywhere("UploadSum", async (client) => {
   assert.equal(await client.invoke("UploadSum", upload([1, 2, 3]), -7), -42)
-  assert.equal(await client.invoke("UploadSum", upload(range(1_000)), 2), 999_000)
+  assert.equal(await client.invoke("UploadSum", upload(range(300)), 2), 89_700)
   await assert.rejects(client.invoke("UploadSum", upload(["x"]), 1), { message: "Failed to invoke 'UploadSum' due to an error on the server." })
 })
 
 everywhere("UploadTwo", async (client) => {
-  for (const [a, b] of [[["1", "2"], ["x", "y", "z"]], [[], ["x"]], [range(300).map(String), range(500).map(String)]])
+  for (const [a, b] of [[["1", "2"], ["x", "y", "z"]], [[], ["x"]], [range(100).map(String), range(150).map(String)]])
     assert.deepEqual(await client.invoke("UploadTwo", upload(a), "-", upload(b)), [a.join("-"), b.join("-")])
 })
 
@@ -206,7 +206,7 @@ holds("UploadTwo", { about: "in any interleaving" }, async () => {
 everywhere("EchoStream", async (client) => {
   const values = [1, "two", null, { three: [3, [null]] }, 1.5, false]
   assert.deepEqual(await all(client, "EchoStream", upload(values)), values)
-  assert.deepEqual(await all(client, "EchoStream", upload(range(1_000))), range(1_000))
+  assert.deepEqual(await all(client, "EchoStream", upload(range(300))), range(300))
   // As it comes: the next is sent when the last is back.
   const subject = new signalR.Subject()
   const back = []
