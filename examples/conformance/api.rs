@@ -1,7 +1,7 @@
-//! Requests from outside of any hub: two that reach its clients, and two that send clients elsewhere.
+//! Requests from outside of any hub that reach its clients.
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use lapwing::hub::{PublishError, Published, RemoteCallError};
 use lapwing::payload::{Arguments, Decode, Encode, Value};
@@ -48,13 +48,6 @@ struct Failed {
     error: String,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Redirect {
-    url: String,
-    access_token: &'static str,
-}
-
 type Answer = Response<Bytes>;
 
 pub(crate) fn routes(server: &mut Server, hub: &Hub) {
@@ -67,14 +60,6 @@ pub(crate) fn routes(server: &mut Server, hub: &Hub) {
     server.route("/api/ask", move |request| {
         let hub = hub.clone();
         async move { question(&hub, &request).await.unwrap_or_else(empty) }
-    });
-    server.route("/redirect/negotiate", async |request| {
-        redirect(&request).unwrap_or_else(empty)
-    });
-    server.route("/refused/negotiate", async |request| {
-        let error = "This connection is not allowed.".into();
-        let refusal = || json(StatusCode::OK, Failed { error });
-        posted(&request).map_or_else(empty, |()| refusal())
     });
 }
 
@@ -116,22 +101,6 @@ async fn question(hub: &Hub, request: &Request<Bytes>) -> Result<Answer, StatusC
         Err(RemoteCallError::Arguments(_)) => Err(StatusCode::BAD_REQUEST),
         Err(other) => failed(other.to_string()),
     }
-}
-
-fn redirect(request: &Request<Bytes>) -> Result<Answer, StatusCode> {
-    posted(request)?;
-    let host = request
-        .headers()
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = host.ok_or(StatusCode::BAD_REQUEST)?;
-    Ok(json(
-        StatusCode::OK,
-        Redirect {
-            url: format!("http://{host}/authhub?redirected=1"),
-            access_token: "token-alice",
-        },
-    ))
 }
 
 fn posted(request: &Request<Bytes>) -> Result<(), StatusCode> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use lapwing::runtime::Smol;
+use lapwing::transport::Upgrade;
 use lapwing::{Hub, Limits, TopicError};
-use lapwing_http::{Options, Server, Transports};
+use lapwing_http::{Negotiation, Options, Server, Transports};
 
 use crate::{test_hub, visitor};
 
@@ -35,8 +36,25 @@ pub(crate) fn open(smol: &Smol, server: &mut Server) -> Result<Hubs, TopicError>
         without_websockets: open("/nowebsockets", limits(), options().transports(without))?,
         auth: open("/authhub", limits(), checked)?,
     };
+    // Nobody comes in here, so no hub serves what is returned.
+    server.endpoint("/redirect", Options::signalr().negotiate(redirect));
+    server.endpoint("/refused", Options::signalr().negotiate(refuse));
     server.health("/health");
     Ok(hubs)
+}
+
+async fn redirect(request: Upgrade) -> Negotiation {
+    match request.header("host") {
+        Some(host) => Negotiation::Redirect {
+            url: format!("http://{host}/authhub?redirected=1"),
+            access_token: Some("token-alice".into()),
+        },
+        None => Negotiation::Refuse("where is this?".into()),
+    }
+}
+
+async fn refuse(_: Upgrade) -> Negotiation {
+    Negotiation::Refuse("This connection is not allowed.".into())
 }
 
 fn options() -> Options {

@@ -1,6 +1,7 @@
 // What the example `conformance` promises, line by line; and tests that are named after these lines.
 
-import { describe, test } from "node:test"
+import { describe, test as register } from "node:test"
+import { test } from "../../shuffled.mjs"
 
 /** Every promise, by section. That each of them has a test, `contract.test.mjs` sees to. */
 export const CONTRACT = {
@@ -118,8 +119,18 @@ export function holds(line, ...rest) {
   if (!LINES.has(line)) throw new Error(`the contract has no line ${line}`)
   const [options, check] = rest.length > 1 ? rest : [{}, rest[0]]
   const { about, ...more } = options
-  test(about ? `${line}: ${about}` : line, { ...SOON, ...more }, check)
+  const name = about ? `${line}: ${about}` : line
+  // Those that run together have no order.
+  ;(isTogether ? register : test)(name, { ...SOON, ...more }, check)
 }
 
+let isTogether = false
+
 /** Tests of things that take their time, all at once. */
-export const together = (tests) => describe("at the same time", { concurrency: true }, tests)
+export function together(tests) {
+  describe("at the same time", { concurrency: true }, () => {
+    isTogether = true
+    tests()
+    isTogether = false
+  })
+}

@@ -49,3 +49,16 @@ for (const [about, way] of Object.entries(WAYS))
     await client.send("AbortMe")
     assert.equal(await client.ended, undefined)
   })
+
+for (const [error, returns] of [[null, false], [null, true], ["why", false], ["why, \"again\"", true]]) {
+  holds("CloseWith", { about: `${error}, ${returns}, in its own words` }, async () => {
+    assert.deepEqual(await closes("CloseWith", error, returns), { type: 7, error: error ?? undefined, allowReconnect: returns })
+  })
+
+  for (const [about, way] of Object.entries(WAYS))
+    holds("CloseWith", { about: `${error}, ${returns}, ${about}` }, async () => {
+      const client = await connect(hub, { way })
+      await client.send("CloseWith", error, returns)
+      assert.equal((await client.ended)?.message, error === null ? undefined : `Server returned an error on close: ${error}`)
+    })
+}

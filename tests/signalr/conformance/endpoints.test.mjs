@@ -82,8 +82,8 @@ holds("/redirect/negotiate sends to /authhub with a token, and nothing else", as
   const { status, body } = await post(`${url}/redirect/negotiate?negotiateVersion=1`, "", { host: "hub.example:81" })
   assert.deepEqual([status, body], [200, '{"url":"http://hub.example:81/authhub?redirected=1","accessToken":"token-alice"}'])
   assert.equal((await request(`${url}/redirect/negotiate`)).status, 405)
-  assert.equal((await request(`${url}/redirect`)).status, 404)
-  assert.equal((await post(`${url}/redirect`)).status, 404)
+  for (const method of ["GET", "POST", "DELETE"]) assert.equal((await request(`${url}/redirect`, { method })).status, 400)
+  assert.equal(await upgrade(`${url}/redirect`), 503)
 })
 
 for (const [about, way] of Object.entries(WAYS))
