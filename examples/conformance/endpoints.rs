@@ -76,6 +76,7 @@ fn limits() -> Limits {
         // The others wait in order, and are not refused.
         calls_waiting_max: 10_000,
         calls_waiting_bytes_max: 16 * 1024 * 1024,
+        streams_max: 1_000,
         stream_items_max: 10,
         // Room for bursts: a page of a test may send thousands of messages at once.
         lane_bytes_max: 4 * 1024 * 1024,

@@ -101,20 +101,22 @@ export class Raw {
   #shaken
 
   /** The socket is open; nothing was said. */
-  static async open(url, { protocol = "json", headers, ...options } = {}) {
+  static async open(url, { protocol = "json", headers, returns = false, ...options } = {}) {
     const raw = new Raw()
     raw.#protocol = protocol
+    // Who returns to its connection has shaken hands before.
+    raw.#shaken = returns
     raw.#socket = new WebSocket(url.replace("http", "ws"), { headers, ...options })
-    raw.closed = once(raw.#socket, "close").then(([code]) => code)
+    raw.closed = new Promise((resolve) => raw.#socket.on("close", resolve))
     raw.#socket.on("message", (data) => raw.#hear(data))
     await once(raw.#socket, "open")
     return raw
   }
 
   /** The handshake is done. */
-  static async connect(url, options = {}) {
+  static async connect(url, { version = 1, ...options } = {}) {
     const raw = await Raw.open(url, options)
-    raw.handshake()
+    raw.handshake(version)
     const answer = await raw.next()
     if (answer.error !== undefined) throw new Error(answer.error)
     return raw
@@ -156,6 +158,15 @@ export class Raw {
       const message = await this.next()
       if (message.invocationId === invocationId) return message
     }
+  }
+
+  /** What has come and was not asked for, when nothing more comes: the other end has had some turns meanwhile. */
+  async settled() {
+    for (let turn = 0; turn < 10; turn++) {
+      this.#socket.ping()
+      await once(this.#socket, "pong")
+    }
+    return this.#messages.waiting
   }
 
   /** Goes without a word. */

@@ -13,8 +13,6 @@ export const CONTRACT = {
   endpoints: [
     "GET /health: 200, ok",
     "/testhub: WebSockets, Server-Sent Events and long polling",
-    "/testhub: stateful reconnect is allowed",
-    "/fasthub and /nowebsockets: stateful reconnect is not allowed",
     "/nowebsockets: only Server-Sent Events and long polling",
     "/authhub: every request needs a valid token",
     "/redirect/negotiate sends to /authhub with a token, and nothing else",

@@ -382,36 +382,6 @@ fn requests_follow_each_other_on_one_connection() {
     });
 }
 
-#[test]
-fn who_has_heard_why_it_ends_hears_of_a_normal_end_below() {
-    check(|addr| {
-        block_on(async {
-            let mut connector = lapwing_websocket::smol::connect(format!("ws://{addr}/hub"));
-            let mut socket = connector.connect().await.expect("it is let in");
-            let said = "{\"protocol\":\"json\",\"version\":1}\u{1e}nonsense\u{1e}";
-            poll_fn(|cx| socket.poll_ready(cx)).await.expect("room");
-            let message = Outgoing::Message(Message::text(said));
-            socket.start_send(message).expect("an open socket");
-            poll_fn(|cx| socket.poll_flush(cx)).await.expect("a flush");
-            let mut heard = String::new();
-            let goodbye = loop {
-                match poll_fn(|cx| socket.poll_recv(cx)).await.expect("no error") {
-                    Incoming::Message(Message { bytes, .. }) => {
-                        heard += str::from_utf8(&bytes).expect("a text");
-                    }
-                    Incoming::Goodbye(goodbye) => break goodbye,
-                    Incoming::Alive | Incoming::End => {}
-                }
-            };
-            assert!(
-                heard.contains("Connection closed with an error."),
-                "{heard}"
-            );
-            assert_eq!((goodbye.code, goodbye.reason.as_str()), (1000, ""));
-        });
-    });
-}
-
 /// Shakes hands over a WebSocket and calls; the results, one after the other.
 fn results(addr: &str, path: &str, headers: &[(&str, &str)], methods: &[&str]) -> Vec<String> {
     block_on(async {
