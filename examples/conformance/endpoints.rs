@@ -31,10 +31,10 @@ pub(crate) fn open(smol: &Smol, server: &mut Server) -> Result<Hubs, TopicError>
     let checked =
         options().authenticate(async |asked| visitor::known(asked.token().as_deref()).is_some());
     let hubs = Hubs {
-        test: open("/testhub", limits(), options())?,
+        test: open("/testhub", limits(), options().stateful_reconnect())?,
         fast: open("/fasthub", fast_limits(), fast)?,
         without_websockets: open("/nowebsockets", limits(), options().transports(without))?,
-        auth: open("/authhub", limits(), checked)?,
+        auth: open("/authhub", limits(), checked.stateful_reconnect())?,
     };
     // Nobody comes in here, so no hub serves what is returned.
     server.endpoint("/redirect", Options::signalr().negotiate(redirect));

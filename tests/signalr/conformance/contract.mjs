@@ -13,6 +13,8 @@ export const CONTRACT = {
   endpoints: [
     "GET /health: 200, ok",
     "/testhub: WebSockets, Server-Sent Events and long polling",
+    "/testhub and /authhub: stateful reconnect is allowed",
+    "/fasthub and /nowebsockets: stateful reconnect is not allowed",
     "/nowebsockets: only Server-Sent Events and long polling",
     "/authhub: every request needs a valid token",
     "/redirect/negotiate sends to /authhub with a token, and nothing else",
@@ -39,6 +41,8 @@ export const CONTRACT = {
     "long-poll timeout 90 s, fast 2 s",
     "a long-polling connection without a poll is dropped after 15 s",
     "a client that polls is not timed out, and hears no pings",
+    "a stateful connection without a socket is dropped after 15 s, and not before",
+    "stateful reconnect buffer: 100,000 bytes, then sending waits for Ack",
     "the largest message has 32,768 bytes with its framing",
     "one invocation at a time, the others wait in order",
     "detailed errors are off",
