@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use lapwing::hub::{Caller, HubBuilder, Remote};
 use lapwing::payload::Arguments;
 use lapwing::runtime::Smol;
@@ -15,6 +16,9 @@ use crate::visitor::Visitor;
 
 /// Sequences that are pushed to one connection at a time.
 const PUSHING_MAX: u32 = 64;
+
+/// How much of a sequence is pushed before others have their turn.
+const TURN: i64 = 64;
 
 /// How long a sequence waits for a client that does not read, before the client is ended.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -160,6 +164,9 @@ async fn push(remote: &Remote, (method, count, delay_ms): (String, i64, i64)) {
         let sent = remote.send_within(PATIENCE, &method, Typed(number));
         if sent.await.is_ok_and(|sent| sent.is_nobody()) {
             return;
+        }
+        if number % TURN == TURN - 1 {
+            yield_now().await;
         }
     }
 }
