@@ -226,7 +226,7 @@ signalr() {
 # A hub with a method for everything, against every line of what it promises; what takes its time does so beside the others.
 conformance() {
     CONFORMANCE=$CARGO_TARGET_DIR/debug/examples/conformance \
-        timeout --kill-after 10 240 node --test-reporter=spec --test-concurrency 3 --test tests/signalr/conformance/*.test.mjs
+        timeout --kill-after 10 900 node --test-reporter=spec --test-concurrency 3 --test tests/signalr/conformance/*.test.mjs
 }
 
 block "set-up" set_up

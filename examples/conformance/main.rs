@@ -71,7 +71,7 @@ fn test_hub(hub: HubBuilder, smol: &Smol) -> HubBuilder {
 /// Says goodbye to everybody, who may come back at once.
 async fn end(hub: &Hub) {
     let how = Shutdown {
-        within: Duration::from_secs(4),
+        within: Duration::from_secs(3),
         return_over: Duration::ZERO..Duration::from_secs(1),
     };
     hub.shutdown(how).await;
