@@ -52,6 +52,12 @@ pub struct NoRoom;
 /// [`DecodeError`]: end the connection, its sender cannot be understood.
 pub fn decode(message: &[u8]) -> Result<Option<Frame<'_>>, DecodeError> {
     let (&kind, body) = message.split_first().ok_or(DecodeError::Empty)?;
+    // What comes most, before anything is asked about all others.
+    if kind == 0x06
+        && let Some(publish) = Publish::usual(body)
+    {
+        return Ok(Some(Frame::Publish(publish)));
+    }
     if kind >= SKIPPABLE {
         return Ok(None);
     }
@@ -84,10 +90,7 @@ fn decode_body(kind: u8, body: &[u8]) -> postcard::Result<Option<Frame<'_>>> {
             Frame::Subscribe(head.with(List::take(list)?))
         }
         0x05 => Frame::Unsubscribe(take(body)?),
-        0x06 => Frame::Publish(match Publish::usual(body) {
-            Some(publish) => publish,
-            None => take(body)?,
-        }),
+        0x06 => Frame::Publish(take(body)?),
         0x07 => Frame::Ack(take(body)?),
         0x08 => Frame::Event(take(body)?),
         0x09 => Frame::Lagged(take(body)?),
