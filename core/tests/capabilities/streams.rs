@@ -1,6 +1,7 @@
 //! Streams in both directions: item by item, as fast as they are read, to the end or to a word on why not.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -414,5 +415,93 @@ fn a_stream_that_is_dropped_knows_whether_its_caller_is_there() {
         client.close().await;
         world.sim.settle().await;
         assert_eq!(*told.lock().expect("no panic"), [true, false]);
+    });
+}
+
+#[test]
+fn a_stream_that_is_dropped_before_it_left_is_stopped_all_the_same() {
+    World::check(async |world| {
+        let running = Arc::new(AtomicUsize::new(0));
+        let count = running.clone();
+        let endless = move |_: ClientContext, (): ()| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let watch = Watch(count.clone());
+            stream::iter(0..).map(move |number: u64| {
+                let _ = &watch;
+                Ok(Typed(number))
+            })
+        };
+        let hub = world.serve(world.hub());
+        let client = online(world.client("phone").on_stream("endless", endless)).await;
+        let remote = hub.connection(client.connection().expect("online"));
+        // More than there may be at once, of which some are withdrawn before they have left.
+        for _ in 0..100 {
+            let mut stream = remote.stream::<Typed<u64>>("endless", ());
+            assert!(poll_once(stream.next()).await.is_none());
+            drop(stream);
+            world.sim.settle().await;
+        }
+        let begun = running.load(Ordering::Relaxed);
+        assert!(begun % 2 == 0, "each that began has ended: {begun}");
+        let mut stream = remote.stream::<Typed<u64>>("endless", ());
+        assert_eq!(
+            stream.next().await.expect("an item").expect("in time"),
+            Typed(0)
+        );
+    });
+}
+
+#[test]
+fn a_fault_in_what_is_sent_along_ends_the_call() {
+    World::check(async |world| {
+        let over = Arc::new(AtomicUsize::new(0));
+        let count = over.clone();
+        let read = move |_: Caller, (): (), mut items: Upload<Typed<u64>>| {
+            let over = Watch(count.clone());
+            async move {
+                let _over = over;
+                while let Some(item) = items.next().await {
+                    item?;
+                }
+                Ok(())
+            }
+        };
+        let _hub = world.serve(world.hub().on_upload("read", read));
+        let client = world.online("phone").await;
+        let faulty = stream::iter(0_u64..).map(|number| match number {
+            3 => panic!("a fault of the program"),
+            number => Ok(Typed(number)),
+        });
+        let mut call = Box::pin(client.call::<()>("read", ()).upload(faulty));
+        let ends = poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
+            polled.map_or(Poll::Ready(()), |polled| polled.map(drop))
+        });
+        ends.await;
+        drop(call);
+        world.sim.settle().await;
+        assert_eq!(over.load(Ordering::Relaxed), 1, "nobody waits for the rest");
+    });
+}
+
+#[test]
+fn a_stream_is_read_by_others_until_its_call_is_over() {
+    World::check(async |world| {
+        let heard = Arc::new(AtomicUsize::new(0));
+        let (count, sim) = (heard.clone(), world.sim.clone());
+        let give_away = move |_: Caller, (): (), mut items: Upload<Typed<u64>>| {
+            let count = count.clone();
+            sim.spawn_named("reader", async move {
+                while let Some(Ok(_)) = items.next().await {}
+                count.fetch_add(1, Ordering::Relaxed);
+            });
+            async { Ok(()) }
+        };
+        let _hub = world.serve(world.hub().on_upload("give away", give_away));
+        let client = world.online("phone").await;
+        let pending = stream::pending::<Numbers>();
+        assert_eq!(client.call("give away", ()).upload(pending).await, Ok(()));
+        world.sim.settle().await;
+        assert_eq!(heard.load(Ordering::Relaxed), 1, "it waits for nothing");
     });
 }
