@@ -17,7 +17,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
 use tower_service::Service;
 
 pub(crate) use self::opened::Reading;
@@ -31,6 +31,7 @@ use crate::refusal::Refusal;
 ///
 /// The path of a request is that of a file, and one that ends with a slash that of an `index.html`. `GET` and `HEAD` are answered, with an `ETag` and 304 for who has the file as it is; ranges are
 /// not: their requests get the whole file. Files are read as they are asked for, so that they can change; a changed one is heard of at once (`Cache-Control: no-cache`).
+/// When one becomes shorter while it is sent, the answer is broken off, so that its client knows that it is not whole.
 ///
 /// What is outside of the folder is not found, nor what is hidden (a name in its path begins with a full stop), nor by a link where it would not be otherwise. Whoever may change the folder
 /// while files are asked for decides what is served.
@@ -96,7 +97,7 @@ impl Files {
         let found = blocking::unblock(move || opened::open(&folder, &wanted)).await;
         match found.map_err(|error| refusal(&error))? {
             Found::File(opened) => Ok(respond(opened, parts)),
-            Found::Folder => Ok(redirect(path)),
+            Found::Folder => Ok(redirect(&parts.uri)),
         }
     }
 }
@@ -144,13 +145,18 @@ fn is_known(tag: &HeaderValue, parts: &Parts) -> bool {
 }
 
 /// To the folder itself, so that what its page names is looked for in it.
-fn redirect(path: &str) -> Response<Body> {
-    let last = path.rsplit('/').next().unwrap_or_default();
+fn redirect(uri: &Uri) -> Response<Body> {
+    let last = uri.path().rsplit('/').next().unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}"));
+    let query = query.unwrap_or_default();
     let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let headers = response.headers_mut();
+    // There may be a file of this name later.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Relative: it leads to no other host, and whatever stands in front of this server stays there.
-    if let Ok(location) = HeaderValue::from_str(&format!("./{last}/")) {
-        response.headers_mut().insert(LOCATION, location);
+    if let Ok(location) = HeaderValue::try_from(format!("./{last}/{query}")) {
+        headers.insert(LOCATION, location);
     }
     response
 }

@@ -165,11 +165,13 @@ fn a_folder_is_asked_for_with_a_slash() {
     check("folders", |addr, _| {
         for (path, to) in [
             ("/sub", "./sub/"),
+            ("/sub?name=ann&a=//b", "./sub/?name=ann&a=//b"),
             ("/all", "./all/"),
             ("/all/page", "./page/"),
         ] {
             let answer = ask(addr, &format!("GET {path}"), &[]);
             assert_eq!((answer.status, answer.header("location")), (308, Some(to)));
+            assert_eq!(answer.header("cache-control"), Some("no-cache"));
         }
         assert_eq!(ask(addr, "GET /none/", &[]).status, 404, "no index");
         assert_eq!(ask(addr, "GET /script.js/", &[]).status, 404, "no folder");
