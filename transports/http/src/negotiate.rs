@@ -23,12 +23,13 @@ pub enum Negotiation {
     Accept,
     /// It negotiates again somewhere else, and connects where it is let in then.
     Redirect {
-        /// Where: `https://other.example/chat`. Clients keep its query.
+        /// Where: `https://other.example/chat`. Clients keep its query. With an empty one they are refused.
         url: String,
-        /// What it shows there, as its bearer token, instead of what it has shown here.
+        /// What it shows there, as its bearer token, instead of what it has shown here. In ASCII, without spaces: clients put it into a header
+        /// ([RFC 6750, section 2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1)).
         access_token: Option<String>,
     },
-    /// It does not connect: its program sees this text.
+    /// It does not connect: its program sees this text, or "refused" instead of an empty one.
     Refuse(String),
 }
 
@@ -102,12 +103,22 @@ struct Failure<'a> {
 pub(crate) fn divert(decision: &Negotiation, options: &Options) -> Option<Response<Body>> {
     match decision {
         Negotiation::Accept => None,
+        // Clients see no redirect in an empty URL, and no refusal in an empty text.
+        Negotiation::Redirect { url, .. } if url.is_empty() => Some(refuse("", options)),
         Negotiation::Redirect { url, access_token } => {
             let access_token = access_token.as_deref();
             Some(json(&Elsewhere { url, access_token }, options))
         }
-        Negotiation::Refuse(error) => Some(json(&Failure { error }, options)),
+        Negotiation::Refuse(text) => Some(refuse(text, options)),
     }
+}
+
+fn refuse(text: &str, options: &Options) -> Response<Body> {
+    let error = match text {
+        "" => "refused",
+        text => text,
+    };
+    json(&Failure { error }, options)
 }
 
 /// Answers a client that asks for this version of negotiation, and perhaps to return to its connection when that is lost.

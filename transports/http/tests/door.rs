@@ -760,7 +760,12 @@ fn a_program_sends_clients_elsewhere_or_refuses_them() {
                     url: "http://other.example/hub?redirected=1".into(),
                     access_token,
                 },
+                Some("") => Negotiation::Redirect {
+                    url: String::new(),
+                    access_token,
+                },
                 Some("nowhere") => Negotiation::Refuse("This connection is not allowed.".into()),
+                Some("silence") => Negotiation::Refuse(String::new()),
                 _ => Negotiation::Accept,
             }
         })
@@ -785,6 +790,10 @@ fn a_program_sends_clients_elsewhere_or_refuses_them() {
             negotiate("?negotiateVersion=1&to=nowhere", &[]),
             r#"{"error":"This connection is not allowed."}"#
         );
+        // Clients would take neither for what it is.
+        for to in ["?to=", "?to=silence"] {
+            assert_eq!(negotiate(to, &[]), r#"{"error":"refused"}"#);
+        }
         let here = negotiate("?negotiateVersion=1&to=here", &[]);
         assert!(here.contains("connectionToken"), "{here}");
     });
