@@ -23,6 +23,8 @@ impl Link {
     /// Goes on with what was under way by an earlier transport of the same peer, which has nothing more to say.
     pub(crate) fn continue_from(&mut self, before: &mut Self, store: &mut impl Store) {
         self.session.continue_from(&mut before.session, store);
+        // It may be dismissed in this moment.
+        self.words = before.words.take();
         if self.ticket.is_none() {
             return;
         }

@@ -388,6 +388,36 @@ fn a_lane_that_overflows_while_its_client_returns_is_an_exact_gap() {
 }
 
 #[test]
+fn who_is_ended_while_it_returns_hears_the_words_of_the_program() {
+    Virtual::check(0..10, async |sim| {
+        let (hub, then) = interrupted(&sim);
+        let network = Network::new(&sim);
+        let listener = network.listen("hub").expect("the name is free");
+        sim.spawn_named("serve", hub.serve(Carrier::WebSocket.listener(listener)));
+        let connect = async || {
+            let dialled = network.connector("hub").connect().await;
+            let valve = Valve::default();
+            let transport = dialled.expect("it listens");
+            let transport = Carrier::WebSocket.connect(transport, valve.clone()).await;
+            Peer::new(transport.expect("the hub answers"), valve)
+        };
+        let mut first = connect().await;
+        let entered = first.enter(&resumable()).await;
+        drop(first);
+        sim.settle().await;
+        let mut again = connect().await;
+        sim.settle().await;
+        let remote = hub.connection(entered.connection);
+        let ending: Moment = Box::new(move || remote.close_with(Return::Now, Some("tea")));
+        *then.lock().expect("no panic") = Some(ending);
+        let token = entered.token.expect("it may resume");
+        again.enter(&returning(token, 0, &[at(0, 0)])).await;
+        assert_eq!(again.close_reason().await, CloseReason::Kicked);
+        assert_eq!(again.last_text(), Some("tea"));
+    });
+}
+
+#[test]
 fn what_a_return_may_look_at_is_bounded_and_what_is_behind_that_is_a_gap() {
     let limits = Limits {
         resume_bytes_max: 1,

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-use lapwing::transport::{Incoming, Message, Outgoing, Transport, TransportError};
+use lapwing::transport::{Goodbye, Incoming, Message, Outgoing, Transport, TransportError};
 use lapwing::wire::{
     self, Ack, Call, CloseReason, Continued, Denied, Encodings, Event, Frame, Hello, Lagged, List,
     Name, Outcome, Payload, Ping, Position, Publish, Refused, Reply, Start, Subscribe, Terms,
@@ -28,7 +28,7 @@ pub(crate) struct Peer {
     valve: Valve,
     receipt: u32,
     /// The hub's last words below the protocol, where there are such.
-    goodbye: Option<u16>,
+    goodbye: Option<Goodbye>,
 }
 
 /// What a welcome says.
@@ -127,7 +127,7 @@ impl Peer {
             match poll_fn(|cx| self.transport.poll_recv(cx)).await {
                 Ok(Incoming::Message(message)) => return Some(Heard(message)),
                 Ok(Incoming::Alive) => {}
-                Ok(Incoming::Goodbye(goodbye)) => self.goodbye = Some(goodbye.code),
+                Ok(Incoming::Goodbye(goodbye)) => self.goodbye = Some(goodbye),
                 Ok(Incoming::End) | Err(_) => return None,
             }
         }
@@ -168,12 +168,17 @@ impl Peer {
         reason
     }
 
+    /// The text of its last words below the protocol.
+    pub(crate) fn last_text(&self) -> Option<&str> {
+        self.goodbye.as_ref().map(|told| &*told.reason)
+    }
+
     /// Waits for the end, which has this code where the carrier has such.
     pub(crate) async fn is_told(&mut self, code: u16) {
         let _ = poll_fn(|cx| Poll::Ready(self.transport.poll_flush(cx).is_ready())).await;
         if self.transport.info().goodbyes {
             assert!(self.next().await.is_none());
-            assert_eq!(self.goodbye, Some(code));
+            assert_eq!(self.goodbye.as_ref().map(|told| told.code), Some(code));
         }
         self.is_over().await;
     }
