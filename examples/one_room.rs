@@ -27,6 +27,7 @@ use lapwing::{CallFailure, Client, Delivery, Hub, TopicError, Typed};
 use lapwing_http::Negotiation;
 use lapwing_memory::Network;
 use lexopt::prelude::*;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use smol::Unblock;
 use smol::io::{AsyncBufReadExt, BufReader};
 
@@ -126,11 +127,16 @@ fn room(smol: &Smol) -> Result<Hub, TopicError> {
         .build()
 }
 
+/// A name as a token, which goes into a header: in ASCII.
+fn token(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
 /// Whoever shows a name comes in under it; a real room would check a signature.
 fn admit(ask: &Ask) -> Result<Admission, Refuse> {
-    let name = ask.token.as_deref().map(str::from_utf8);
-    match name {
-        Some(Ok(name)) => Ok(Admission::user(name).join(ROOM)),
+    let token = ask.token.as_deref().map(percent_decode);
+    match token.map(|token| token.decode_utf8()) {
+        Some(Ok(name)) => Ok(Admission::user(&*name).join(ROOM)),
         _ => Err(Refuse::unauthorized("come by the lobby")),
     }
 }
@@ -142,12 +148,12 @@ fn say(caller: &Caller, text: &str) -> Result<(), CallFailure> {
     Ok(())
 }
 
-/// Sends whoever has a name to the room, on the same host, and refuses all others.
+/// Sends whoever has a name to the room, on the same host, and refuses all others. For plain HTTP, as it is served here.
 async fn lobby(asked: Upgrade) -> Negotiation {
     match (asked.parameter("name"), asked.header("host")) {
         (Some(name), Some(host)) if !name.is_empty() => Negotiation::Redirect {
             url: format!("http://{host}/room"),
-            access_token: Some(name.into()),
+            access_token: Some(token(name)),
         },
         _ => Negotiation::Refuse("Say who you are: ?name=…".into()),
     }
@@ -187,7 +193,7 @@ fn heard(delivery: &Delivery) -> Option<(String, String)> {
 async fn join(smol: &Smol, url: String, name: String) -> Result<(), Box<dyn Error>> {
     let connector = lapwing_tcp::smol::connect(url);
     let client = Client::builder(smol.clone(), connector)
-        .token(name)
+        .token(token(&name))
         .spawned();
     client.on("Heard", |delivery| {
         if let Some((user, text)) = heard(&delivery) {

@@ -10,6 +10,9 @@ import { SOON, WAYS, connect } from "./clients.mjs"
 
 const { ONE_ROOM } = process.env
 
+// No header holds it as it is.
+const NAME = "Zoë & 50% 🐦"
+
 // What each says in the room.
 const MESSAGES = 75
 const AT_A_TIME = 15
@@ -27,12 +30,12 @@ after(stopAll)
 
 for (const [name, options] of Object.entries(WAYS).filter(([, { skipNegotiation }]) => !skipNegotiation))
   test(`who comes by the lobby is sent to the room, with a token: ${name}`, SOON, async () => {
-    const { connection, heard } = await connect(`${url}/lobby?name=ann`, options)
+    const { connection, heard } = await connect(`${url}/lobby?name=${encodeURIComponent(NAME)}`, options)
     await connection.invoke("Say", name)
     for (;;) {
       const [user, text] = await heard.next()
       if (text !== name) continue
-      assert.equal(user, "ann")
+      assert.equal(user, NAME)
       break
     }
     await connection.stop()
