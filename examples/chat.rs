@@ -1,4 +1,6 @@
-//! A chat with rooms for pages that speak SignalR, as Microsoft's clients do. It tells a room who has left, and its pages when it ends.
+//! A chat with rooms for those who speak SignalR, as Microsoft's clients do. It tells a room who has left, and its clients when it ends.
+//!
+//! Programs may connect, and pages of its own host; those of others need [`origins`](lapwing_http::Options::origins).
 //!
 //! ```js
 //! const chat = new signalR.HubConnectionBuilder().withUrl("http://127.0.0.1:8080/chat").withStatefulReconnect().withAutomaticReconnect().build()

@@ -1,4 +1,4 @@
-//! A chat for pages that speak SignalR: the ten lines of the README. Where it listens may be said behind its name.
+//! A chat for pages of every site that speak SignalR: the ten lines of the README. Where it listens may be said behind its name.
 
 use lapwing::{Hub, Typed, hub::Caller, runtime::Smol};
 use lapwing_http::{Options, smol::listen};
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         })
         .build()?;
     let mut server = smol.block_on(listen(&smol, &addr))?;
-    smol.spawn(hub.serve(server.endpoint("/chat", Options::signalr())));
+    smol.spawn(hub.serve(server.endpoint("/chat", Options::signalr().origins(["*"]))));
     smol.block_on(server.run());
     Ok(())
 }

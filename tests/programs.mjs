@@ -32,6 +32,13 @@ export class Program {
     }
   }
 
+  /** What it says until its end. */
+  async rest(stream = "stdout") {
+    const seen = []
+    for await (const line of this.#lines[stream]) seen.push(line)
+    return seen.join("\n")
+  }
+
   /** Says a line to it. */
   tell(line) {
     this.#child.stdin.write(`${line}\n`)
