@@ -8,8 +8,8 @@ use lapwing::payload::{messagepack::split_value, translated};
 use lapwing::protocol::{Conditions, Conversation, Protocol};
 use lapwing::transport::Message;
 use lapwing::wire::{
-    self, Ack, Denied, Encoding, Encodings, Failure, FailureCode, Frame, List, Outcome, Payload,
-    Reply, Terms, Welcome,
+    self, Ack, Denied, Encoding, Encodings, End, Failure, FailureCode, Frame, Item, List, Open,
+    Outcome, Payload, Reply, Terms, Welcome,
 };
 use lapwing_signalr::{Json, MessagePack};
 
@@ -47,6 +47,13 @@ fn play(stream: &[u8], step: usize) -> Vec<u8> {
                 Ok(Some(frame)) => {
                     wire::append(&frame, &mut log);
                     translate(&frame);
+                    if let Frame::Open(Open {
+                        id, items: Some(_), ..
+                    }) = frame
+                    {
+                        let payload = Payload::text("a\u{1e}\"b");
+                        say(&mut *talk, &Frame::Item(Item { id, payload }), &mut log);
+                    }
                     say(&mut *talk, &answer(frame), &mut log);
                 }
                 Err(wire::DecodeError::Empty) => {}
@@ -99,6 +106,20 @@ fn answer(frame: Frame<'_>) -> Frame<'static> {
                     message: "\u{1e}",
                 }),
             },
+        }),
+        Frame::Open(open) if open.items.is_some() => Frame::End(End {
+            id: open.id,
+            result: match open.method.len() % 2 {
+                0 => Ok(()),
+                _ => Err(Failure {
+                    code: FailureCode::Failed,
+                    message: "\u{1e}",
+                }),
+            },
+        }),
+        Frame::Open(open) => Frame::Reply(Reply {
+            id: open.id,
+            result: Ok(Payload::bytes(&[])),
         }),
         Frame::Subscribe(subscribe) if subscribe.first % 2 == 0 => {
             ack(subscribe.receipt, Outcome::Denied(Denied::Forbidden))

@@ -10,6 +10,7 @@ mod head;
 #[path = "../../transports/websocket/src/upgrade/oracle.rs"]
 mod oracle;
 #[path = "../../transports/websocket/src/upgrade/origin.rs"]
+#[allow(dead_code, reason = "not all of it is for the upgrade")]
 mod origin;
 #[path = "../../transports/websocket/src/upgrade/refusal.rs"]
 mod refusal;
