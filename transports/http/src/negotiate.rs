@@ -141,7 +141,8 @@ pub(crate) fn answer(
         1.. => Some(ConnectionId::from_bytes(random(runtime)).to_string()),
     };
     let opens = token.as_ref().unwrap_or(&id).clone();
-    let returns = wants_to_return && options.lets_return();
+    // What others may know lets nobody return.
+    let returns = wants_to_return && token.is_some() && options.lets_return();
     connections.insert(opens, connection, returns, runtime.now());
     let offered = |transport: &&Transport| options.transports.contains(transport.is);
     let answer = Answer {

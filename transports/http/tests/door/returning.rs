@@ -104,6 +104,23 @@ fn it_is_offered_to_those_who_ask_where_it_is_allowed() {
 }
 
 #[test]
+fn an_id_that_others_know_lets_nobody_return() {
+    check_with(Options::stateful_reconnect, |addr| {
+        for version in ["", "negotiateVersion=0&", "negotiateVersion=-1&"] {
+            let query = "useStatefulReconnect=true";
+            let line = format!("POST /hub/negotiate?{version}{query}");
+            let answer = ask(addr, &line, &["Content-Length: 0"]);
+            assert!(!answer.body.contains("Stateful"), "{answer:?}");
+            let path = format!("/hub?id={}", answer.value("connectionId"));
+            let mut socket = Socket::connect(addr, &path);
+            socket.say(&[STATEFUL, PING, CALL].concat());
+            socket.hears(&["{}\u{1e}", RESULT].concat());
+            assert_eq!(upgrade(addr, &path, &[]), 409);
+        }
+    });
+}
+
+#[test]
 fn a_client_returns_by_another_socket_until_last_words_are_said() {
     check_with(Options::stateful_reconnect, |addr| {
         let path = negotiated(addr);
