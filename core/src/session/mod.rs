@@ -602,13 +602,14 @@ impl Session {
         store: &mut impl Store,
         now: Instant,
     ) -> Input<'a> {
-        if count == self.acknowledged() {
-            // It says nothing new.
-            self.spend_ping(now);
-        } else if self.counting.acknowledge(count) {
-            store.parts().0.acknowledged(self.acknowledged());
-        } else {
+        let before = self.acknowledged();
+        if !self.counting.acknowledge(count) {
             return self.violate(CloseReason::Count, now);
+        }
+        match self.acknowledged() {
+            // It says nothing new.
+            same if same == before => self.spend_ping(now),
+            more => store.parts().0.acknowledged(more),
         }
         Input::Nothing
     }

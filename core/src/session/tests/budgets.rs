@@ -24,6 +24,20 @@ fn a_flood_of_pings_pongs_or_empty_messages_ends_the_session() {
 }
 
 #[test]
+fn a_flood_of_confirmations_that_change_nothing_ends_the_session() {
+    let mut before = ready_hub();
+    (0..2).for_each(|_| before.pushes(EVENT));
+    assert_says(&mut before, &[EVENT, EVENT]);
+    let mut hub = ready_hub();
+    // Both are to be sent again, and it may have them already.
+    hub.session.count_on(&mut before.session);
+    (0..400).for_each(|number| ignore(hub.hears(received(number % 3))));
+    assert!(hub.session.is_ready());
+    hub.hears(received(1));
+    assert_says(&mut hub, &[Frame::Close(because(CloseReason::Flood))]);
+}
+
+#[test]
 fn a_flood_before_the_hello_is_refused() {
     let mut hub = Side::hub();
     (0..400).for_each(|_| hub.session.handle_skipped(hub.now));
