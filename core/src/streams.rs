@@ -36,6 +36,9 @@ pub(crate) enum StreamEnd {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Overrun;
 
+/// Bytes that a peer may have said before it could know that it is to wait.
+const ON_ITS_WAY: usize = 1024 * 1024;
+
 /// The streams of one session, for the connection and for those who read them: what has come is read also when the session is over.
 ///
 /// Its lock is the last one: nobody who has it takes another.
@@ -162,7 +165,7 @@ impl Streams {
 
     /// Whether so much waits although the peer was asked to wait.
     pub(crate) fn is_overrun(&self) -> bool {
-        self.bytes / 2 >= self.bytes_max
+        self.bytes.saturating_sub(self.bytes_max) >= self.bytes_max.max(ON_ITS_WAY)
     }
 
     /// Whether something is to be said beside the lane.

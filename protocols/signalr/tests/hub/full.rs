@@ -102,7 +102,9 @@ fn who_says_more_and_more_and_confirms_nothing_is_ended() {
     check_with(build, async |world| {
         let open = r#"{"type":4,"invocationId":"5","target":"EchoStream","arguments":[],"streamIds":["6"]}"#;
         let call = r#"{"type":1,"invocationId":"0","target":"Echo","arguments":["hi"]}"#;
-        for (before, record) in [(open, item("6", 7)), ("", call.into())] {
+        let large = "x".repeat(1_000);
+        let item = format!(r#"{{"type":2,"invocationId":"6","item":"{large}"}}"#);
+        for (before, record) in [(open, item), ("", call.into())] {
             let guest = Guest::new("phone");
             let mut page = guest.come(world).await;
             page.say(before).await;
@@ -126,6 +128,26 @@ fn who_says_more_and_more_and_confirms_nothing_is_ended() {
             world.sim.settle().await;
             assert_eq!(world.hub.connections(), []);
         }
+    });
+}
+
+#[test]
+fn what_is_on_its_way_may_come_however_little_may_wait() {
+    check_with(build, async |world| {
+        let guest = Guest::new("phone");
+        let mut page = guest.come(world).await;
+        page.say(
+            r#"{"type":4,"invocationId":"5","target":"EchoStream","arguments":[],"streamIds":["6"]}"#,
+        )
+        .await;
+        // As much as a client of SignalR says before it waits to hear what has arrived.
+        for number in 0..2_500 {
+            page.say(&item("6", number)).await;
+        }
+        world.sim.settle().await;
+        assert!(guest.ticket.is_good());
+        hears_items(world, &mut page, 2_500).await;
+        assert!(guest.ticket.is_good());
     });
 }
 
