@@ -79,7 +79,8 @@ pub struct Limits {
     ///
     /// 64 KiB: one read of a transport, and one write to each subscriber.
     pub turn_bytes_max: u32,
-    /// A write, or a message half received, without progress. Reached: the connection ends, slow peer.
+    /// A write, or a message half received, without progress; and a full buffer of which a client that returns by a
+    /// [`Ticket`](crate::transport::Ticket) confirms nothing. Reached: the connection ends, slow peer; after a write to a client that may return by a ticket, it is away.
     ///
     /// 10 s: longer than a hand-over between radio cells.
     pub stall: Duration,

@@ -195,7 +195,7 @@ impl Link {
 
     /// The hello that the upgrade stands for, if it does.
     pub(crate) fn implied_hello<'a>(&mut self, upgrade: &Upgrade, wish: Wish<'a>) -> Input<'a> {
-        if let Some(token) = self.ticket.as_ref().and_then(Ticket::token) {
+        if let Some(token) = self.token() {
             self.returned = true;
             return self.session.imply_hello(Wish {
                 resumable: true,
@@ -567,6 +567,10 @@ impl Link {
                     .give_up(CloseReason::MessageTooLarge { size, max });
             }
             TransportError::Malformed(_) => self.session.give_up(CloseReason::Malformed),
+            // It hears no last words; but it may return.
+            TransportError::Stalled if self.ticket().is_some_and(Ticket::is_good) => {
+                self.session.handle_end();
+            }
             TransportError::Stalled => self.session.give_up(CloseReason::Stalled),
             TransportError::Late => self.session.give_up(CloseReason::Silent),
             TransportError::Flood | TransportError::TooManyFragments { .. } => {

@@ -576,12 +576,14 @@ impl Connection {
             let lane = &live.store.lane;
             (lane.lets_peer_speak(), lane.takes_items())
         };
-        let before = state(live);
+        let (before, in_time) = (state(live), live.store.lane.confirm_by());
         let written = self.write(live, now);
         let (speaks, flows) = state(live);
         let reads_again = speaks && !before.0 || flows && !before.1 || live.may_read_on();
+        // There is a new deadline.
+        let waits = in_time.is_none() && live.store.lane.confirm_by().is_some();
         drop(guard);
-        if reads_again || matches!(written, Poll::Ready(Err(()))) {
+        if reads_again || waits || matches!(written, Poll::Ready(Err(()))) {
             self.wake_task();
         }
     }
@@ -596,6 +598,7 @@ impl Connection {
             .poll_write(&mut live.store, now, &mut Context::from_waker(&waker));
         if written.is_ready() {
             self.blocked.store(false, Ordering::Release);
+            live.store.lane.await_confirmation(now);
         }
         written.map_err(|_| ())
     }

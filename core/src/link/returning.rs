@@ -15,6 +15,16 @@ impl Link {
         self.ticket.as_ref().filter(|_| self.conversation.is_some())
     }
 
+    /// What the hub knows the connection by to which the peer returns by its ticket: another one after each return.
+    pub(crate) fn token(&self) -> Option<[u8; 16]> {
+        self.ticket.as_ref()?.token()
+    }
+
+    /// Whether the peer returns to a connection that is over.
+    pub(crate) fn is_too_late(&self) -> bool {
+        self.ticket.as_ref().is_some_and(Ticket::is_cancelled)
+    }
+
     /// Whether a wish to return later can be granted.
     pub(crate) fn may_return(&self) -> bool {
         self.conversation.is_none() || self.ticket.is_some()

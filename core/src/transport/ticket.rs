@@ -52,7 +52,7 @@ impl Ticket {
 
     /// Whether nobody will return by it any more: the connection is over, or nothing that has to do with it is left but this clone.
     pub fn is_void(&self) -> bool {
-        Arc::strong_count(&self.0) == 1 || matches!(*lock(&self.0), State::Void)
+        Arc::strong_count(&self.0) == 1 || self.is_cancelled()
     }
 
     /// What the hub knows the connection by, while the client may return.
@@ -61,6 +61,11 @@ impl Ticket {
             State::Good(token) => Some(token),
             State::New | State::Void => None,
         }
+    }
+
+    /// Whether the connection is over.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        matches!(*lock(&self.0), State::Void)
     }
 
     /// Lets the client return, unless it is too late.

@@ -32,11 +32,14 @@ impl Live {
         }
     }
 
-    /// Lets go what was held back, when it is time.
+    /// Lets go what was held back, when it is time; and a peer that has confirmed nothing for too long.
     pub(crate) fn let_go_on(&mut self, now: Instant) {
         let lane = &mut self.store.lane;
         if lane.held_until().is_some_and(|until| until <= now) {
             lane.release();
+        }
+        if lane.confirm_by().is_some_and(|until| until <= now) {
+            self.overflow(CloseReason::TooSlow, now);
         }
     }
 }

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use super::Drive;
+use super::returning::nothing_to_return_to;
 use crate::hub::Remote;
 use crate::hub::admission::{Admission, Ask, Refuse};
 use crate::hub::connection::{Connection, Live};
@@ -33,6 +34,10 @@ impl Drive {
         self.open = true;
         if let Some(reason) = self.turned_away {
             self.refuse(&Refuse::new(reason, Some(self.shared().return_after())));
+            return Poll::Ready(());
+        }
+        if self.live(|live| live.link.is_too_late()) == Some(true) {
+            self.refuse(&nothing_to_return_to());
             return Poll::Ready(());
         }
         let Some(upgrade) = &self.upgrade else {

@@ -179,6 +179,7 @@ impl Drive {
         self.live(|live| {
             if unheard {
                 live.link.session.hold(now);
+                live.store.lane.await_anew(now);
             }
             // Its client may have returned while everybody was cut.
             if cutting {
@@ -281,15 +282,14 @@ impl Drive {
         let answers = self.answers_due();
         let session = |live: &mut Live| {
             let resumes = live.link.session.reading_resumes(now);
-            let held = live.store.lane.held_until();
-            live.rests = !self.unheard && answers.is_none() && resumes.is_none() && held.is_none();
-            [live.link.session.poll_timeout(), resumes, held]
+            let lane = &live.store.lane;
+            let others = [resumes, lane.held_until(), lane.confirm_by(), answers];
+            let other = others.into_iter().flatten().min();
+            live.rests = !self.unheard && other.is_none();
+            [live.link.session.poll_timeout(), other]
         };
-        let [timeout, resumes, held] = self.live(session)?;
-        [timeout, resumes, held, answers]
-            .into_iter()
-            .flatten()
-            .min()
+        let deadlines = self.live(session)?;
+        deadlines.into_iter().flatten().min()
     }
 
     /// Sees to it that this task has a turn in time; true when it is due already.

@@ -25,6 +25,11 @@ use crate::wire::{
     Close, CloseReason, Continued, Denied, Frame, List, Position, Refusal, Return, Verdict,
 };
 
+/// To a client with a ticket of a connection that is over.
+pub(super) fn nothing_to_return_to() -> Refuse {
+    Refuse::unauthorized("there is nothing to return to")
+}
+
 /// The task of the new transport: it ends when the connection has it.
 impl Drive {
     /// Hands the client over to the connection that it wants to resume; false when it may not, or wants none.
@@ -36,7 +41,7 @@ impl Drive {
         let by_ticket = self.returns_by_ticket();
         // Who returns by a ticket wants nothing else.
         let nothing = || match by_ticket {
-            true => Err(Refuse::unauthorized("there is nothing to return to")),
+            true => Err(nothing_to_return_to()),
             false => Ok(false),
         };
         let Some((connection, resume)) = self.wanted_back(admission) else {
@@ -71,7 +76,11 @@ impl Drive {
 
     /// The connection that the client wants to resume, if it is the same user's, and gets the same bytes.
     fn wanted_back(&mut self, admission: &Admission) -> Option<(Arc<Connection>, Resume)> {
-        let resume = self.resume.take()?;
+        let mut resume = self.resume.take()?;
+        if resume.is_by_ticket() {
+            // By an earlier transport it may have returned since, and been heard.
+            resume.token = self.live(|live| live.link.token()).flatten()?;
+        }
         let shared = self.shared();
         let key = shared.tokens.find(&resume.token)?;
         let registry = read(&shared.registry);

@@ -10,6 +10,7 @@ mod tests;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -57,6 +58,8 @@ pub(crate) struct HubLane {
     held: Option<Instant>,
     /// What is next waits until the peer confirms something.
     stuck: bool,
+    /// Until when it has to, as it has got all that may leave before.
+    confirm_by: Option<Instant>,
 }
 
 /// What may wait in a lane; all of a class have the same.
@@ -66,6 +69,8 @@ pub(crate) struct Bounds {
     answers: usize,
     /// More than the subscriptions of one moment ever need.
     entries: usize,
+    /// How long the peer may confirm nothing of what the rest waits for.
+    stall: Duration,
 }
 
 impl Bounds {
@@ -78,6 +83,7 @@ impl Bounds {
                 .saturating_mul(2)
                 .saturating_add(limits.answers_waiting_max as usize)
                 .saturating_add(limits.subscriptions_max.max(1) as usize),
+            stall: limits.stall,
         }
     }
 }
@@ -108,6 +114,7 @@ impl HubLane {
             torn: false,
             held: None,
             stuck: false,
+            confirm_by: None,
         }
     }
 
@@ -134,6 +141,30 @@ impl HubLane {
     /// Lets what waits leave.
     pub(crate) fn release(&mut self) {
         self.held = None;
+    }
+
+    /// Gives the peer its time to confirm something, if that is what the rest waits for: it has got all that may leave before.
+    pub(crate) fn await_confirmation(&mut self, now: Instant) {
+        if self.stuck {
+            let stall = self.class.bounds.stall;
+            self.confirm_by.get_or_insert(now + stall);
+        }
+    }
+
+    /// Gives it that time once more: nobody has listened.
+    pub(crate) fn await_anew(&mut self, now: Instant) {
+        if self.confirm_by.take().is_some() {
+            self.await_confirmation(now);
+        }
+    }
+
+    /// Until when the peer has to confirm something, if the rest waits for that.
+    pub(crate) fn confirm_by(&self) -> Option<Instant> {
+        self.confirm_by
+    }
+
+    fn unstick(&mut self) {
+        (self.stuck, self.confirm_by) = (false, None);
     }
 
     /// The peer has gone away, and may return.
@@ -300,7 +331,7 @@ impl HubLane {
     pub(crate) fn clear(&mut self) {
         self.entries = VecDeque::new();
         self.ring.clear();
-        self.stuck = false;
+        self.unstick();
         (self.all, self.droppable) = Default::default();
         (self.answers, self.items) = Default::default();
     }
@@ -486,10 +517,15 @@ impl Lane for HubLane {
         if self.torn || self.held.is_some() {
             return None;
         }
-        let (bytes, frames) = self.front()?;
-        let fitting = self.within_room(bytes, frames);
-        self.stuck = fitting.is_none();
-        let (bytes, frames) = fitting?;
+        let Some((bytes, frames)) = self.front() else {
+            self.unstick();
+            return None;
+        };
+        let Some((bytes, frames)) = self.within_room(bytes, frames) else {
+            self.stuck = true;
+            return None;
+        };
+        self.unstick();
         if !self.one_by_one {
             return Some((Chunk::Framed(bytes), frames));
         }
@@ -508,15 +544,18 @@ impl Lane for HubLane {
     }
 
     fn acknowledged(&mut self, count: u64) {
+        let before = self.ring.bytes();
         self.ring.acknowledged(count, &self.class);
-        self.stuck = false;
+        if self.ring.bytes() < before {
+            self.unstick();
+        }
     }
 
     fn rewind(&mut self, to: u64) -> bool {
         if self.torn || !self.ring.holds(to) {
             return false;
         }
-        self.stuck = false;
+        self.unstick();
         for (piece, frames) in self.ring.rewind(to, &self.class) {
             // It has a number that the peer knows: it is never dropped.
             let owner = Owner::Fixed;

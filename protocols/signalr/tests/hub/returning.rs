@@ -1,10 +1,12 @@
 //! A client that negotiated to return when it is lost: nothing is lost, nothing comes twice, and it happens again and again.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use lapwing::hub::{Admission, Ask, HubBuilder, Presence};
-use lapwing::{Limits, Typed};
+use lapwing::hub::{Admission, Ask, HubBuilder, Presence, Rule};
+use lapwing::{Limits, Policy, Typed};
 use lapwing_memory::Path;
 
 use crate::page::Page;
@@ -36,6 +38,17 @@ fn send_all(world: &World, numbers: impl IntoIterator<Item = u64>) {
 async fn hears_all(page: &mut Page, numbers: impl IntoIterator<Item = u64>) {
     for number in numbers {
         page.hears(&event(number)).await;
+    }
+}
+
+/// Hears just this next, but for pings and what is confirmed.
+async fn hears_at_last(page: &mut Page, record: &str) {
+    loop {
+        let next = page.next().await.expect("a record");
+        let control = [r#"{"type":6"#, r#"{"type":8"#];
+        if !control.iter().any(|kind| next.starts_with(kind)) {
+            break assert_eq!(next, record);
+        }
     }
 }
 
@@ -311,6 +324,78 @@ fn the_newest_of_its_transports_is_the_one() {
 }
 
 #[test]
+fn the_newest_returns_although_an_older_one_was_heard_meanwhile() {
+    let gate = Gate::default();
+    let door = {
+        let gate = gate.clone();
+        move |ask: Ask| {
+            let gate = gate.clone();
+            async move {
+                let upgrade = ask.upgrade.expect("an upgrade");
+                if upgrade.parameter("access_token") == Some("slow") {
+                    gate.opened().await;
+                }
+                Ok(Admission::anonymous())
+            }
+        }
+    };
+    check_with(
+        |builder| builder.on_connect(door.clone()),
+        async |world| {
+            gate.shut();
+            let mut guest = Guest::new("phone");
+            guest.come(world).await;
+            let (mut older, attached) = guest.knock(world).await;
+            guest.token = "slow";
+            // It comes last, and is asked about first.
+            let mut newest = guest.connect(world).await;
+            world.sim.settle().await;
+            world.sim.spawn_named("older", attached);
+            older.say(&sequence(1)).await;
+            older.hears(&sequence(1)).await;
+            older.say(&say(1)).await;
+            older.hears(&said(1)).await;
+            gate.open();
+            newest.say(&sequence(1)).await;
+            newest.say(&say(1)).await;
+            newest.hears(&sequence(1)).await;
+            newest.hears(&said(1)).await;
+            newest.say(&say(2)).await;
+            newest.hears(&said(2)).await;
+            assert!(guest.ticket.is_good());
+        },
+    );
+}
+
+/// What somebody at the door waits for.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Gate {
+    fn shut(&self) {
+        self.0.lock().expect("no panic").0 = false;
+    }
+
+    fn open(&self) {
+        let mut state = self.0.lock().expect("no panic");
+        state.0 = true;
+        state.1.take().into_iter().for_each(Waker::wake);
+    }
+
+    async fn opened(&self) {
+        poll_fn(|cx| {
+            let mut state = self.0.lock().expect("no panic");
+            state.1 = Some(cx.waker().clone());
+            match state.0 {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+}
+
+#[test]
 fn after_last_words_there_is_no_return() {
     check(async |world| {
         let guest = Guest::new("phone");
@@ -330,8 +415,12 @@ fn after_last_words_there_is_no_return() {
         assert_eq!(world.hub.connections(), []);
         let mut late = guest.connect(world).await;
         late.say(&sequence(1)).await;
-        let error = "An unexpected error occurred during connection handshake.";
-        late.ends(&format!(r#"{{"error":"{error}"}}"#)).await;
+        late.ends(r#"{"error":"Handshake was canceled."}"#).await;
+        // It does not begin anew under the old name either.
+        let mut late = guest.connect(world).await;
+        late.say(r#"{"protocol":"json","version":2}"#).await;
+        late.ends(r#"{"error":"Handshake was canceled."}"#).await;
+        assert_eq!(world.hub.connections(), []);
     });
 }
 
@@ -407,6 +496,90 @@ fn a_client_that_never_confirms_is_ended_when_its_lane_is_full() {
         assert!(guest.ticket.is_void());
         world.sim.settle().await;
         assert_eq!(world.hub.connections(), []);
+    });
+}
+
+#[test]
+fn a_client_that_confirms_nothing_of_a_full_buffer_is_ended_in_time() {
+    let small = Limits {
+        resume_bytes_max: 200,
+        ..Limits::default()
+    };
+    let build = |builder: HubBuilder| {
+        builder
+            .limits(small)
+            .topic("rows", Rule::open().policy(Policy::DropOldest))
+    };
+    check_with(build, async |world| {
+        let guest = Guest::new("phone");
+        let mut page = guest.come(world).await;
+        page.invokes("s", r#""target":"Subscribe","arguments":["rows"]"#, "")
+            .await;
+        page.say(&ack(1)).await;
+        let row = |number: u64| {
+            format!(
+                r#"{{"type":1,"target":"rows","arguments":["{number}{}"]}}"#,
+                "x".repeat(80)
+            )
+        };
+        let publish = |number: u64| {
+            let text = format!("{number}{}", "x".repeat(80));
+            world.hub.publish("rows", text.as_str()).expect("a topic");
+        };
+        (0..3).for_each(publish);
+        hears_at_last(&mut page, &row(0)).await;
+        // Who confirms a little now and then has its time again.
+        let almost = Limits::default().stall - Duration::from_millis(1);
+        for number in 0..3 {
+            world.pass(almost).await;
+            page.say(r#"{"type":6}"#).await;
+            page.say(&ack(2 + number)).await;
+            publish(3 + number);
+            hears_at_last(&mut page, &row(1 + number)).await;
+        }
+        world.pass(almost).await;
+        page.say(r#"{"type":6}"#).await;
+        world.sim.settle().await;
+        assert!(guest.ticket.is_good());
+        // Nobody waits for it any longer than that.
+        let (began, deadline) = (world.sim.elapsed(), Duration::from_secs(60));
+        let large = "x".repeat(Limits::default().lane_bytes_max as usize / 2);
+        let published = world
+            .hub
+            .publish_within(deadline, "rows", large.as_str())
+            .await;
+        assert!(published.expect("a topic").is_nobody());
+        assert_eq!(world.sim.elapsed() - began, Duration::from_millis(1));
+        hears_at_last(&mut page, FAULT).await;
+        assert!(guest.ticket.is_void());
+        drop(page);
+        world.sim.settle().await;
+        assert_eq!(world.hub.connections(), []);
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_may_return() {
+    check(async |world| {
+        let guest = Guest::new("phone");
+        let page = guest.come(world).await;
+        world.network.stall(Path::to_client("phone"));
+        let large = "x".repeat(50_000);
+        let event = format!(r#"{{"type":1,"target":"n","arguments":["{large}"]}}"#);
+        for _ in 0..10 {
+            world.hub.all().send("n", large.as_str()).expect("a topic");
+        }
+        world.pass(Limits::default().stall).await;
+        let connection = world.hub.connection(guest.id);
+        assert_eq!(connection.presence(), Presence::Detached);
+        assert!(guest.ticket.is_good());
+        drop(page);
+        world.network.resume(Path::to_client("phone"));
+        let mut page = guest.come_back(world, 1, 1).await;
+        for number in 1..=10 {
+            page.hears(&event).await;
+            page.say(&ack(number)).await;
+        }
     });
 }
 
