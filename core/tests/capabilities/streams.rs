@@ -442,7 +442,10 @@ fn a_stream_that_is_dropped_before_it_left_is_stopped_all_the_same() {
             world.sim.settle().await;
         }
         let begun = running.load(Ordering::Relaxed);
-        assert!(begun.is_multiple_of(2), "each that began has ended: {begun}");
+        assert!(
+            begun.is_multiple_of(2),
+            "each that began has ended: {begun}"
+        );
         let mut stream = remote.stream::<Typed<u64>>("endless", ());
         assert_eq!(
             stream.next().await.expect("an item").expect("in time"),
