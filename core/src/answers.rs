@@ -167,7 +167,6 @@ struct Job {
     deadline: Option<Instant>,
     place: Place,
     /// It takes no place at all.
-    #[expect(dead_code, reason = "held, not read")]
     beside: Option<GivenAway>,
     /// What its arguments had, in bytes.
     bytes: usize,
@@ -215,7 +214,8 @@ impl Answers {
 
     /// Whether the next call would be refused.
     pub(crate) fn is_full(&self) -> bool {
-        let bytes: usize = self.waiting.iter().map(|job| job.bytes).sum();
+        let lent = self.running.iter().filter(|job| job.place.is_lent());
+        let bytes: usize = self.waiting.iter().chain(lent).map(|job| job.bytes).sum();
         let full = self.waiting.len() >= self.waiting_max || bytes >= self.waiting_bytes_max;
         full && !self.has_place()
     }
@@ -325,7 +325,14 @@ impl Answers {
 
     fn has_place(&self) -> bool {
         let busy = |job: &&Job| !job.place.is_lent();
+        // Those that have lent theirs wait, so they have the bound of those that do.
+        let all = self
+            .running
+            .iter()
+            .filter(|job| job.beside.is_none())
+            .count();
         self.running.iter().filter(busy).count() < self.running_max
+            && all < self.running_max.saturating_add(self.waiting_max.max(1))
     }
 
     fn start(&mut self) -> bool {

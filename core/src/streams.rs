@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::answers::CallFailure;
 use crate::limits::Limits;
 use crate::sync::lock;
-use crate::wire::{Cancel, Credit, Encoding, FailureCode, Frame};
+use crate::wire::{Cancel, Credit, Encoding, Frame};
 
 /// What an item costs beside its bytes.
 const ITEM_BYTES: usize = 64;
@@ -233,7 +233,6 @@ impl Streams {
         self.bytes += weight(&item);
         stream.items.push_back(item);
         self.woken.extend(stream.reader.take());
-        self.relieve();
         Ok(())
     }
 
@@ -284,7 +283,6 @@ impl Streams {
         }
         let Some(end) = stream.end.clone() else {
             self.spent.extend(wait(&mut stream.reader, cx));
-            self.relieve();
             return Poll::Pending;
         };
         stream.read = false;
@@ -292,26 +290,6 @@ impl Streams {
             self.remove(index);
         }
         Poll::Ready(end.err().map(Err))
-    }
-
-    /// Ends the stream of which most waits, if so much waits that the peer is not read while somebody waits for more of another one: that would be for ever.
-    fn relieve(&mut self) {
-        let starves = |stream: &Incoming| {
-            stream.reader.is_some() && stream.items.is_empty() && stream.end.is_none()
-        };
-        if !self.is_full() || !self.incoming.iter().any(starves) {
-            return;
-        }
-        let bytes =
-            |(_, stream): &(usize, &Incoming)| stream.items.iter().map(weight).sum::<usize>();
-        let most = self.incoming.iter().enumerate().max_by_key(bytes);
-        if let Some((index, id)) = most.map(|(index, stream)| (index, stream.id)) {
-            self.empty(index);
-            // What came behind its items is no end of it.
-            self.incoming[index].end = None;
-            let message = "more of it waits to be read than may";
-            self.give_up(id, CallFailure::new(FailureCode::Busy, message));
-        }
     }
 
     /// Lets the peer send more, when half of what may wait was read.

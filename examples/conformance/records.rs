@@ -11,7 +11,7 @@ use crate::streams::Streams;
 use crate::visitor::Visitor;
 
 /// Values that are kept of one connection.
-const RECORDS_MAX: usize = 10_000;
+const RECORDS_MAX: usize = 500;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

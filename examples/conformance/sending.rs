@@ -162,8 +162,9 @@ async fn push(remote: &Remote, (method, count, delay_ms): (String, i64, i64)) {
             Timer::after(milliseconds(delay_ms)).await;
         }
         let sent = remote.send_within(PATIENCE, &method, Typed(number));
-        if sent.await.is_ok_and(|sent| sent.is_nobody()) {
-            return;
+        match sent.await {
+            Ok(sent) if !sent.is_nobody() => {}
+            _ => return,
         }
         if number % TURN == TURN - 1 {
             yield_now().await;

@@ -366,3 +366,17 @@ fn nobody_waits_for_what_comes_when_all_has_to_be_finished() {
     assert_eq!(stage.answered(), [1]);
     assert!(stage.answers.is_finished());
 }
+
+#[test]
+fn so_many_may_have_lent_their_places() {
+    let mut stage = Stage::new(1, 3);
+    for id in 0..10 {
+        let place = Place::default();
+        let lent = place.clone();
+        let waits = async move { lent.lend(pending()).await };
+        let pushed = stage.push_job(Some(id), None, place, waits);
+        // Four run, of which none has a place, and three wait.
+        assert_eq!(pushed, id < 7, "{id}");
+        assert!(stage.answered().is_empty());
+    }
+}

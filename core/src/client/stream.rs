@@ -34,7 +34,7 @@ use crate::wire::{FailureCode, Payload};
 ///
 /// # When full
 ///
-/// The hub waits when [`Limits::stream_items_max`] items are not read.
+/// The hub waits when [`Limits::stream_items_max`] items are not read. While [`Limits::stream_bytes_max`] are not read of all streams together, nothing of the hub is read: drop what is not wanted.
 #[must_use = "a call is made when its stream is polled"]
 pub struct CallStream<R> {
     shared: Arc<Shared>,
@@ -103,7 +103,8 @@ impl<R: Decode> CallStream<R> {
             return Ok(Poll::Ready(None));
         };
         let polled = reading.reader.poll(cx);
-        if polled.is_pending() {
+        if !matches!(polled, Poll::Ready(None | Some(Err(_)))) {
+            // Also when there is always something to read.
             reading.uploading.poll(cx)?;
         }
         if let Poll::Ready(None | Some(Err(_))) = polled {

@@ -162,7 +162,7 @@ impl HubBuilder {
         self
     }
 
-    /// Is told of every connection that was let in, exactly once each, before the first of its calls: what is sent to it here is what it hears first, and it may be put into groups.
+    /// Is told of every connection that was let in, exactly once each, before the first of its calls: what is sent to it here it hears before any answer, and it may be put into groups. What others send to everybody may come before.
     /// Must not block; a panic ends what is told of it.
     ///
     /// A client that returns to its connection was let in before.

@@ -319,6 +319,10 @@ impl Caller {
     /// # Cancel safety
     ///
     /// Dropping it drops `future`.
+    ///
+    /// # When full
+    ///
+    /// As many handlers of one connection as [`Limits::calls_waiting_max`](crate::Limits::calls_waiting_max) may have lent their places; then the next call waits. When `future` is ready the handler goes on, beside the call that has its place.
     pub async fn lend<T>(&self, future: impl Future<Output = T>) -> T {
         self.place.lend(future).await
     }

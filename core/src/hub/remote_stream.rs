@@ -30,7 +30,8 @@ use crate::wire::{Encoding, FailureCode, Payload};
 ///
 /// # When full
 ///
-/// The other side waits when [`Limits::stream_items_max`](crate::Limits::stream_items_max) items are not read. Such a stream is one of the
+/// The other side waits when [`Limits::stream_items_max`](crate::Limits::stream_items_max) items are not read, and is not read while
+/// [`Limits::stream_bytes_max`](crate::Limits::stream_bytes_max) wait in all its streams together. Such a stream is one of the
 /// [`Limits::calls_waiting_max`](crate::Limits::calls_waiting_max) calls that wait for an answer of this connection.
 #[must_use = "a call is made when its stream is polled"]
 pub struct RemoteStream<R> {

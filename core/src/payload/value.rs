@@ -13,7 +13,7 @@ use crate::wire::{Encoding, Payload};
 /// Any value: what is passed on without being looked at, by itself or as a part of a type of the program's.
 ///
 /// It keeps what JSON and MessagePack can say: every digit of integers of 64 bits, the order of a map, bytes that are bytes in MessagePack and
-/// base64 in a string in JSON. Who speaks postcard gets it as JSON.
+/// base64 in a string in JSON. Who speaks postcard gets it as JSON; as a part of a type it cannot be written for them, as nobody could read it.
 ///
 /// # Examples
 ///
@@ -89,6 +89,11 @@ impl Serialize for Blob<'_> {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            return Err(serde::ser::Error::custom(
+                "its bytes would not say what it is",
+            ));
+        }
         match self {
             Self::Null => serializer.serialize_unit(),
             Self::Bool(value) => serializer.serialize_bool(*value),
@@ -223,7 +228,13 @@ impl<'de> Deserialize<'de> for Arguments {
 
 impl Encode for Value {
     fn encode(&self, wanted: Encoding, into: &mut Vec<u8>) -> Result<Encoding, EncodeError> {
-        Typed(self).encode(described(wanted), into)
+        match wanted {
+            // It is one argument, also when it is nothing.
+            Encoding::JsonArguments | Encoding::MessagePackArguments => {
+                Typed((self,)).encode(wanted, into)
+            }
+            _ => Typed(self).encode(described(wanted), into),
+        }
     }
 }
 

@@ -74,8 +74,8 @@ impl Drop for Reader {
 ///
 /// # When full
 ///
-/// The caller waits when [`Limits::stream_items_max`](crate::Limits::stream_items_max) items are not read, and is not read at all while [`Limits::stream_bytes_max`](crate::Limits::stream_bytes_max) wait in all its streams together. If
-/// a handler waits for one stream meanwhile, the one of which most waits ends with [`FailureCode::Busy`]: read all of them.
+/// The caller waits when [`Limits::stream_items_max`](crate::Limits::stream_items_max) items are not read, and is not read at all while [`Limits::stream_bytes_max`](crate::Limits::stream_bytes_max) wait in all its streams together: a
+/// handler that takes several streams reads them side by side, or drops what it does not read.
 pub struct Upload<T> {
     reader: Reader,
     item: PhantomData<fn() -> T>,

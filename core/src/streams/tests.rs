@@ -278,28 +278,3 @@ fn whoever_waits_for_a_stream_of_a_call_that_is_over_is_told() {
     assert_eq!(streams.poll_item(1, cx), over);
     assert_eq!(streams.incoming.len(), 0);
 }
-
-#[test]
-fn who_waits_for_one_stream_while_another_is_too_much_gets_it() {
-    for credits in [true, false] {
-        let mut streams = streams(credits);
-        for id in [1, 3] {
-            streams.receive(id, false);
-        }
-        said(&mut streams);
-        assert!(streams.poll_item(1, &mut idle()).is_pending());
-        assert_eq!(streams.arrive(3, item(400)), Ok(()));
-        assert_eq!(streams.arrive(3, item(400)), Ok(()));
-        assert!(streams.is_full() || streams.bytes < 1_000);
-        assert_eq!(streams.arrive(3, item(400)), Ok(()));
-        assert!(!streams.is_full(), "it would not be read for ever");
-        assert_eq!(said(&mut streams), [cancel(3)]);
-        let Poll::Ready(Some(Err(StreamEnd::Failed(busy)))) = streams.poll_item(3, &mut idle())
-        else {
-            panic!("it goes on");
-        };
-        assert_eq!(busy.code, FailureCode::Busy);
-        assert_eq!(streams.arrive(1, item(1)), Ok(()));
-        assert!(take(&mut streams, 1));
-    }
-}

@@ -185,3 +185,22 @@ fn bytes_of_serde_are_base64_in_json_and_bytes_elsewhere() {
     let refused = read::<Typed<Photo>>(Encoding::Json, br#"{"bytes":"?"}"#);
     assert!(refused.is_err(), "no base64");
 }
+
+#[test]
+fn nothing_is_one_argument_too() {
+    let one = (Encoding::JsonArguments, b"[null]".to_vec());
+    assert_eq!(written(&Value::Null, Encoding::JsonArguments), one);
+    let list = Value::List(vec![Value::Null]);
+    let one = (Encoding::JsonArguments, b"[[null]]".to_vec());
+    assert_eq!(written(&list, Encoding::JsonArguments), one);
+    let again = read::<Value>(Encoding::JsonArguments, b"[null]");
+    assert_eq!(again, Ok(Value::Null));
+}
+
+#[test]
+fn a_part_of_a_type_is_not_written_where_nobody_could_read_it() {
+    let mut bytes = Vec::new();
+    let pair = Typed(("a", Value::Null));
+    assert!(pair.encode(Encoding::Postcard, &mut bytes).is_err());
+    assert!(pair.encode(Encoding::Json, &mut bytes).is_ok());
+}
