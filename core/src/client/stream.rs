@@ -258,9 +258,11 @@ impl Inner {
         let Some(streams) = &self.store.streams else {
             return;
         };
-        match withdrawn {
-            true => streams.lock().forget(id),
-            false => streams.lock().stop(id),
+        let mut streams = streams.lock();
+        streams.stop(id);
+        if withdrawn {
+            // The hub never hears of it, and will not end it.
+            streams.forget(id);
         }
     }
 

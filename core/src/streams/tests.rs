@@ -278,3 +278,13 @@ fn whoever_waits_for_a_stream_of_a_call_that_is_over_is_told() {
     assert_eq!(streams.poll_item(1, cx), over);
     assert_eq!(streams.incoming.len(), 0);
 }
+
+#[test]
+fn nothing_is_left_of_a_stream_whose_call_was_withdrawn() {
+    let mut streams = streams(true);
+    streams.receive(1, true);
+    streams.stop(1);
+    streams.forget(1);
+    assert_eq!(streams.incoming.len(), 0);
+    assert_eq!(said(&mut streams), []);
+}
