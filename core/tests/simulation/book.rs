@@ -83,7 +83,7 @@ pub(crate) struct Present {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loss {
     pub(crate) at: Instant,
-    /// Events that had been offered to anybody, or sent straight to somebody.
+    /// Events that had been offered to anybody, or sent straight to somebody, when the hub said nothing more on it.
     pub(crate) place: usize,
     /// What the client had not confirmed.
     pub(crate) bytes: usize,

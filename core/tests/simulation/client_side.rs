@@ -346,5 +346,7 @@ impl Listens for ClientSide {
 
     fn blocked(&self, _: bool) {}
 
+    fn parting(&self) {}
+
     fn gone(&self) {}
 }

@@ -40,6 +40,8 @@ struct State {
     confirmed: u64,
     /// The hub has said its last words.
     closing: Option<Instant>,
+    /// What had been offered when the hub said nothing more.
+    parted_at: Option<usize>,
     gone: bool,
 }
 
@@ -61,6 +63,7 @@ impl HubSide {
             unconfirmed: VecDeque::new(),
             confirmed: 0,
             closing: None,
+            parted_at: None,
             gone: false,
         };
         let end = Self {
@@ -174,6 +177,11 @@ impl Listens for HubSide {
         lock(&self.state).blocked = blocked;
     }
 
+    fn parting(&self) {
+        let traffic = self.world.book().traffic();
+        lock(&self.state).parted_at.get_or_insert(traffic);
+    }
+
     fn gone(&self) {
         let mut state = lock(&self.state);
         state.gone = true;
@@ -184,7 +192,7 @@ impl Listens for HubSide {
             let mut book = self.world.book();
             let loss = Loss {
                 at: self.world.now(),
-                place: book.traffic(),
+                place: state.parted_at.unwrap_or(book.traffic()),
                 bytes: state.unconfirmed.iter().sum(),
                 frames: state.unconfirmed.len(),
                 clean: !state.blocked && state.closing.is_none(),

@@ -28,6 +28,8 @@ pub(crate) trait Listens: Send + Sync {
     fn greeted(&self, _hello: &[u8]) {}
     /// These bytes came or went.
     fn passed(&self, bytes: &[u8]);
+    /// This end has begun to close: it says nothing more.
+    fn parting(&self);
     /// This end exists no more.
     fn gone(&self);
 }
@@ -157,6 +159,7 @@ impl Transport for Tap {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
+        self.listens.parting();
         self.inner.poll_close(cx)
     }
 
