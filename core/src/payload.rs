@@ -10,6 +10,8 @@ pub(crate) mod json;
 #[cfg(feature = "messagepack")]
 pub mod messagepack;
 #[cfg(feature = "json")]
+mod timestamp;
+#[cfg(feature = "json")]
 mod value;
 
 use alloc::string::{String, ToString};

@@ -3,14 +3,14 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use serde::de::{Deserializer, Error as _, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 use serde::ser::{Impossible, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::depth::Depth;
 use super::json;
 #[cfg(feature = "messagepack")]
-use super::messagepack::{Input, input};
+use super::messagepack::{Input, are_arguments, input};
 
 type Error = serde_json::Error;
 
@@ -178,9 +178,17 @@ impl<'de> Arguments<'de> {
     /// All of them as one value.
     fn tuple<V: Visitor<'de>>(&self, len: usize, visitor: V) -> Result<V::Value, Error> {
         let mut json = serde_json::Deserializer::from_slice(self.0);
-        let value = Depth::new(&mut json).deserialize_tuple(len, visitor)?;
+        let value = Depth::of_arguments(&mut json).deserialize_tuple(len, visitor)?;
         json.end()?;
         Ok(value)
+    }
+
+    /// All of them, however many there are.
+    pub(super) fn list<T: Deserialize<'de>>(&self) -> Result<T, Error> {
+        let mut json = serde_json::Deserializer::from_slice(self.0);
+        let all = T::deserialize(Depth::of_arguments(&mut json))?;
+        json.end()?;
+        Ok(all)
     }
 }
 
@@ -221,7 +229,17 @@ impl<'de> MessagePackArguments<'de> {
         if usize::try_from(count) != Ok(len) {
             return Err(wrong_number(count, "as many arguments as the method takes"));
         }
-        Depth::new(&mut input(self.0)).deserialize_tuple(len, visitor)
+        Depth::of_arguments(&mut input(self.0)).deserialize_tuple(len, visitor)
+    }
+
+    /// All of them, however many there are.
+    pub(super) fn list<T: Deserialize<'de>>(&self) -> Result<T, rmp_serde::decode::Error> {
+        if !are_arguments(self.0) {
+            return Err(rmp_serde::decode::Error::custom(
+                "no arguments, or one nests too deep",
+            ));
+        }
+        T::deserialize(Depth::of_arguments(&mut input(self.0)))
     }
 }
 
@@ -297,6 +315,7 @@ arguments! {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
     use std::string::String;
     use std::vec;
 
@@ -365,5 +384,9 @@ mod tests {
         assert!(read::<serde_json::Value>(&nest(33)).is_some());
         assert!(read::<serde_json::Value>(&nest(34)).is_none());
         assert!(read::<serde_json::Value>(&nest(100_000)).is_none());
+        type Three<T> = (T, T, T);
+        let three = |levels| format!("[0,{},0]", nest(levels));
+        assert!(read::<Three<serde_json::Value>>(&three(32)).is_some());
+        assert!(read::<Three<serde_json::Value>>(&three(33)).is_none());
     }
 }

@@ -22,6 +22,15 @@ impl<T> Depth<T> {
             left: NESTING_MAX,
         }
     }
+
+    /// `inner` around a list of arguments, each of which may nest as deep as a value.
+    #[cfg(feature = "json")]
+    pub(super) fn of_arguments(inner: T) -> Self {
+        Self {
+            inner,
+            left: NESTING_MAX + 1,
+        }
+    }
 }
 
 fn below<E: Error>(left: usize) -> Result<usize, E> {

@@ -2,17 +2,14 @@
 //! ([specification](https://github.com/msgpack/msgpack/blob/master/spec.md)).
 
 use alloc::format;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use base64::display::Base64Display;
 use base64::engine::general_purpose::STANDARD;
 use rmp::Marker;
 
+use super::timestamp::{TIMESTAMP, Timestamp};
 use crate::limits::NESTING_MAX;
-
-/// The only meaning of extension bytes that the specification gives.
-const TIMESTAMP: i8 = -1;
 
 /// What a value begins with, and for those without parts all there is of it.
 enum Head<'a> {
@@ -23,11 +20,7 @@ enum Head<'a> {
     Float(f64),
     Text(&'a str),
     Bytes(&'a [u8]),
-    /// An instant, since the beginning of 1970.
-    Time {
-        seconds: i64,
-        nanos: u32,
-    },
+    Time(Timestamp),
     /// So many values follow.
     List(u32),
     /// So many keys with their values follow.
@@ -68,25 +61,12 @@ impl<'a> Reader<'a> {
     /// Bytes with a meaning: of the specification's own an instant, else the application's.
     fn extension(&mut self, bytes: usize) -> Option<Head<'a>> {
         let meaning = self.number(1)? as i8;
-        let mut value = Reader(self.take(bytes)?);
-        Some(match (meaning, bytes) {
-            (TIMESTAMP, 4) => Head::Time {
-                seconds: value.number(4)? as i64,
-                nanos: 0,
-            },
-            (TIMESTAMP, 8) => {
-                let both = value.number(8)?;
-                Head::Time {
-                    seconds: (both & ((1 << 34) - 1)) as i64,
-                    nanos: (both >> 34) as u32,
-                }
-            }
-            (TIMESTAMP, 12) => Head::Time {
-                nanos: value.number(4)? as u32,
-                seconds: value.number(8)? as i64,
-            },
-            _ => Head::Bytes(value.0),
-        })
+        let value = self.take(bytes)?;
+        let instant = match meaning {
+            TIMESTAMP => Timestamp::read(value),
+            _ => None,
+        };
+        Some(instant.map_or(Head::Bytes(value), Head::Time))
     }
 
     /// The beginning of the next value; `None` when it is none, or not here.
@@ -218,7 +198,7 @@ impl Reader<'_> {
 
 /// A key, which JSON has as text only.
 fn append_key(head: &Head<'_>, json: &mut Vec<u8>) {
-    if let Head::Text(_) | Head::Bytes(_) | Head::Time { .. } = head {
+    if let Head::Text(_) | Head::Bytes(_) | Head::Time(_) = head {
         return append_simple(head, json);
     }
     json.push(b'"');
@@ -241,7 +221,7 @@ fn append_simple(head: &Head<'_>, json: &mut Vec<u8>) {
         Head::Float(value) => append(value, json),
         Head::Text(value) => append(value, json),
         Head::Bytes(value) => append(&format!("{}", Base64Display::new(value, &STANDARD)), json),
-        Head::Time { seconds, nanos } => append(&rfc3339(*seconds, *nanos), json),
+        Head::Time(instant) => append(&format!("{instant}"), json),
         Head::Nothing | Head::List(_) | Head::Map(_) => json.extend_from_slice(b"null"),
     }
 }
@@ -249,31 +229,6 @@ fn append_simple(head: &Head<'_>, json: &mut Vec<u8>) {
 fn append(value: &(impl serde::Serialize + ?Sized), json: &mut Vec<u8>) {
     serde_json::to_writer(json, value)
         .expect("texts and numbers are JSON, and a vector takes them");
-}
-
-/// An instant as text: [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), as far as its years go.
-fn rfc3339(seconds: i64, nanos: u32) -> String {
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let fraction = match nanos {
-        0 => String::new(),
-        nanos => format!(".{nanos:09}"),
-    };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
-}
-
-/// The date so many days from the beginning of 1970: years that begin in March, in eras of 400
-/// ([Hinnant](https://howardhinnant.github.io/date_algorithms.html#civil_from_days)).
-fn date(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// A JSON value as MessagePack; `None` when it is none, or has a number that no float holds, or half a character.
@@ -308,6 +263,7 @@ pub(super) fn input(bytes: &[u8]) -> Input<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::string::String;
     use std::vec;
 
     use proptest::prelude::*;
@@ -399,27 +355,6 @@ mod tests {
         assert!(!are_arguments(&nest(NESTING_MAX + 2)));
         assert!(!are_arguments(&[0x80]), "a map");
         assert!(!is_value(&nest(1_000_000)), "the stack survives");
-    }
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (days, date_of) in [
-            (0, (1970, 1, 1)),
-            (-1, (1969, 12, 31)),
-            (59, (1970, 3, 1)),
-            (11_016, (2000, 2, 29)),
-            (11_017, (2000, 3, 1)),
-            (19_782, (2024, 2, 29)),
-            (-719_528, (0, 1, 1)),
-            (-25_509, (1900, 2, 28)),
-            (-25_508, (1900, 3, 1)),
-            (20_779, (2026, 11, 22)),
-        ] {
-            assert_eq!(date(days), date_of, "{days}");
-        }
-        // However far: an instant has 64 bits of seconds.
-        rfc3339(i64::MIN, 0);
-        rfc3339(i64::MAX, u32::MAX);
     }
 
     proptest! {

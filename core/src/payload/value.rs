@@ -1,13 +1,17 @@
 //! Values whose type nobody knows before they are there: [`Value`], and [`Arguments`] of them.
 
-use alloc::string::String;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeTuple, Serializer};
 
-use super::{Decode, Encode, EncodeError, PayloadError, Typed};
+use super::timestamp::{TIMESTAMP, Timestamp};
+use super::{Decode, Encode, EncodeError, PayloadError, Typed, arguments, value_error};
 use crate::wire::{Encoding, Payload};
 
 /// Any value: what is passed on without being looked at, by itself or as a part of a type of the program's.
@@ -48,11 +52,12 @@ pub enum Value {
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// Bytes with a meaning, a type [of MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md#extension-types) such as an instant; in JSON a list of both.
+    /// Bytes with a meaning, a type [of MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md#extension-types). In JSON the meaning
+    /// -1, an instant, is a text such as `"2024-11-30T12:00:08Z"`, and others are base64.
     Extension(i8, Vec<u8>),
     /// Values in order.
     List(Vec<Self>),
-    /// Keys with their values, in order. JSON has only keys that can be texts.
+    /// Keys with their values, in order. In JSON a key is the text of its value, and a list or a map cannot be one.
     Map(Vec<(Self, Self)>),
 }
 
@@ -87,8 +92,62 @@ impl Serialize for Blob<'_> {
     }
 }
 
+/// Whether this is a serializer of a part that is no map: of a key in JSON, or of bytes with their meaning in MessagePack.
+fn takes_no_map<S: Serializer>() -> bool {
+    size_of::<S::SerializeMap>() == 0
+}
+
+/// Bytes with a meaning.
+struct Meant<'a>(i8, &'a [u8]);
+
+impl Meant<'_> {
+    /// As people read it.
+    fn text(&self) -> String {
+        let instant = match self.0 {
+            TIMESTAMP => Timestamp::read(self.1),
+            _ => None,
+        };
+        match instant {
+            Some(instant) => instant.to_string(),
+            None => Base64Display::new(self.1, &STANDARD).to_string(),
+        }
+    }
+}
+
+impl Serialize for Meant<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match takes_no_map::<S>() {
+            true => (self.0, Blob(self.1)).serialize(serializer),
+            false => serializer.serialize_str(&self.text()),
+        }
+    }
+}
+
+impl Value {
+    /// As a key of JSON, if it can be one.
+    fn key(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Null => "null".into(),
+            Self::Bool(value) => value.to_string().into(),
+            Self::Integer(value) => value.to_string().into(),
+            Self::Unsigned(value) => value.to_string().into(),
+            Self::Float(value) => serde_json::to_string(value).ok()?.into(),
+            Self::Text(value) => value.into(),
+            Self::Bytes(value) => Base64Display::new(value, &STANDARD).to_string().into(),
+            Self::Extension(meaning, bytes) => Meant(*meaning, bytes).text().into(),
+            Self::List(_) | Self::Map(_) => return None,
+        })
+    }
+}
+
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if takes_no_map::<S>() {
+            let key = self.key();
+            return serializer.serialize_str(
+                &key.ok_or_else(|| serde::ser::Error::custom("a list or a map is no key"))?,
+            );
+        }
         if !serializer.is_human_readable() {
             return Err(serde::ser::Error::custom(
                 "its bytes would not say what it is",
@@ -103,7 +162,7 @@ impl Serialize for Value {
             Self::Text(value) => serializer.serialize_str(value),
             Self::Bytes(value) => serializer.serialize_bytes(value),
             Self::Extension(meaning, bytes) => {
-                serializer.serialize_newtype_struct(EXTENSION, &(meaning, Blob(bytes)))
+                serializer.serialize_newtype_struct(EXTENSION, &Meant(*meaning, bytes))
             }
             Self::List(values) => serializer.collect_seq(values),
             Self::Map(entries) => {
@@ -265,17 +324,15 @@ impl Decode for Value {
 
 impl Decode for Arguments {
     fn decode(payload: Payload<'_>) -> Result<Self, PayloadError> {
-        let as_one = |encoding| Payload {
-            encoding,
-            ..payload
-        };
         match payload.encoding {
             Encoding::Bytes if payload.bytes.is_empty() => Ok(Self::default()),
-            Encoding::JsonArguments => Typed::decode(as_one(Encoding::Json)).map(|Typed(all)| all),
+            Encoding::JsonArguments => arguments::Arguments(payload.bytes)
+                .list()
+                .map_err(value_error),
             #[cfg(feature = "messagepack")]
-            Encoding::MessagePackArguments => {
-                Typed::decode(as_one(Encoding::MessagePack)).map(|Typed(all)| all)
-            }
+            Encoding::MessagePackArguments => arguments::MessagePackArguments(payload.bytes)
+                .list()
+                .map_err(value_error),
             _ => Value::decode(payload).map(|value| Self([value].into())),
         }
     }

@@ -79,7 +79,54 @@ fn what_messagepack_says_is_kept() {
         r#"{"7":""}"#,
         "a number becomes a key"
     );
-    assert_eq!(json(&[0xd4, 5, 0xff]), r#"[5,"/w=="]"#);
+    assert_eq!(
+        json(&[
+            0x84, 0xc0, 1, 0xc3, 2, 0xc4, 1, 0xff, 3, 0xcb, 0x3f, 0xf8, 0, 0, 0, 0, 0, 0, 4
+        ]),
+        r#"{"null":1,"true":2,"/w==":3,"1.5":4}"#,
+    );
+    assert_eq!(json(&[0xd4, 5, 0xff]), r#""/w==""#);
+    let list = Value::Map(vec![(Value::List(vec![]), Value::Null)]);
+    assert!(list.encode(Encoding::Json, &mut Vec::new()).is_err());
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn an_instant_is_text_in_json_also_as_a_part_and_as_a_key() {
+    let instant = Value::Extension(-1, vec![0; 4]);
+    let json = |value: &dyn Encode| {
+        let mut bytes = Vec::new();
+        value.encode(Encoding::Json, &mut bytes).map(|_| bytes)
+    };
+    let text = br#"{"1970-01-01T00:00:00Z":"1970-01-01T00:00:00Z"}"#;
+    let map = Value::Map(vec![(instant.clone(), instant.clone())]);
+    assert_eq!(json(&map), Ok(text.to_vec()));
+    let part = Typed((1, [instant.clone()]));
+    assert_eq!(json(&part), Ok(br#"[1,["1970-01-01T00:00:00Z"]]"#.to_vec()));
+    let same = b"\x92\x01\x91\xd6\xff\0\0\0\0".to_vec();
+    assert_eq!(written(&part, Encoding::MessagePack).1, same);
+}
+
+#[cfg(feature = "messagepack")]
+#[test]
+fn what_passes_through_is_as_what_is_translated() {
+    let cases: &[&[u8]] = &[
+        b"\xd6\xff\0\0\0\x01",
+        b"\xc7\x03\x05abc",
+        b"\xc4\x02\xff\0",
+        b"\x83\xc0\x01\xd6\xff\0\0\0\x01\x02\xca\x3f\xc0\0\0\x03",
+        b"\xcb\x7f\xf0\0\0\0\0\0\0",
+    ];
+    for bytes in cases {
+        let value: Value = read(Encoding::MessagePack, bytes).expect("it is a value");
+        let encoding = Encoding::MessagePack;
+        let translated = crate::payload::translated(Payload { encoding, bytes }, Encoding::Json);
+        assert_eq!(
+            Some(written(&value, Encoding::Json)),
+            translated,
+            "{bytes:x?}"
+        );
+    }
 }
 
 #[test]
@@ -116,7 +163,10 @@ fn a_value_that_nests_too_deep_is_none() {
     let nest = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
     assert!(read::<Value>(Encoding::Json, nest(32).as_bytes()).is_ok());
     assert!(read::<Value>(Encoding::Json, nest(33).as_bytes()).is_err());
-    assert!(read::<Arguments>(Encoding::JsonArguments, nest(10_000).as_bytes()).is_err());
+    let arguments = |levels| read::<Arguments>(Encoding::JsonArguments, nest(levels).as_bytes());
+    assert!(arguments(33).is_ok(), "each as deep as a value");
+    assert!(arguments(34).is_err());
+    assert!(arguments(10_000).is_err());
 }
 
 #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
