@@ -33,6 +33,8 @@ pub(crate) struct Walk {
     told: u64,
     /// Missing here, and nobody knows how many.
     unknown: bool,
+    /// Nothing was heard since that was told: of what is missing, history may bring some later.
+    open: bool,
     /// Heard since everything was settled, where the order is not exact.
     heard: Vec<usize>,
 }
@@ -48,6 +50,7 @@ impl Walk {
             past: false,
             told: 0,
             unknown: false,
+            open: false,
             heard: Vec::new(),
         }
     }
@@ -94,6 +97,7 @@ impl Walk {
         if place < self.place || newest.is_some_and(|newest| place <= newest) {
             return Err(format!("{id} is late or comes twice"));
         }
+        self.open = false;
         if self.order == Order::Exact {
             self.settle(place, book)?;
             self.place = place + 1;
@@ -116,12 +120,15 @@ impl Walk {
     pub(crate) fn miss(&mut self, missed: Option<u64>) {
         match missed {
             Some(missed) => self.told += missed,
-            None => self.unknown = true,
+            None => (self.unknown, self.open) = (true, true),
         }
     }
 
     /// Everything that was offered so far has been heard or counted.
     pub(crate) fn is_done(&mut self, book: &Book) -> Result<(), String> {
+        if self.open {
+            return Ok(());
+        }
         self.settle(book.events.len(), book)?;
         if !self.past && self.begins <= self.place {
             self.begins = 0;
@@ -197,6 +204,23 @@ mod tests {
         walk.miss(None);
         walk.hear(id(4), &book).expect("nobody knows how many");
         assert!(walk.clone().hear(id(6), &book).is_err());
+    }
+
+    #[test]
+    fn of_a_gap_of_unknown_size_history_may_bring_some_later_and_in_order() {
+        let book = book(8);
+        let mut walk = Walk::new(3, 0, Order::Shared);
+        walk.begin(0, false);
+        walk.hear(id(0), &book).expect("the first");
+        walk.miss(None);
+        walk.is_done(&book).expect("nobody knows how many");
+        assert!(walk.clone().hear(id(0), &book).is_err(), "twice");
+        for number in [2, 3, 5] {
+            walk.hear(id(number), &book).expect("it comes after all");
+        }
+        assert!(walk.clone().hear(id(3), &book).is_err(), "twice");
+        walk.is_done(&book).expect("nobody knows how many");
+        assert!(walk.clone().hear(id(6), &book).is_err(), "too late");
     }
 
     #[test]
