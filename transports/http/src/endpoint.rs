@@ -231,7 +231,8 @@ impl Endpoint {
         let found = inner.connections.find(id(query)?);
         let (pipe, _) = found.ok_or(Refusal::unknown())?;
         let saying = Saying::begin(&pipe).ok_or(CROWD)?;
-        let body = post::body(body, inner.options.body_bytes_max, &*inner.runtime).await?;
+        let takes = post::up_to(inner.options.body_bytes_max);
+        let body = post::body(body, takes, &*inner.runtime).await?;
         match saying.say(body).await {
             true => Ok(Response::new(Body::default())),
             false => Err(Refusal::unknown()),

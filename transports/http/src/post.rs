@@ -16,14 +16,14 @@ use crate::refusal::Refusal;
 const STALL: Duration = Duration::from_secs(10);
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// The whole body of a request.
+/// The whole body of a request, if `takes` agrees to its bytes each time that there are more.
 ///
 /// # Errors
 ///
-/// It is larger than so many bytes, breaks, or makes no progress.
+/// As `takes` says; it breaks, or makes no progress.
 pub(crate) async fn body<B: Body>(
     body: B,
-    bytes_max: usize,
+    mut takes: impl FnMut(usize) -> Result<(), Refusal>,
     runtime: &dyn Runtime,
 ) -> Result<Bytes, Refusal> {
     let (mut body, mut timer) = (pin!(body), runtime.timer());
@@ -34,11 +34,19 @@ pub(crate) async fn body<B: Body>(
         let next = poll_fn(|cx| poll_next(body.as_mut(), &mut *timer, cx));
         match next.await? {
             None => return Ok(whole.freeze()),
-            Some(data) if whole.len() + data.remaining() > bytes_max => {
-                return Err(Refusal::body_too_large());
+            Some(data) => {
+                takes(whole.len() + data.remaining())?;
+                whole.put(data);
             }
-            Some(data) => whole.put(data),
         }
+    }
+}
+
+/// Takes a body of so many bytes at most.
+pub(crate) fn up_to(bytes_max: usize) -> impl FnMut(usize) -> Result<(), Refusal> {
+    move |bytes| match bytes > bytes_max {
+        true => Err(Refusal::body_too_large()),
+        false => Ok(()),
     }
 }
 

@@ -92,7 +92,12 @@ impl Server {
     /// Lets a function of the program answer what is asked at exactly this path, by whatever method, with a body of up to 1 MiB; one that was there is gone. It stands before an endpoint
     /// and the health of the same path.
     ///
-    /// The time that it takes is the client's; it is dropped when the client goes. One that panics answers nothing.
+    /// The time that it takes is the client's; it is dropped when the client goes. One that panics answers nothing. A page of any origin may ask:
+    /// look at the header `Origin` where that matters.
+    ///
+    /// # When full
+    ///
+    /// Beyond 64 MiB of bodies at the same path, a request that brings more is refused (503).
     ///
     /// # Examples
     ///
