@@ -187,7 +187,7 @@ impl Drive {
         }
         let replayed = match whole {
             true => Vec::new(),
-            false => self.begin_anew(key, &resume, &denied),
+            false => self.begin_anew(key, &resume, repeated.is_some(), &denied),
         };
         let received = self.live(|live| live.link.session.received());
         let continued = Continued {
@@ -266,7 +266,13 @@ impl Drive {
 
     /// Gives up what waited, what was asked before, and the subscriptions that the client may not have or does not know of;
     /// says which of the others history helps.
-    fn begin_anew(&mut self, key: Key, resume: &Resume, denied: &[u32]) -> Vec<(u32, Verdict)> {
+    fn begin_anew(
+        &mut self,
+        key: Key,
+        resume: &Resume,
+        repeated: bool,
+        denied: &[u32],
+    ) -> Vec<(u32, Verdict)> {
         self.answers = None;
         let over = |number: u32| {
             let known = resume
@@ -288,9 +294,9 @@ impl Drive {
         let hub = self.shared();
         let mut survey = hub.survey(key);
         let replay = |position: &Position| {
-            let (number, accounted) = (position.subscription, position.accounted);
-            let verdict = hub.replay_lost(&self.connection, key, number, accounted, &mut survey);
-            Some((number, verdict?))
+            let verdict =
+                hub.replay_lost(&self.connection, key, *position, repeated, &mut survey)?;
+            Some((position.subscription, verdict))
         };
         resume.positions.iter().filter_map(replay).collect()
     }

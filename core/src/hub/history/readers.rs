@@ -22,6 +22,8 @@ pub(crate) struct Reader<C = Arc<Connection>> {
     pub(crate) mode: Mode,
     /// Events that were gone before it came to them, and of which it was not told yet.
     pub(crate) missed: u64,
+    /// Some of what it reads was lost in a return, whose client was to hear so.
+    pub(crate) lost: bool,
 }
 
 /// What a reader reads.

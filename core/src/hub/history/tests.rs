@@ -268,6 +268,7 @@ impl Bench {
                 policy: Policy::DropOldest,
                 mode: Mode::behind(cursor),
                 missed: 0,
+                lost: false,
             },
         );
     }

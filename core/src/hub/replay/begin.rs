@@ -139,6 +139,7 @@ impl Shared {
                     policy: *policy,
                     mode: mode.clone(),
                     missed: 0,
+                    lost: false,
                 };
                 histories
                     .readers

@@ -13,7 +13,7 @@ use crate::policy::Policy;
 use crate::registry::{Key, Registry};
 use crate::sync::{lock, read, write};
 use crate::topic::TopicFilter;
-use crate::wire::Verdict;
+use crate::wire::{Position, Verdict};
 
 /// Pairs of subscriptions of which it is found out whether they share topics; more than that might.
 const PAIRS_LOOKED_AT: usize = 4_096;
@@ -42,15 +42,19 @@ impl Shared {
     ///
     /// Where each topic of its filter has a history, and the client knows where in it it began, it reads that first, whatever the verdict is: nothing is offered to it from
     /// here on, and the client hears `Live` when it has come to the present. Otherwise `None`: it hears the present, and what is
-    /// missing is a gap. What will be replayed is taken back from what it was offered, as it counts when it is put into the lane.
+    /// missing is a gap. What will be replayed is taken back from what it was offered, as it counts when it is put into the lane; when the
+    /// return is a repeated one, its client has not heard of that before.
     ///
     /// Takes the lock of the histories, then those of the registry and of the connection, one after the other; nothing is put into the lane.
     pub(crate) fn replay_lost(
         &self,
         connection: &Arc<Connection>,
         key: Key,
-        subscription: u32,
-        accounted: u64,
+        Position {
+            subscription,
+            accounted,
+        }: Position,
+        repeated: bool,
         survey: &mut Survey,
     ) -> Option<Verdict> {
         let loser = self.loser(key, subscription, survey)?;
@@ -70,6 +74,7 @@ impl Shared {
             found.events,
             reader.is_none(),
         );
+        let told_in_vain = reader.as_ref().is_some_and(|reader| reader.lost);
         let reader = Reader {
             connection: connection.clone(),
             key,
@@ -77,9 +82,10 @@ impl Shared {
             policy: loser.policy,
             mode: Mode::behind(found.cursor),
             missed: reader.map_or(0, |reader| reader.missed),
+            lost: told_in_vain || found.events > 0,
         };
         histories.readers.insert(id, reader);
-        Some(found.verdict(lost))
+        Some(found.verdict(lost, repeated && told_in_vain))
     }
 
     /// The subscription, if the past covers all that it hears.
@@ -210,9 +216,11 @@ struct Found {
 }
 
 impl Found {
-    fn verdict(&self, lost: u64) -> Verdict {
+    /// The verdict when so many are missing. With `again` others were before, and are still to be read.
+    fn verdict(&self, lost: u64, again: bool) -> Verdict {
+        let again = again && self.cursor < self.last;
         match lost - self.events {
-            0 if lost == 0 => Verdict::Resumed,
+            0 if lost == 0 && !again => Verdict::Resumed,
             0 => Verdict::Replayed {
                 from: self.cursor + 1,
                 to: self.last,

@@ -1,5 +1,6 @@
 //! Clients that lose their connection, and what history has for them when they return.
 
+use futures_lite::future;
 use lapwing::wire::{Hello, Position};
 
 use crate::peer::{Entered, resumable};
@@ -77,18 +78,37 @@ impl Client {
     /// Comes by a new transport; its welcome may be lost.
     async fn come(&mut self, world: &World) -> Entered {
         self.peer = world.connect(&self.name).await;
+        let positions = self.positions();
+        let hello = self.returning(&positions);
+        self.peer.enter(&hello).await
+    }
+
+    /// The same, and is lost so many steps of others later.
+    async fn come_and_go(&mut self, world: &World, steps: u32) {
+        self.peer = world.connect(&self.name).await;
+        let positions = self.positions();
+        let hello = self.returning(&positions);
+        self.peer.say(&Frame::Hello(hello)).await;
+        for _ in 0..steps {
+            future::yield_now().await;
+        }
+        self.lose(world).await;
+    }
+
+    fn positions(&self) -> Vec<Position> {
         let position = |&(subscription, accounted): &(u32, u64)| Position {
             subscription,
             accounted,
         };
-        let positions: Vec<_> = self.accounted.iter().map(position).collect();
-        let resume = Some((self.token, self.received));
-        let hello = Hello {
-            resume,
-            positions: List::new(&positions),
+        self.accounted.iter().map(position).collect()
+    }
+
+    fn returning<'a>(&self, positions: &'a [Position]) -> Hello<'a> {
+        Hello {
+            resume: Some((self.token, self.received)),
+            positions: List::new(positions),
             ..resumable()
-        };
-        self.peer.enter(&hello).await
+        }
     }
 
     /// The same; the verdicts on its subscriptions, if not all follows.
@@ -399,6 +419,34 @@ fn a_return_whose_welcome_is_lost_is_the_same_again() {
             assert_eq!(client.accounted[1], (1, 50));
         });
     }
+}
+
+/// One of two that share topics was to hear the past, and the other of a gap: also when the client hears so only the second time.
+#[test]
+fn of_two_that_share_topics_each_hears_the_same_when_a_welcome_is_lost() {
+    check_limited(ENDLESS, forgetful(), async |world| {
+        let mut client = Client::new(world, "client").await;
+        client
+            .subscribe(1, Policy::Disconnect, Start::Now, "news/a")
+            .await;
+        client
+            .subscribe(2, Policy::Disconnect, Start::Now, "news/*")
+            .await;
+        for steps in 0..30 {
+            let last = 8 * u64::from(steps);
+            client.lose(world).await;
+            publish(world, "news/a", last + 1..=last + 4);
+            publish(world, "news/b", last + 5..=last + 6);
+            publish(world, "news/a", last + 7..=last + 8);
+            client.come_and_go(world, steps).await;
+            let verdicts = client.back(world).await;
+            assert_eq!(verdicts, Some(vec![replayed(last + 1, last + 8), gap(2)]));
+            let of_one = [1, 2, 3, 4, 7, 8].map(|number| last + number);
+            assert_eq!(client.hears(6).await, past(of_one));
+            let live = [H::Live(1, last + 8), H::Live(2, last + 8)];
+            assert_eq!(client.hears(2).await, live);
+        }
+    });
 }
 
 /// Lost again and again, at any place: each event is heard once, in order, or told as missing where it is.
