@@ -2,6 +2,7 @@
 
 mod flows;
 mod handler;
+mod items;
 
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -19,6 +20,7 @@ pub(crate) use self::flows::{Flows, Opened, Step};
 pub(crate) use self::handler::{
     Answer, Arguments, Handler, Method, Product, Value, decoded, handler, stream_handler,
 };
+pub(crate) use self::items::{Items, written};
 use crate::limits::Limits;
 use crate::runtime::BoxFuture;
 use crate::time::Instant;

@@ -7,7 +7,8 @@ use core::task::{Context, Poll};
 use std::panic::catch_unwind;
 
 use super::CallFailure;
-use super::handler::{Items, Value};
+use super::handler::Value;
+use super::items::Items;
 use crate::session::stream;
 use crate::wire::{FailureCode, Open};
 
@@ -106,7 +107,9 @@ impl Flows {
             }
             let polled = catch_unwind(AssertUnwindSafe(|| items.as_mut().poll_next(cx)));
             let panicked = CallFailure::new(FailureCode::Panicked, "");
-            let step = match polled.unwrap_or(Poll::Ready(Some(Err(panicked)))) {
+            let polled = polled.unwrap_or(Poll::Ready(Some(Err(panicked))));
+            let written = |item: Result<_, _>| item.map_err(CallFailure::unwritten);
+            let step = match polled.map(|item| item.map(|item| item.and_then(written))) {
                 Poll::Ready(None) => Step::End(Ok(())),
                 Poll::Ready(Some(Err(failure))) => Step::End(Err(failure)),
                 Poll::Ready(Some(Ok(item))) => {

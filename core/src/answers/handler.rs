@@ -6,24 +6,19 @@ use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
-use core::marker::PhantomData;
-use core::pin::Pin;
-use core::task::{Context, Poll};
 use std::panic::catch_unwind;
 
 use futures_core::Stream;
 
+use super::items::{Items, written};
 use super::{CallFailure, Opened};
-use crate::payload::{Decode, Encode, encoded};
+use crate::payload::{Decode, Encode, EncodeError, encoded};
 use crate::runtime::BoxFuture;
 use crate::streams::reader::{Reader, Uploads};
 use crate::wire::{Encoding, FailureCode, Payload};
 
 /// A value as it leaves.
 pub(crate) type Value = (Encoding, Vec<u8>);
-
-/// The items of an answer that is a stream.
-pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<Value, CallFailure>> + Send>>;
 
 /// What a handler makes.
 pub(crate) enum Product {
@@ -45,6 +40,11 @@ impl CallFailure {
     /// A filter has made a value of a stream, or the other way round.
     pub(crate) fn strange() -> Self {
         Self::new(FailureCode::Panicked, "")
+    }
+
+    /// What the program answers cannot be written.
+    pub(super) fn unwritten(error: EncodeError) -> Self {
+        Self::new(FailureCode::Panicked, error.to_string())
     }
 }
 
@@ -144,8 +144,8 @@ where
         );
         Box::pin(async move {
             let (arguments, uploads) = taken?;
-            let items = function(caller, arguments, uploads);
-            Ok(Product::Stream(StreamOf::boxed(items, wanted)))
+            let answer = function(caller, arguments, uploads);
+            Ok(Product::Stream(written(answer, wanted)))
         })
     });
     Method {
@@ -176,36 +176,5 @@ pub(crate) fn decoded<A: Decode>(payload: Payload<'_>) -> Result<A, CallFailure>
 }
 
 fn value(value: &impl Encode, wanted: Encoding) -> Result<Value, CallFailure> {
-    encoded(value, wanted)
-        .map_err(|error| CallFailure::new(FailureCode::Panicked, error.to_string()))
-}
-
-/// A stream of values as they leave.
-pub(crate) struct StreamOf<R> {
-    items: Pin<Box<dyn Stream<Item = Result<R, CallFailure>> + Send>>,
-    wanted: Encoding,
-    item: PhantomData<fn() -> R>,
-}
-
-impl<R: Encode + 'static> StreamOf<R> {
-    pub(crate) fn boxed(
-        items: impl Stream<Item = Result<R, CallFailure>> + Send + 'static,
-        wanted: Encoding,
-    ) -> Items {
-        Box::pin(Self {
-            items: Box::pin(items),
-            wanted,
-            item: PhantomData,
-        })
-    }
-}
-
-impl<R: Encode> Stream for StreamOf<R> {
-    type Item = Result<Value, CallFailure>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let wanted = self.wanted;
-        let item = self.items.as_mut().poll_next(cx);
-        item.map(|item| Some(item?.and_then(|item| value(&item, wanted))))
-    }
+    encoded(value, wanted).map_err(CallFailure::unwritten)
 }

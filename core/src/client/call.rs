@@ -19,9 +19,8 @@ use super::Client;
 use super::outbox::Fate;
 use super::shared::{Inner, Shared};
 use super::state::ClientEnd;
-use super::uploading::{Upload, Uploading, upload};
-use crate::answers::CALL_WITHIN;
-use crate::answers::{CallFailure, GivenAway, Place};
+use super::uploading::Uploading;
+use crate::answers::{CALL_WITHIN, CallFailure, GivenAway, Items, Place, written};
 use crate::limits::Limits;
 use crate::payload::{Decode, Encode, EncodeError, PayloadError, encoded};
 use crate::session::{Answer, TooManyCalls, millis, stream};
@@ -98,7 +97,7 @@ enum Step {
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) arguments: Result<(Encoding, Vec<u8>), EncodeError>,
-    pub(super) uploads: Vec<Upload>,
+    pub(super) uploads: Vec<Items>,
 }
 
 struct Waiting {
@@ -132,7 +131,7 @@ impl<R: Decode> Call<R> {
     ) -> Self {
         if let Step::New(request) = &mut self.step {
             let wanted = self.shared.protocol.encoding();
-            request.uploads.push(upload(items, wanted));
+            request.uploads.push(written(items, wanted));
         }
         self
     }

@@ -16,8 +16,8 @@ use futures_core::Stream;
 use super::Client;
 use super::call::{CallError, Request, Ticket};
 use super::shared::{Inner, Shared};
-use super::uploading::{Uploading, upload};
-use crate::answers::CallFailure;
+use super::uploading::Uploading;
+use crate::answers::{CallFailure, written};
 use crate::limits::Limits;
 use crate::payload::{Decode, Encode, encoded};
 use crate::streams::reader::{Reader, Source};
@@ -68,7 +68,7 @@ impl<R: Decode> CallStream<R> {
     ) -> Self {
         if let Step::New(request) = &mut self.step {
             let wanted = self.shared.protocol.encoding();
-            request.uploads.push(upload(items, wanted));
+            request.uploads.push(written(items, wanted));
         }
         self
     }

@@ -1,29 +1,20 @@
 //! Streams that are sent along with a call.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::pin::Pin;
 use core::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_core::Stream;
 
 use super::call::{CallError, Ticket, fits};
 use super::outbox::Fate;
 use super::shared::{Inner, Shared, Waiter};
-use crate::answers::{CallFailure, Value};
-use crate::payload::{Encode, EncodeError, encoded};
+use crate::answers::{CallFailure, Items, Value};
 use crate::session::stream;
-use crate::wire::{Encoding, End, Failure, FailureCode, Frame, Item, Payload};
+use crate::wire::{End, Failure, FailureCode, Frame, Item, Payload};
 
 /// Items that are sent in one turn before others have theirs.
 const ITEMS_PER_TURN: usize = 64;
-
-type Encoded = Result<Result<Value, EncodeError>, CallFailure>;
-
-/// A stream of the program, whose items are not sent yet.
-pub(super) type Upload = Pin<Box<dyn Stream<Item = Encoded> + Send>>;
 
 /// The streams of one call that are not sent to their end.
 pub(super) struct Uploading {
@@ -37,7 +28,7 @@ pub(super) struct Uploading {
 
 struct Sending {
     id: u32,
-    items: Upload,
+    items: Items,
     /// What there was no room for.
     held: Option<Bytes>,
 }
@@ -52,35 +43,9 @@ enum Halt {
     Turn,
 }
 
-/// A stream as a call sends it.
-pub(super) fn upload<T: Encode + 'static>(
-    items: impl Stream<Item = Result<T, CallFailure>> + Send + 'static,
-    wanted: Encoding,
-) -> Upload {
-    Box::pin(Outgoing {
-        items: Box::pin(items),
-        wanted,
-    })
-}
-
-struct Outgoing<T> {
-    items: Pin<Box<dyn Stream<Item = Result<T, CallFailure>> + Send>>,
-    wanted: Encoding,
-}
-
-impl<T: Encode> Stream for Outgoing<T> {
-    type Item = Encoded;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Encoded>> {
-        let wanted = self.wanted;
-        let item = self.items.as_mut().poll_next(cx);
-        item.map(|item| Some(item?.map(|item| encoded(&item, wanted))))
-    }
-}
-
 impl Uploading {
     /// Those of a call that has begun.
-    pub(super) fn new(shared: &Arc<Shared>, ticket: Ticket, uploads: Vec<Upload>) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, ticket: Ticket, uploads: Vec<Items>) -> Self {
         let numbered = (1..).zip(uploads);
         let uploads = numbered.map(|(index, items)| Sending {
             id: stream(ticket.id, index),

@@ -3,70 +3,33 @@
 //! Whoever has something for the peer offers it here and marks the connection *dirty*; the pump of its shard,
 //! or its own task when it has none, writes. Nobody holds the lock of one connection while taking another's.
 
+mod calls;
+mod live;
 mod pace;
 mod time;
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::task::Wake;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use std::sync::{Mutex, MutexGuard};
 
 use atomic_waker::AtomicWaker;
-use bytes::Bytes;
-use futures_channel::oneshot;
 
+pub(crate) use self::calls::{PeerAnswer, PeerCallError};
+pub(crate) use self::live::Live;
 use super::accounts::Accounts;
 use super::class::Class;
-use super::guest::Guest;
-use super::lane::{HubStore, Offer, Rejected, Taken};
-use super::resume::{Arrival, Claim, NotResumed, Token};
+use super::lane::{Offer, Taken};
+use super::resume::{Arrival, NotResumed};
 use super::shard::Shard;
-use crate::answers::CallFailure;
 use crate::id::ConnectionId;
-use crate::limits::Limits;
-use crate::link::{Link, Traffic};
+use crate::link::Traffic;
 use crate::policy::Policy;
-use crate::session::{Answer, CallSlot, Ending};
-use crate::streams::{Table, Wakers};
 use crate::sync::lock;
 use crate::time::Instant;
 use crate::transport::Info;
-use crate::wire::{Call, Close, CloseReason, Encoding, FailureCode, Frame, Open, Payload, Return};
-
-/// An answer of the peer: its payload, or why there is none.
-pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
-
-/// Waits for an answer of the peer.
-pub(crate) type Waiter = oneshot::Sender<PeerAnswer>;
-
-/// Room for what stands around method and arguments of a call.
-const CALL_BYTES: usize = 24;
-
-/// Why a peer's answer will not come.
-#[derive(Debug)]
-pub(crate) enum PeerCallError {
-    Failed(CallFailure),
-    TimedOut,
-    Full,
-    /// The protocol has no words for it.
-    Wordless,
-    TooLarge {
-        size: u64,
-        max: u64,
-    },
-}
-
-impl From<Rejected> for PeerCallError {
-    fn from(rejected: Rejected) -> Self {
-        match rejected {
-            Rejected::Full => Self::Full,
-            Rejected::TooLarge { size, max } => Self::TooLarge { size, max },
-        }
-    }
-}
+use crate::wire::{Close, CloseReason, Return};
 
 /// What the tasks of a hub share about one peer.
 ///
@@ -93,236 +56,6 @@ pub(crate) struct Connection {
     /// Tells connections of one hub apart, in the order in which they came.
     pub(crate) number: u64,
     pub(crate) info: Info,
-}
-
-/// What a connection has until it is gone; in the same order.
-#[repr(C)]
-pub(crate) struct Live {
-    pub(crate) store: HubStore,
-    pub(crate) accounts: Accounts,
-    /// Subscriptions that get events of the past.
-    pub(crate) replaying: u32,
-    /// Nothing is offered any more: it has left the registry.
-    pub(crate) left: bool,
-    /// The client has said something since the last welcome.
-    pub(crate) heard: bool,
-    /// Its task waits for its peer, and for no time but the session's.
-    pub(crate) rests: bool,
-    pub(crate) link: Link,
-    waiters: Vec<(u32, Waiter)>,
-    calls_max: usize,
-    /// For a client that may return.
-    pub(crate) claim: Option<Claim>,
-    /// A client that has returned.
-    pub(crate) arrival: Option<Box<Arrival>>,
-    /// Its client is away, and not welcome any more.
-    pub(crate) dismissed: Option<Box<Ending>>,
-    pub(crate) guest: Option<Arc<Guest>>,
-}
-
-impl Live {
-    pub(crate) fn new(link: Link, store: HubStore, calls_max: u32) -> Self {
-        Self {
-            link,
-            store,
-            accounts: Accounts::default(),
-            replaying: 0,
-            waiters: Vec::new(),
-            calls_max: calls_max as usize,
-            left: false,
-            claim: None,
-            heard: false,
-            arrival: None,
-            dismissed: None,
-            guest: None,
-            rests: false,
-        }
-    }
-
-    fn takes_events(&self) -> bool {
-        !self.left && (self.link.session.is_ready() || self.goes_on())
-    }
-
-    /// Whether there is room for more of the past, and somebody wants it.
-    pub(crate) fn may_read_on(&self) -> bool {
-        self.replaying > 0 && self.store.lane.frames() == 0 && self.link.session.is_ready()
-    }
-
-    /// A frame for this peer alone, as its lane holds it; `None` when its protocol has no words for it.
-    pub(crate) fn framed(&mut self, frame: &Frame<'_>) -> Option<Bytes> {
-        let Self { link, store, .. } = self;
-        let class = store.lane.class();
-        class.framed_by(|into| link.encode(frame, into))
-    }
-
-    /// Lets the peer have an answer; see [`push_answer`](super::lane::HubLane::push_answer).
-    pub(crate) fn push_answer(&mut self, frame: &Frame<'_>) {
-        if let Some(framed) = self.framed(frame) {
-            self.store.lane.push_answer(framed);
-        }
-    }
-
-    /// Takes note that the client has said something; the token that is used up by that.
-    pub(crate) fn hear(&mut self) -> Option<Token> {
-        if self.heard || !self.link.session.is_ready() {
-            return None;
-        }
-        self.heard = true;
-        self.store.lane.release();
-        self.claim.as_mut()?.prove()
-    }
-
-    /// Ends the session; one that is lost already does not wait for its client any longer.
-    fn close(&mut self, close: Close, flush: bool, now: Instant) {
-        match self.goes_on() {
-            true => self.dismissed = Some(Box::new(Ending::ByUs(close))),
-            false => self.link.session.close(close, flush, now),
-        }
-    }
-
-    /// There was no room for something that may not be dropped.
-    pub(crate) fn overflow(&mut self, reason: CloseReason, now: Instant) {
-        let verdict = Return::Now;
-        let close = Close { reason, verdict };
-        if self.link.session.is_ready() {
-            self.link.session.close(close, false, now);
-        } else if self.ticket().is_some() && self.goes_on() {
-            // It can only go on whole.
-            self.dismissed = Some(Box::new(Ending::ByUs(close)));
-        }
-        // Nothing of it leaves any more, and somebody may need the memory.
-        match self.claim {
-            Some(_) => self.store.lane.tear(),
-            None => self.store.lane.clear(),
-        }
-    }
-
-    /// Whoever waits for this answer. Tell it without the lock: it may act at once.
-    pub(crate) fn waiter(&mut self, id: u32) -> Option<Waiter> {
-        let index = self
-            .waiters
-            .iter()
-            .position(|(waiting, _)| *waiting == id)?;
-        Some(self.waiters.swap_remove(index).1)
-    }
-
-    /// Takes note that a call of ours got no answer in time: whoever waits for it, or for the first item.
-    pub(crate) fn timed_out(&mut self, id: u32) -> (Option<Waiter>, Wakers) {
-        let give_up = |streams: &Table| {
-            let mut streams = streams.lock();
-            streams.give_up(id, CallFailure::new(FailureCode::TimedOut, ""));
-            streams.take_wakers()
-        };
-        let wakers = self.store.streams.as_ref().map(give_up);
-        (self.waiter(id), wakers.unwrap_or_default())
-    }
-
-    /// Everybody who waits for an answer that will not come. Dropping them, without the lock, tells them.
-    pub(crate) fn take_waiters(&mut self) -> (Vec<(u32, Waiter)>, Wakers) {
-        let lose = |streams: Table| {
-            let mut streams = streams.lock();
-            streams.lose();
-            streams.take_wakers()
-        };
-        let wakers = self.store.streams.take().map(lose);
-        (
-            core::mem::take(&mut self.waiters),
-            wakers.unwrap_or_default(),
-        )
-    }
-
-    /// Sends a call which `frame` makes when it has a number.
-    fn begin_call<'f>(
-        &mut self,
-        bytes: usize,
-        frame: impl FnOnce(u32) -> Frame<'f>,
-        deadline: Option<Instant>,
-        answer: Answer,
-    ) -> Result<u32, PeerCallError> {
-        let size = (bytes + CALL_BYTES) as u64;
-        let max = u64::from(self.link.session.peer().message_bytes_max);
-        if size > max {
-            return Err(PeerCallError::TooLarge { size, max });
-        }
-        if !self.store.slots.iter().any(CallSlot::is_free)
-            && self.store.slots.len() < self.calls_max
-        {
-            self.store.slots.push(CallSlot::FREE);
-        }
-        let id = self
-            .link
-            .session
-            .open(&mut self.store, deadline, (answer, 0))
-            .map_err(|_| PeerCallError::Full)?;
-        let framed = self.framed(&frame(id)).ok_or(PeerCallError::Wordless);
-        let pushed = framed.and_then(|framed| Ok(self.store.lane.push_fixed(framed)?));
-        if pushed.is_err() {
-            self.link.session.forget(&mut self.store, id);
-        }
-        pushed.map(|()| id)
-    }
-
-    fn call(
-        &mut self,
-        method: &str,
-        arguments: Payload<'_>,
-        deadline: Option<Instant>,
-        deadline_ms: Option<u32>,
-    ) -> Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError> {
-        let call = |id| {
-            Frame::Call(Call {
-                id,
-                method,
-                deadline_ms,
-                arguments,
-            })
-        };
-        let id = self.begin_call(
-            method.len() + arguments.bytes.len(),
-            call,
-            deadline,
-            Answer::Reply,
-        )?;
-        let (waiter, answer) = oneshot::channel();
-        self.waiters.push((id, waiter));
-        Ok((id, answer))
-    }
-
-    fn open(
-        &mut self,
-        method: &str,
-        arguments: Payload<'_>,
-        (deadline, deadline_ms): (Option<Instant>, Option<u32>),
-        limits: &Limits,
-    ) -> Result<(u32, Table), PeerCallError> {
-        let open = |id| {
-            Frame::Open(Open {
-                id,
-                method,
-                deadline_ms,
-                arguments,
-                items: Some(limits.stream_items_max.max(1).into()),
-                streams: 0,
-            })
-        };
-        // Those that were stopped may still be on their way.
-        let answers_max = limits.streams_max as usize + self.calls_max;
-        if self.streams(limits).lock().answers() >= answers_max {
-            return Err(PeerCallError::Full);
-        }
-        let bytes = method.len() + arguments.bytes.len();
-        let id = self.begin_call(bytes, open, deadline, Answer::Stream)?;
-        let table = self.streams(limits);
-        table.lock().receive(id, true);
-        Ok((id, table.clone()))
-    }
-
-    /// Its streams, from when there is the first.
-    pub(crate) fn streams(&mut self, limits: &Limits) -> &Table {
-        let Self { link, store, .. } = self;
-        let new = || Table::new(limits, link.protocol().keeps_to_credit());
-        store.streams.get_or_insert_with(new)
-    }
 }
 
 impl Connection {
@@ -438,52 +171,6 @@ impl Connection {
             None => self.has_output(),
         }
         Some(taken)
-    }
-
-    /// Calls the peer: the call's id, and where its answer will be.
-    pub(crate) fn call(
-        self: &Arc<Self>,
-        method: &str,
-        arguments: Payload<'_>,
-        deadline: Option<Instant>,
-        deadline_ms: Option<u32>,
-    ) -> Option<Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError>> {
-        let mut guard = self.live();
-        let live = guard.as_mut().filter(|live| live.takes_events())?;
-        let call = live.call(method, arguments, deadline, deadline_ms);
-        drop(guard);
-        // Its own task: there is a new deadline, too.
-        self.wake_task();
-        Some(call)
-    }
-
-    /// Calls the peer, which answers with a stream: the call's number, and where it is read.
-    pub(crate) fn open(
-        self: &Arc<Self>,
-        method: &str,
-        arguments: Payload<'_>,
-        due: (Option<Instant>, Option<u32>),
-        limits: &Limits,
-    ) -> Option<Result<(u32, Table), PeerCallError>> {
-        let mut guard = self.live();
-        let live = guard.as_mut().filter(|live| live.takes_events())?;
-        let opened = live.open(method, arguments, due, limits);
-        drop(guard);
-        self.wake_task();
-        Some(opened)
-    }
-
-    /// Forgets a call that nobody waits for any more.
-    pub(crate) fn cancel(self: &Arc<Self>, id: u32) {
-        let mut guard = self.live();
-        let waiter = guard.as_mut().and_then(|live| {
-            let waiter = live.waiter(id)?;
-            live.link.session.cancel(&mut live.store, id);
-            Some(waiter)
-        });
-        drop(guard);
-        drop(waiter);
-        self.has_output();
     }
 
     /// Says goodbye to the peer, after what waits for it and in these words; its task does the rest.

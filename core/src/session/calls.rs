@@ -1,6 +1,6 @@
 //! Calls of ours that wait for an answer.
 
-use super::Role;
+use super::{Role, Session, Store};
 use crate::time::Instant;
 use crate::wire::{Cancel, Frame};
 
@@ -230,5 +230,68 @@ impl Calls {
             }
             _ => None,
         })
+    }
+}
+
+impl Session {
+    /// Makes room for a call of ours, which has this id from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyCalls`] when every slot waits for an answer.
+    pub fn call(
+        &mut self,
+        store: &mut impl Store,
+        deadline: Option<Instant>,
+    ) -> Result<u32, TooManyCalls> {
+        self.open(store, deadline, (Answer::Reply, 0))
+    }
+
+    /// Makes room for a call of ours that has streams: that answers it, or so many that it sends along. It takes its room until it is answered, by [`Input::Reply`] or [`Input::End`]; `deadline` is that of the answer or
+    /// of the first item of one. A stream that takes too long is stopped by its owner, when [`SessionEvent::CallTimedOut`] tells.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyCalls`] when every slot waits for an answer.
+    pub fn open(
+        &mut self,
+        store: &mut impl Store,
+        deadline: Option<Instant>,
+        streams: (Answer, u32),
+    ) -> Result<u32, TooManyCalls> {
+        self.calls.begin(store.parts().1, deadline, streams)
+    }
+
+    /// Forgets a call of ours without a word: the owner sees to it that the peer stops.
+    pub fn forget(&mut self, store: &mut impl Store, id: u32) {
+        self.calls.drop_silently(id, store.parts().1);
+    }
+
+    /// Whether the number of a call or stream is one that this side gave.
+    pub fn is_ours(&self, id: u32) -> bool {
+        (id % 2 == 1) == (self.role == Role::Client)
+    }
+
+    /// When [`expire_calls`](Self::expire_calls) has something to do: for the owner of a session that is over and may go on in
+    /// another one.
+    pub fn calls_timeout(&self) -> Option<Instant> {
+        self.calls.deadline()
+    }
+
+    /// Ends calls of ours whose time is over; [`poll_event`](Self::poll_event) tells. As long as the session is not over
+    /// [`handle_timeout`](Self::handle_timeout) does it.
+    pub fn expire_calls(&mut self, store: &mut impl Store, now: Instant) {
+        self.calls.expire(store.parts().1, now);
+    }
+
+    /// Forgets a call of ours and tells the peer to stop.
+    pub fn cancel(&mut self, store: &mut impl Store, id: u32) {
+        self.calls.abandon(id, store.parts().1);
+    }
+
+    /// Forgets all calls of ours: the peer has forgotten them too.
+    #[cfg(feature = "std")]
+    pub(crate) fn forget_calls(&mut self, store: &mut impl Store) {
+        self.calls.forget(store.parts().1);
     }
 }

@@ -11,8 +11,9 @@ use crate::id::ConnectionId;
 use crate::limits::Limits;
 use crate::wire::draw::with_frame;
 use crate::wire::{
-    self, Encoding, Encodings, Failure, FailureCode, List, Name, Outcome, Payload, Return, Start,
-    VERSION,
+    self, Ack, Call, Cancel, Encoding, Encodings, End, Event, Failure, FailureCode, Hello, Item,
+    Lagged, List, Name, Outcome, Payload, Ping, Pong, Publish, Received, Refused, Reply, Return,
+    Start, Subscribe, Unsubscribe, VERSION, Welcome,
 };
 
 mod budgets;

@@ -3,9 +3,10 @@
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::task::Poll;
 
 use super::*;
-use crate::wire::FailureCode;
+use crate::wire::{Cancel, Credit, FailureCode};
 
 /// A table with a window of four items and 1,000 bytes.
 fn streams(credits: bool) -> Streams {

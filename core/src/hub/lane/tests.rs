@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::string::String;
 use std::vec;
+use std::vec::Vec;
 
 use bytes::BytesMut;
 
@@ -11,8 +12,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::hub::class::Classes;
 use crate::hub::segment::{Budget, GENERATIONS_KEPT};
+use crate::link::Chunk;
 use crate::policy::Policy;
 use crate::protocol::{Postcard, Protocol};
+use crate::session::Lane;
 use crate::transport::Kind;
 use crate::wire::{self, Ack, Call, CloseReason, Event, Outcome, Payload};
 
