@@ -92,6 +92,18 @@ pub(crate) struct Loss {
     pub(crate) clean: bool,
 }
 
+impl Loss {
+    /// Together with that of a transport after it which nobody has heard: it may have said more, or have come to less.
+    pub(crate) fn with(self, later: Self) -> Self {
+        Self {
+            bytes: self.bytes.max(later.bytes),
+            frames: self.frames.max(later.frames),
+            clean: self.clean && later.clean,
+            ..self
+        }
+    }
+}
+
 /// What a client was let in for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Door {

@@ -188,7 +188,7 @@ impl Listens for HubSide {
         let connection = state.connection;
         self.world
             .note(|| format!("the hub drops a transport of {connection:?}"));
-        if let Some(connection) = state.connection.filter(|_| state.proven) {
+        if let Some(connection) = state.connection {
             let mut book = self.world.book();
             let loss = Loss {
                 at: self.world.now(),
@@ -196,6 +196,12 @@ impl Listens for HubSide {
                 bytes: state.unconfirmed.iter().sum(),
                 frames: state.unconfirmed.len(),
                 clean: !state.blocked && state.closing.is_none(),
+            };
+            let loss = match (state.proven, book.losses.get(&connection)) {
+                (true, _) => loss,
+                // Nobody has heard it: all that it said is to be said again, and what was lost before.
+                (false, Some(before)) => before.with(loss),
+                (false, None) => return,
             };
             book.losses.insert(connection, loss);
         }
