@@ -247,8 +247,8 @@ impl Session {
         self.open(store, deadline, (Answer::Reply, 0))
     }
 
-    /// Makes room for a call of ours that has streams: that answers it, or so many that it sends along. It takes its room until it is answered, by [`Input::Reply`] or [`Input::End`]; `deadline` is that of the answer or
-    /// of the first item of one. A stream that takes too long is stopped by its owner, when [`SessionEvent::CallTimedOut`] tells.
+    /// Makes room for a call of ours that has streams: that answers it, or so many that it sends along. It takes its room until it is answered, by [`Input::Reply`](super::Input::Reply) or [`Input::End`](super::Input::End); `deadline` is that of the answer or
+    /// of the first item of one. A stream that takes too long is stopped by its owner, when [`SessionEvent::CallTimedOut`](super::SessionEvent::CallTimedOut) tells.
     ///
     /// # Errors
     ///
