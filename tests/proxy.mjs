@@ -41,7 +41,7 @@ export class Proxy {
 
   /** Breaks every connection, without a goodbye. */
   cut() {
-    for (const pair of this.#pairs) pair.forEach((socket) => socket.resetAndDestroy())
+    for (const pair of this.#pairs) pair.forEach(broken)
     this.#pairs.clear()
   }
 
@@ -56,6 +56,11 @@ export class Proxy {
     this.cut()
     this.#server.close()
   }
+}
+
+/** Node does not close a socket that is reset while its end is on the way, and then the process itself has no end. */
+function broken(socket) {
+  socket.writableEnded ? socket.destroy() : socket.resetAndDestroy()
 }
 
 export function stopProxies() {
