@@ -26,6 +26,8 @@ block() {
     status=$?
     set -e
     if ((status)); then
+        # As `timeout` ends what takes too long.
+        if ((status == 124)); then name+=", it took too long"; fi
         printf '\nfailed: %s\n' "$name" >&2
         exit 1
     fi

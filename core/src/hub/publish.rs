@@ -127,6 +127,7 @@ impl<'a> Pace<'a> {
         payload: &impl Encode,
         audience: impl Fn() -> Arc<Audience>,
     ) -> Result<(), PublishError> {
+        // Held over the waits: what is left of a connection that goes meanwhile stays until the next look.
         let mut known = (self.hub.epoch(), audience());
         if !self.is_too_fast(payload, &known.1)? {
             return Ok(());

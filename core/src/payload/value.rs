@@ -53,7 +53,8 @@ pub enum Value {
     /// Bytes.
     Bytes(Vec<u8>),
     /// Bytes with a meaning, a type [of MessagePack](https://github.com/msgpack/msgpack/blob/master/spec.md#extension-types). In JSON the meaning
-    /// -1, an instant, is a text such as `"2024-11-30T12:00:08Z"`, and others are base64.
+    /// -1, an instant, is a text such as `"2024-11-30T12:00:08Z"`, and others are base64. It cannot be written in MessagePack as a part of what serde
+    /// keeps back, as it does with an enum inside a variant of one with `#[serde(tag = "…")]`.
     Extension(i8, Vec<u8>),
     /// Values in order.
     List(Vec<Self>),

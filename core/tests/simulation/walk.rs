@@ -35,6 +35,8 @@ pub(crate) struct Walk {
     unknown: bool,
     /// Nothing was heard since that was told: of what is missing, history may bring some later.
     open: bool,
+    /// Where the first rest since then was: what is offered behind it is not part of what is missing.
+    rest: Option<usize>,
     /// Heard since everything was settled, where the order is not exact.
     heard: Vec<usize>,
 }
@@ -51,6 +53,7 @@ impl Walk {
             told: 0,
             unknown: false,
             open: false,
+            rest: None,
             heard: Vec::new(),
         }
     }
@@ -120,20 +123,30 @@ impl Walk {
     pub(crate) fn miss(&mut self, missed: Option<u64>) {
         match missed {
             Some(missed) => self.told += missed,
-            None => (self.unknown, self.open) = (true, true),
+            None => (self.unknown, self.open, self.rest) = (true, true, None),
         }
     }
 
     /// Everything that was offered so far has been heard or counted.
     pub(crate) fn is_done(&mut self, book: &Book) -> Result<(), String> {
         if self.open {
-            return Ok(());
+            return self.is_quiet(book);
         }
         self.settle(book.events.len(), book)?;
         if !self.past && self.begins <= self.place {
             self.begins = 0;
         }
         Ok(())
+    }
+
+    /// Nothing was heard, and nothing was to be since the first rest but what was told to be missing.
+    fn is_quiet(&mut self, book: &Book) -> Result<(), String> {
+        let rest = *self.rest.get_or_insert(book.events.len());
+        let must = book.count(self.topics, rest, book.events.len());
+        match self.told >= must {
+            true => Ok(()),
+            false => Err(format!("{must} are missing, told were {}", self.told)),
+        }
     }
 
     fn settle(&mut self, place: usize, book: &Book) -> Result<(), String> {
@@ -221,6 +234,20 @@ mod tests {
         assert!(walk.clone().hear(id(3), &book).is_err(), "twice");
         walk.is_done(&book).expect("nobody knows how many");
         assert!(walk.clone().hear(id(6), &book).is_err(), "too late");
+    }
+
+    #[test]
+    fn a_gap_of_unknown_size_is_no_word_for_what_is_offered_later() {
+        let before = book(4);
+        let mut walk = begun(Order::Shared);
+        walk.miss(None);
+        walk.is_done(&before).expect("nobody knows how many");
+        walk.is_done(&before).expect("nothing was offered");
+        assert!(walk.clone().is_done(&book(7)).is_err());
+        walk.miss(Some(3));
+        walk.is_done(&book(7)).expect("they were told");
+        walk.miss(None);
+        walk.is_done(&book(8)).expect("once more nobody knows");
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Server {
     ///
     /// # When full
     ///
-    /// Beyond 64 MiB of bodies at the same path, a request that brings more is refused (503).
+    /// Beyond 64 MiB of bodies at the same path, a request that brings more is refused (503), whoever brings it: clients that take their time hold their part for up to 60 s.
     ///
     /// # Examples
     ///

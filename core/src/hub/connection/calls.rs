@@ -177,13 +177,7 @@ impl Connection {
         deadline: Option<Instant>,
         deadline_ms: Option<u32>,
     ) -> Option<Result<(u32, oneshot::Receiver<PeerAnswer>), PeerCallError>> {
-        let mut guard = self.live();
-        let live = guard.as_mut().filter(|live| live.takes_events())?;
-        let call = live.call(method, arguments, deadline, deadline_ms);
-        drop(guard);
-        // Its own task: there is a new deadline, too.
-        self.wake_task();
-        Some(call)
+        self.ask(|live| live.call(method, arguments, deadline, deadline_ms))
     }
 
     /// Calls the peer, which answers with a stream: the call's number, and where it is read.
@@ -194,12 +188,18 @@ impl Connection {
         due: (Option<Instant>, Option<u32>),
         limits: &Limits,
     ) -> Option<Result<(u32, Table), PeerCallError>> {
+        self.ask(|live| live.open(method, arguments, due, limits))
+    }
+
+    /// Asks the peer something, if it takes events.
+    fn ask<T>(self: &Arc<Self>, ask: impl FnOnce(&mut Live) -> T) -> Option<T> {
         let mut guard = self.live();
         let live = guard.as_mut().filter(|live| live.takes_events())?;
-        let opened = live.open(method, arguments, due, limits);
+        let asked = ask(live);
         drop(guard);
+        // Its own task: there is a new deadline, too.
         self.wake_task();
-        Some(opened)
+        Some(asked)
     }
 
     /// Forgets a call that nobody waits for any more.

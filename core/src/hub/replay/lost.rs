@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::hub::Shared;
 use crate::hub::accounts::Began;
@@ -66,26 +67,25 @@ impl Shared {
         let id = (connection.number, subscription);
         let reader = histories.readers.remove(id);
         let looks = &mut survey.looks;
-        let found = histories.found(id, &loser, reader.as_ref(), lost, looks);
-        self.lull(
-            connection,
-            key,
-            subscription,
-            found.events,
-            reader.is_none(),
-        );
-        let told_in_vain = reader.as_ref().is_some_and(|reader| reader.lost);
+        let mut found = histories.found(id, &loser, reader.as_ref(), lost, looks);
+        let mut missed = reader.as_ref().map_or(0, |reader| reader.missed);
+        let told_in_vain = repeated && reader.as_ref().is_some_and(|reader| reader.lost);
+        if told_in_vain {
+            // Part of the word that its client has still to hear, as others may have missed the same.
+            found.gone = mem::take(&mut missed);
+        }
+        self.lull(connection, key, subscription, &found, reader.is_none());
         let reader = Reader {
             connection: connection.clone(),
             key,
             filter: loser.filter.into(),
             policy: loser.policy,
             mode: Mode::behind(found.cursor),
-            missed: reader.map_or(0, |reader| reader.missed),
+            missed,
             lost: told_in_vain || found.events > 0,
         };
         histories.readers.insert(id, reader);
-        Some(found.verdict(lost, repeated && told_in_vain))
+        Some(found.verdict(lost, told_in_vain))
     }
 
     /// The subscription, if the past covers all that it hears.
@@ -118,14 +118,15 @@ impl Shared {
     }
 
     /// Lets a subscription hear nothing of the present, and takes back what it will hear of the past.
-    fn lull(&self, connection: &Connection, key: Key, subscription: u32, again: u64, new: bool) {
+    fn lull(&self, connection: &Connection, key: Key, subscription: u32, found: &Found, new: bool) {
         let mut registry = write(&self.registry);
         registry.sleep(key, subscription);
         self.changed(&registry);
         drop(registry);
         if let Some(live) = connection.live().as_mut() {
             live.accounts.set_dormant(subscription, true);
-            live.accounts.take_back(subscription, again);
+            live.accounts.take_back(subscription, found.events);
+            live.accounts.replay(subscription, found.gone);
             live.replaying += u32::from(new);
         }
     }
@@ -209,6 +210,8 @@ fn alone<'r>(all: impl Iterator<Item = (u32, &'r str, Policy)>) -> BTreeSet<u32>
 struct Found {
     /// How many events are replayed that were offered before.
     events: u64,
+    /// How many were to be replayed when the client was told so in vain, and are gone since then.
+    gone: u64,
     /// Behind which offset.
     cursor: u64,
     /// The last offset that there is.
@@ -219,7 +222,7 @@ impl Found {
     /// The verdict when so many are missing. With `again` others were before, and are still to be read.
     fn verdict(&self, lost: u64, again: bool) -> Verdict {
         let again = again && self.cursor < self.last;
-        match lost - self.events {
+        match lost - self.events + self.gone {
             0 if lost == 0 && !again => Verdict::Resumed,
             0 => Verdict::Replayed {
                 from: self.cursor + 1,
@@ -260,6 +263,7 @@ impl Histories {
         let last = stock.span.map_or(ceiling, |(_, last)| last);
         Found {
             events: tail.events,
+            gone: 0,
             cursor: tail.first - 1,
             last,
         }

@@ -107,6 +107,29 @@ fn an_instant_is_text_in_json_also_as_a_part_and_as_a_key() {
     assert_eq!(written(&part, Encoding::MessagePack).1, same);
 }
 
+/// serde keeps such a variant until it knows what is around it, and then says of the parts that they are of no format.
+#[cfg(feature = "messagepack")]
+#[test]
+fn where_serde_keeps_a_part_back_an_instant_is_text_or_an_error() {
+    #[derive(serde::Serialize)]
+    #[serde(tag = "kind")]
+    enum Outer {
+        Since(Inner),
+    }
+    #[derive(serde::Serialize)]
+    enum Inner {
+        At { value: Value },
+    }
+    let outer = |value| Typed(Outer::Since(Inner::At { value }));
+    let instant = Value::Extension(TIMESTAMP, vec![0; 4]);
+    let (_, json) = written(&outer(instant.clone()), Encoding::Json);
+    let text = r#"{"kind":"Since","At":{"value":"1970-01-01T00:00:00Z"}}"#;
+    assert_eq!(String::from_utf8(json).expect("it is text"), text);
+    let refused = outer(instant).encode(Encoding::MessagePack, &mut Vec::new());
+    assert!(refused.is_err());
+    written(&outer(Value::Bytes(vec![7])), Encoding::MessagePack);
+}
+
 #[cfg(feature = "messagepack")]
 #[test]
 fn what_passes_through_is_as_what_is_translated() {

@@ -31,6 +31,17 @@ impl Client {
         }
     }
 
+    /// It hears `news/a`, and with another subscription all news.
+    async fn of_two(world: &World) -> Self {
+        let mut client = Self::new(world, "client").await;
+        for (number, filter) in [(1, "news/a"), (2, "news/*")] {
+            client
+                .subscribe(number, Policy::Disconnect, Start::Now, filter)
+                .await;
+        }
+        client
+    }
+
     async fn subscribe(&mut self, number: u32, policy: Policy, start: Start, filter: &str) {
         self.received += 1;
         self.accounted.push((number, 0));
@@ -309,13 +320,7 @@ fn where_history_cannot_tell_what_was_lost_it_is_a_gap_of_as_many() {
 #[test]
 fn of_two_that_share_topics_one_hears_the_past_and_the_other_of_a_gap() {
     check_limited(ENDLESS, forgetful(), async |world| {
-        let mut client = Client::new(world, "client").await;
-        client
-            .subscribe(1, Policy::Disconnect, Start::Now, "news/a")
-            .await;
-        client
-            .subscribe(2, Policy::Disconnect, Start::Now, "news/*")
-            .await;
+        let mut client = Client::of_two(world).await;
         client.lose(world).await;
         publish(world, "news/a", 1..=4);
         publish(world, "news/b", 5..=6);
@@ -331,13 +336,7 @@ fn of_two_that_share_topics_one_hears_the_past_and_the_other_of_a_gap() {
 #[test]
 fn a_subscription_that_inherits_topics_is_replayed_only_its_own() {
     check_limited(ENDLESS, forgetful(), async |world| {
-        let mut client = Client::new(world, "client").await;
-        client
-            .subscribe(1, Policy::Disconnect, Start::Now, "news/a")
-            .await;
-        client
-            .subscribe(2, Policy::Disconnect, Start::Now, "news/*")
-            .await;
+        let mut client = Client::of_two(world).await;
         client.lose(world).await;
         publish(world, "news/a", 1..=4);
         publish(world, "news/b", 5..=6);
@@ -425,13 +424,7 @@ fn a_return_whose_welcome_is_lost_is_the_same_again() {
 #[test]
 fn of_two_that_share_topics_each_hears_the_same_when_a_welcome_is_lost() {
     check_limited(ENDLESS, forgetful(), async |world| {
-        let mut client = Client::new(world, "client").await;
-        client
-            .subscribe(1, Policy::Disconnect, Start::Now, "news/a")
-            .await;
-        client
-            .subscribe(2, Policy::Disconnect, Start::Now, "news/*")
-            .await;
+        let mut client = Client::of_two(world).await;
         for steps in 0..30 {
             let last = 8 * u64::from(steps);
             client.lose(world).await;
@@ -444,6 +437,33 @@ fn of_two_that_share_topics_each_hears_the_same_when_a_welcome_is_lost() {
             let of_one = [1, 2, 3, 4, 7, 8].map(|number| last + number);
             assert_eq!(client.hears(6).await, past(of_one));
             let live = [H::Live(1, last + 8), H::Live(2, last + 8)];
+            assert_eq!(client.hears(2).await, live);
+        }
+    });
+}
+
+/// The same when history has lost it all before the client hears: that some is missing is part of the word.
+#[test]
+fn of_two_that_share_topics_each_hears_of_what_went_between_two_returns() {
+    let age = Duration::from_secs(1);
+    let history = History {
+        age: Some(age),
+        ..ENDLESS
+    };
+    check_limited(history, forgetful(), async |world| {
+        let mut client = Client::of_two(world).await;
+        for steps in 0..30 {
+            let last = 6 * u64::from(steps);
+            client.lose(world).await;
+            publish(world, "news/a", last + 1..=last + 4);
+            publish(world, "news/b", last + 5..=last + 6);
+            for _ in 0..2 {
+                client.come_and_go(world, steps).await;
+            }
+            world.pass(age).await;
+            let verdicts = client.back(world).await;
+            assert_eq!(verdicts, Some(vec![gap(4), gap(2)]));
+            let live = [H::Live(1, last + 6), H::Live(2, last + 6)];
             assert_eq!(client.hears(2).await, live);
         }
     });

@@ -15,6 +15,7 @@ use lapwing::transport::{Connector, Incoming, Message, Outgoing, Transport};
 use lapwing::wire::Return;
 use lapwing_http::{Negotiation, Options, Server};
 
+mod files;
 mod negotiating;
 mod origins;
 mod polls;
@@ -36,12 +37,23 @@ fn check(test: impl Fn(&str)) {
 
 /// The same for an endpoint with more options.
 fn check_with(more: impl Fn(Options) -> Options, test: impl Fn(&str)) {
+    check_prepared(|_| (), more, |addr, ()| test(addr));
+}
+
+/// The same for servers that are prepared, each for itself.
+fn check_prepared<T>(
+    prepare: impl Fn(&mut Server) -> T,
+    more: impl Fn(Options) -> Options,
+    test: impl Fn(&str, T),
+) {
     let smol = Smol::new();
     let server = smol.block_on(lapwing_http::smol::listen(&smol, "127.0.0.1:0"));
-    let addr = begin(&smol, server.expect("a free port"), &more);
+    let mut server = server.expect("a free port");
+    let prepared = prepare(&mut server);
+    let addr = begin(&smol, server, &more);
     // For as long as the tests run.
     std::thread::spawn(move || smol.block_on(std::future::pending::<()>()));
-    test(&addr);
+    test(&addr, prepared);
 
     let threads = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -50,7 +62,9 @@ fn check_with(more: impl Fn(Options) -> Options, test: impl Fn(&str)) {
         .expect("threads");
     let tokio = Tokio::new(threads.handle().clone());
     let server = threads.block_on(lapwing_http::tokio::listen(&tokio, "127.0.0.1:0"));
-    test(&begin(&tokio, server.expect("a free port"), &more));
+    let mut server = server.expect("a free port");
+    let prepared = prepare(&mut server);
+    test(&begin(&tokio, server, &more), prepared);
 }
 
 /// Lets a server run with a hub at `/hub`; where it is.

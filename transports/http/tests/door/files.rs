@@ -1,4 +1,4 @@
-//! The files of a page as a server gives them out, on both runtimes.
+//! The files of a page as a server gives them out.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use lapwing::runtime::{Runtime, Smol, Tokio};
-use lapwing_http::{Files, Options, Server};
+use lapwing_http::{Files, Server};
+
+use super::check_prepared;
 
 /// Beside the folder that is served.
 const SECRET: &str = "nobody may read this";
@@ -50,35 +51,17 @@ impl Drop for Folder {
 
 /// Runs `test` against a server on each runtime, with the folder's page at `/` and all of it at `/all`.
 fn check(name: &str, test: impl Fn(&str, &Folder)) {
-    let folder = Folder::new(name);
-    let smol = Smol::new();
-    let server = smol.block_on(lapwing_http::smol::listen(&smol, "127.0.0.1:0"));
-    let addr = begin(&smol, server.expect("a free port"), &folder);
-    // For as long as the tests run.
-    std::thread::spawn(move || smol.block_on(std::future::pending::<()>()));
-    test(&addr, &folder);
-
-    let folder = Folder::new(name);
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("threads");
-    let tokio = Tokio::new(threads.handle().clone());
-    let server = threads.block_on(lapwing_http::tokio::listen(&tokio, "127.0.0.1:0"));
-    let addr = begin(&tokio, server.expect("a free port"), &folder);
-    test(&addr, &folder);
-}
-
-fn begin(runtime: &impl Runtime, mut server: Server, folder: &Folder) -> String {
-    let addr = server.url().strip_prefix("http://").expect("a URL").into();
-    server.files("/", folder.0.join("page")).expect("a folder");
-    server.files("/all/", &folder.0).expect("a folder");
-    server.health("/health");
-    // Nobody connects; its path is its own all the same.
-    drop(server.endpoint("/hub", Options::signalr()));
-    runtime.spawn(Box::pin(server.run()));
-    addr
+    let folder = |server: &mut Server| {
+        let folder = Folder::new(name);
+        server.files("/", folder.0.join("page")).expect("a folder");
+        server.files("/all/", &folder.0).expect("a folder");
+        folder
+    };
+    check_prepared(
+        folder,
+        |options| options,
+        |addr, folder| test(addr, &folder),
+    );
 }
 
 struct Answer {
