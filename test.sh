@@ -27,7 +27,7 @@ block() {
     set -e
     if ((status)); then
         # As `timeout` ends what takes too long.
-        if ((status == 124)); then name+=", it took too long"; fi
+        if ((status == 124 || status == 137)); then name+=", it took too long"; fi
         printf '\nfailed: %s\n' "$name" >&2
         exit 1
     fi

@@ -100,7 +100,10 @@ impl Walk {
         if place < self.place || newest.is_some_and(|newest| place <= newest) {
             return Err(format!("{id} is late or comes twice"));
         }
-        self.open = false;
+        if self.order == Order::Exact {
+            self.is_told(place, book)?;
+        }
+        (self.open, self.rest) = (false, None);
         if self.order == Order::Exact {
             self.settle(place, book)?;
             self.place = place + 1;
@@ -141,8 +144,18 @@ impl Walk {
 
     /// Nothing was heard, and nothing was to be since the first rest but what was told to be missing.
     fn is_quiet(&mut self, book: &Book) -> Result<(), String> {
-        let rest = *self.rest.get_or_insert(book.events.len());
-        let must = book.count(self.topics, rest, book.events.len());
+        if self.rest.is_none() {
+            (self.rest, self.told) = (Some(book.events.len()), 0);
+        }
+        self.is_told(book.events.len(), book)
+    }
+
+    /// What was offered between the first rest and a place was told to be missing.
+    fn is_told(&self, place: usize, book: &Book) -> Result<(), String> {
+        let must = match self.rest {
+            Some(rest) if rest < place => book.count(self.topics, rest, place),
+            _ => 0,
+        };
         match self.told >= must {
             true => Ok(()),
             false => Err(format!("{must} are missing, told were {}", self.told)),
@@ -244,6 +257,10 @@ mod tests {
         walk.is_done(&before).expect("nobody knows how many");
         walk.is_done(&before).expect("nothing was offered");
         assert!(walk.clone().is_done(&book(7)).is_err());
+        let mut exact = walk.clone();
+        exact.order = Order::Exact;
+        exact.clone().hear(id(4), &book(7)).expect("the next one");
+        assert!(exact.hear(id(6), &book(7)).is_err());
         walk.miss(Some(3));
         walk.is_done(&book(7)).expect("they were told");
         walk.miss(None);

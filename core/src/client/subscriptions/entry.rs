@@ -232,7 +232,11 @@ impl Entry {
                 missed: Some(missed),
             } => {
                 self.queue.account(missed);
-                self.gap(missed)
+                let gap = self.gap(missed);
+                if let (Verdict::Gap { missed }, false) = (gap, shared_loss) {
+                    self.missed = self.missed.saturating_add(missed.unwrap_or(0));
+                }
+                gap
             }
             other => other,
         };

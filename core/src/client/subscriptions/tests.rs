@@ -195,6 +195,29 @@ fn what_was_told_as_missing_stays_missing_when_history_brings_it() {
     assert_eq!(log.accounted(), 5);
 }
 
+/// The same when that was told on a return, and the session is over before history is heard.
+#[test]
+fn what_was_a_gap_stays_one_when_history_brings_it_to_another_session() {
+    let (mut all, mut told) = (Subscriptions::default(), Told::default());
+    let log = begin(&mut all, Start::Now);
+    all.confirm(1, positioned(1, 5), &mut told);
+    let gap = Verdict::Gap { missed: Some(2) };
+    all.take_verdicts([(all.positions()[0], gap)].into_iter(), &mut told);
+    all.handle_lost();
+    let (epoch, offset) = (1, 5);
+    assert_eq!(all.renew(1024)[0].start, Start::Offset { epoch, offset });
+    all.confirm(1, positioned(1, 8), &mut told);
+    for offset in 6..=8 {
+        replay(&mut all, 1, offset, &mut told);
+    }
+    let heard = read(&log);
+    assert_eq!(heard[0], Delivery::Gap(Some(2)));
+    let [Delivery::Resumed, Delivery::Event(event)] = &heard[1..] else {
+        panic!("{heard:?}");
+    };
+    assert_eq!(event.offset(), Some(8));
+}
+
 fn begin(all: &mut Subscriptions, start: Start) -> Arc<Queue> {
     let options = SubscribeOptions {
         start,

@@ -187,7 +187,11 @@ impl Drive {
         }
         let replayed = match whole {
             true => Vec::new(),
-            false => self.begin_anew(key, &resume, repeated.is_some(), &denied),
+            false => {
+                // Of one that was whole the client has no verdict to hear.
+                let in_vain = repeated.is_some_and(|before| !before.whole);
+                self.begin_anew(key, &resume, in_vain, &denied)
+            }
         };
         let received = self.live(|live| live.link.session.received());
         let continued = Continued {
@@ -270,7 +274,7 @@ impl Drive {
         &mut self,
         key: Key,
         resume: &Resume,
-        repeated: bool,
+        in_vain: bool,
         denied: &[u32],
     ) -> Vec<(u32, Verdict)> {
         self.answers = None;
@@ -295,7 +299,7 @@ impl Drive {
         let mut survey = hub.survey(key);
         let replay = |position: &Position| {
             let verdict =
-                hub.replay_lost(&self.connection, key, *position, repeated, &mut survey)?;
+                hub.replay_lost(&self.connection, key, *position, in_vain, &mut survey)?;
             Some((position.subscription, verdict))
         };
         resume.positions.iter().filter_map(replay).collect()

@@ -43,8 +43,8 @@ impl Shared {
     ///
     /// Where each topic of its filter has a history, and the client knows where in it it began, it reads that first, whatever the verdict is: nothing is offered to it from
     /// here on, and the client hears `Live` when it has come to the present. Otherwise `None`: it hears the present, and what is
-    /// missing is a gap. What will be replayed is taken back from what it was offered, as it counts when it is put into the lane; when the
-    /// return is a repeated one, its client has not heard of that before.
+    /// missing is a gap. What will be replayed is taken back from what it was offered, as it counts when it is put into the lane; `in_vain`,
+    /// when its client has not heard what became of the return before this one.
     ///
     /// Takes the lock of the histories, then those of the registry and of the connection, one after the other; nothing is put into the lane.
     pub(crate) fn replay_lost(
@@ -55,7 +55,7 @@ impl Shared {
             subscription,
             accounted,
         }: Position,
-        repeated: bool,
+        in_vain: bool,
         survey: &mut Survey,
     ) -> Option<Verdict> {
         let loser = self.loser(key, subscription, survey)?;
@@ -69,9 +69,10 @@ impl Shared {
         let looks = &mut survey.looks;
         let mut found = histories.found(id, &loser, reader.as_ref(), lost, looks);
         let mut missed = reader.as_ref().map_or(0, |reader| reader.missed);
-        let told_in_vain = repeated && reader.as_ref().is_some_and(|reader| reader.lost);
-        if told_in_vain {
-            // Part of the word that its client has still to hear, as others may have missed the same.
+        let told_in_vain = in_vain && reader.as_ref().is_some_and(|reader| reader.lost);
+        if told_in_vain || loser.policy == Policy::Disconnect {
+            // Part of a word that its client has still to hear, as others may have missed the same. And who would be ended for it
+            // at once, and would come back to find that more is gone, is told now.
             found.gone = mem::take(&mut missed);
         }
         self.lull(connection, key, subscription, &found, reader.is_none());
@@ -210,7 +211,7 @@ fn alone<'r>(all: impl Iterator<Item = (u32, &'r str, Policy)>) -> BTreeSet<u32>
 struct Found {
     /// How many events are replayed that were offered before.
     events: u64,
-    /// How many were to be replayed when the client was told so in vain, and are gone since then.
+    /// How many went before it came to them, and are not told on the way.
     gone: u64,
     /// Behind which offset.
     cursor: u64,

@@ -469,6 +469,38 @@ fn of_two_that_share_topics_each_hears_of_what_went_between_two_returns() {
     });
 }
 
+/// What is gone is not what it was too slow for: it would come back, and find that more is gone.
+#[test]
+fn who_is_ended_for_what_it_misses_hears_some_on_every_return_while_more_goes() {
+    let history = History {
+        events_max: 20,
+        ..ENDLESS
+    };
+    let limits = Limits {
+        lane_frames_max: 8,
+        ..forgetful()
+    };
+    check_limited(history, limits, async |world| {
+        publish(world, "news/a", 1..=20);
+        let mut client = Client::new(world, "client").await;
+        client
+            .subscribe(1, Policy::Disconnect, Start::Beginning, "news/a")
+            .await;
+        assert_eq!(client.hears(1).await, past([1]));
+        for round in 1..=10 {
+            client.lose(world).await;
+            publish(world, "news/a", 20 * round + 1..=20 * round + 20);
+            let verdicts = client.back(world).await.expect("not all follows");
+            assert!(
+                matches!(verdicts[..], [Verdict::Gap { .. }]),
+                "{verdicts:?}"
+            );
+            assert_eq!(client.hears(1).await, past([20 * round + 1]));
+            assert_eq!(client.accounted[1].1, 20 * round + 1);
+        }
+    });
+}
+
 /// Lost again and again, at any place: each event is heard once, in order, or told as missing where it is.
 #[test]
 fn every_event_is_heard_or_told_over_any_number_of_returns() {
