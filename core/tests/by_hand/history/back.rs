@@ -42,6 +42,37 @@ impl Client {
         client
     }
 
+    /// On its return it was told that it reads what it has lost: of `news/a`, more than gets onto the way to it, and then of `news/b`, to
+    /// which it has not come.
+    async fn of_a_long_past(world: &World) -> Self {
+        let mut client = Self::new(world, "client").await;
+        for (number, filter) in [(1, "news/a"), (2, "news/b"), (3, "chat")] {
+            client
+                .subscribe(number, Policy::Disconnect, Start::Now, filter)
+                .await;
+        }
+        client.lose(world).await;
+        publish(world, "news/b", 1..=4);
+        for _ in 5..=20 {
+            let large = "x".repeat(64 * 1024);
+            world.hub.publish("news/a", large).expect("a good topic");
+        }
+        let told = [replayed(5, 20), replayed(1, 4), Verdict::Resumed];
+        assert_eq!(client.back(world).await, Some(told.to_vec()));
+        client.lose_late(world).await;
+        client
+    }
+
+    /// Hears all of that.
+    async fn hears_a_long_past(&mut self) {
+        let of_one = self.hears(16).await;
+        assert!(of_one.iter().map(offset_of).eq(5..=20));
+        assert_eq!(self.hears(1).await, [H::Live(1, 20)]);
+        let of_other = self.hears(4).await;
+        assert!(of_other.iter().map(offset_of).eq(1..=4));
+        assert_eq!(self.hears(1).await, [H::Live(2, 20)]);
+    }
+
     async fn subscribe(&mut self, number: u32, policy: Policy, start: Start, filter: &str) {
         self.received += 1;
         self.accounted.push((number, 0));
@@ -84,6 +115,12 @@ impl Client {
     async fn lose(&self, world: &World) {
         world.network.cut(&self.name);
         world.sim.settle().await;
+    }
+
+    /// The same when nothing more gets onto the way to it, as it hears nothing.
+    async fn lose_late(&self, world: &World) {
+        world.sim.settle().await;
+        self.lose(world).await;
     }
 
     /// Comes by a new transport; its welcome may be lost.
@@ -466,6 +503,49 @@ fn of_two_that_share_topics_each_hears_of_what_went_between_two_returns() {
             let live = [H::Live(1, last + 6), H::Live(2, last + 6)];
             assert_eq!(client.hears(2).await, live);
         }
+    });
+}
+
+/// Of the second one nothing is lost since a verdict that was heard. Others that share topics with it would hear of a gap if that came again.
+#[test]
+fn a_verdict_that_was_heard_does_not_come_again_when_a_later_welcome_is_lost() {
+    let limits = Limits {
+        lane_frames_max: 8,
+        ..forgetful()
+    };
+    check_limited(ENDLESS, limits, async |world| {
+        let mut client = Client::of_a_long_past(world).await;
+        let told = [replayed(5, 20), Verdict::Resumed, Verdict::Resumed];
+        assert_eq!(client.back(world).await, Some(told.to_vec()));
+        client.lose_late(world).await;
+        // It forgets this welcome.
+        let entered = client.come(world).await;
+        assert_eq!(entered.verdicts[1..], told);
+        client.lose_late(world).await;
+        assert_eq!(client.back(world).await, Some(told.to_vec()));
+        client.hears_a_long_past().await;
+    });
+}
+
+/// The same when everything was to follow that welcome, so that there was no verdict in it.
+#[test]
+fn a_verdict_that_was_heard_does_not_come_again_when_a_whole_return_is_lost() {
+    let limits = Limits {
+        lane_frames_max: 8,
+        resume_bytes_max: 1024 * 1024,
+        ..Limits::default()
+    };
+    check_limited(ENDLESS, limits, async |world| {
+        let mut client = Client::of_a_long_past(world).await;
+        // It forgets this welcome.
+        let entered = client.come(world).await;
+        assert!(entered.continued.expect("it is known").whole);
+        client.lose_late(world).await;
+        // More than may wait for it: what was to follow is given up.
+        publish(world, "chat", 1..=9);
+        let told = [replayed(5, 20), Verdict::Resumed, gap(9)];
+        assert_eq!(client.back(world).await, Some(told.to_vec()));
+        client.hears_a_long_past().await;
     });
 }
 
