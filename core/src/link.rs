@@ -6,19 +6,23 @@ use alloc::sync::Arc;
 use bytes::Bytes;
 
 use crate::limits::Limits;
-use crate::protocol::{Conversation, Protocol};
-use crate::runtime::Runtime;
-use crate::session::{Config, Role, Session};
+use crate::protocol::Protocol;
+use crate::session::{Role, Session};
 use crate::transport::{Framing, Guarded, Info, Messages, Ticket, Transport, TransportError};
-use crate::wire::{CloseReason, Encoding, Encodings, Terms};
+use crate::wire::CloseReason;
 
 mod goodbye;
 mod hearing;
+mod memory;
 mod nowhere;
 mod opening;
 mod parting;
 mod returning;
 mod saying;
+mod settings;
+
+use self::memory::Memory;
+pub(crate) use self::settings::{Protocols, Settings};
 
 /// What is read of a peer in one turn when nobody counts.
 const READS_PER_TURN: usize = 64;
@@ -58,19 +62,12 @@ impl Traffic {
 /// A session, its transport and its protocol.
 pub(crate) struct Link {
     transport: Guarded<Box<dyn Transport>>,
-    /// Messages that are here already.
-    arrived: Messages,
-    protocols: Protocols,
-    /// Of a protocol that has to remember something.
-    conversation: Option<Box<dyn Conversation>>,
-    /// By which the peer returns, in protocols that remember.
-    ticket: Option<Ticket>,
+    /// Messages that are here already; on their own, because most of the time there are none.
+    arrived: Option<Box<Messages>>,
+    memory: Memory,
     /// The peer has come by it, as one that was let in before.
     returned: bool,
-    record_bytes_max: u32,
     text_only: bool,
-    /// Which side the peer is.
-    peer: Role,
     /// Which of them is spoken, from when that is known.
     chosen: Option<u8>,
     /// How the transport marks where a message ends.
@@ -78,7 +75,7 @@ pub(crate) struct Link {
     kinds: bool,
     pings: bool,
     goodbyes: bool,
-    pub(crate) session: Session,
+    pub(crate) session: Session<Settings>,
     pub(crate) traffic: Traffic,
     /// The transport's own handshake is done.
     open: bool,
@@ -88,43 +85,27 @@ pub(crate) struct Link {
     wrong_kind: bool,
     /// The transport knows what to say at the end.
     told: bool,
-    /// What the program says at the end.
-    words: Option<Box<str>>,
 }
-
-/// The protocols that a connection may speak; never empty.
-pub(crate) type Protocols = Arc<[Arc<dyn Protocol>]>;
 
 impl Link {
     /// A link, and what its transport tells about itself: asked once, it may ask the operating system.
-    pub(crate) fn new(
-        transport: Box<dyn Transport>,
-        protocols: Protocols,
-        runtime: &Arc<dyn Runtime>,
-        limits: &Limits,
-        role: Role,
-    ) -> (Self, Info) {
+    pub(crate) fn new(mut transport: Box<dyn Transport>, settings: Settings) -> (Self, Info) {
         let info = transport.info();
-        let mut transport = Guarded::within_session(transport, runtime.clone());
-        transport.apply(limits);
-        let mut session = Session::new(config(limits, role), runtime.now());
+        transport.apply(settings.limits());
+        let guarding = settings.guarding();
+        let now = guarding.runtime().now();
+        let single = settings.protocols().len() == 1;
+        let mut session = Session::new(settings, now);
         if info.keeps_alive {
             session.keep_alive_below();
         }
         let mut link = Self {
-            transport,
-            arrived: Messages::default(),
-            chosen: (protocols.len() == 1).then_some(0),
-            protocols,
-            conversation: None,
-            ticket: None,
+            transport: Guarded::within_session(transport, guarding),
+            arrived: None,
+            chosen: single.then_some(0),
+            memory: Memory::default(),
             returned: false,
-            record_bytes_max: limits.message_bytes_max,
             text_only: info.text_only,
-            peer: match role {
-                Role::Hub => Role::Client,
-                Role::Client => Role::Hub,
-            },
             framing: info.framing,
             kinds: info.kinds,
             pings: info.pings,
@@ -135,7 +116,6 @@ impl Link {
             deaf: false,
             wrong_kind: false,
             told: false,
-            words: None,
         };
         link.converse();
         (link, info)
@@ -147,19 +127,35 @@ impl Link {
 
     /// The protocol that is spoken; the first one until that is known.
     pub(crate) fn protocol(&self) -> &Arc<dyn Protocol> {
-        &self.protocols[usize::from(self.chosen.unwrap_or(0))]
+        &self.protocols()[usize::from(self.chosen.unwrap_or(0))]
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        self.session.source().limits()
+    }
+
+    fn protocols(&self) -> &Protocols {
+        self.session.source().protocols()
+    }
+
+    /// Which side the peer is.
+    fn peer(&self) -> Role {
+        match self.session.config().role {
+            Role::Hub => Role::Client,
+            Role::Client => Role::Hub,
+        }
     }
 
     /// Lets go of the transport of a session that is over and may go on in another link.
     pub(crate) fn let_go(&mut self) {
-        let runtime = self.transport.runtime().clone();
-        self.transport = Guarded::within_session(Box::new(nowhere::Nowhere), runtime);
+        let guarding = self.session.source().guarding();
+        self.transport = Guarded::within_session(Box::new(nowhere::Nowhere), guarding);
         self.be_deaf();
     }
 
     fn be_deaf(&mut self) {
         self.deaf = true;
-        self.arrived = Messages::default();
+        self.arrived = None;
     }
 
     /// The peer has finished. If we have too, it may still listen for the reason.
@@ -191,28 +187,5 @@ impl Link {
             }
             TransportError::Io(_) => self.session.handle_end(),
         }
-    }
-}
-
-fn config(limits: &Limits, role: Role) -> Config {
-    Config {
-        role,
-        terms: Terms {
-            encodings: Encodings::NONE
-                .with(Encoding::Text)
-                .with(Encoding::Bytes)
-                .with(Encoding::Json)
-                .with(Encoding::Postcard),
-            // Who promises to speak at every instant has no time for anything else.
-            promise_ms: crate::session::millis(limits.promise).max(1),
-            message_bytes_max: limits.message_bytes_max,
-            subscriptions_max: limits.subscriptions_max,
-        },
-        grace: limits.grace,
-        promise_max: limits.promise_max,
-        handshake: limits.handshake,
-        closing: limits.closing,
-        pings: limits.pings,
-        requests: limits.requests,
     }
 }

@@ -19,6 +19,7 @@ mod upgrade;
 
 pub use self::framing::Framing;
 pub use self::guarded::Guarded;
+pub(crate) use self::guarded::Guarding;
 pub use self::messages::Messages;
 pub use self::ticket::Ticket;
 pub use self::upgrade::Upgrade;

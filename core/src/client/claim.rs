@@ -7,8 +7,8 @@ use futures_channel::oneshot;
 use super::call::CallAnswer;
 use super::shared::{Inner, Receipt, Remains, Shared};
 use crate::limits::Limits;
-use crate::link::Link;
-use crate::session::{Config, Role, Session, SessionEvent, Wish};
+use crate::link::{Link, Settings};
+use crate::session::{Session, SessionEvent, Wish};
 use crate::time::Instant;
 use crate::wire::{Frame, List, Position};
 
@@ -19,7 +19,7 @@ pub(super) struct Claim {
     /// Data frames received in it.
     received: u64,
     /// Holds the calls that wait for an answer.
-    pub(super) session: Session,
+    pub(super) session: Session<Settings>,
     /// When there is no hope any more.
     until: Instant,
     /// What the hub was told about subscriptions when it was last asked.
@@ -108,8 +108,7 @@ impl Inner {
         let until = now + limits.resume?;
         let link = self.link.as_mut().filter(|_| self.store.outbox.keeps())?;
         let received = link.session.received();
-        let mut session = holder(&link.session, limits, now);
-        session.continue_from(&mut link.session, &mut self.store);
+        let session = Session::holder(&mut link.session, &mut self.store, now);
         Some(Claim {
             token,
             received,
@@ -158,19 +157,4 @@ impl Inner {
             SessionEvent::Ended(_) => None,
         }
     }
-}
-
-/// A session that only holds what is to go on in another one.
-fn holder(before: &Session, limits: &Limits, now: Instant) -> Session {
-    let config = Config {
-        role: Role::Client,
-        terms: *before.peer(),
-        grace: limits.grace,
-        promise_max: limits.promise_max,
-        handshake: limits.handshake,
-        closing: limits.closing,
-        pings: limits.pings,
-        requests: limits.requests,
-    };
-    Session::new(config, now)
 }

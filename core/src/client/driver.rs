@@ -19,7 +19,7 @@ use super::outbox::Store;
 use super::reconnect::{Backoff, Reconnect};
 use super::shared::Shared;
 use super::state::{ClientEnd, Outage, State};
-use crate::link::Link;
+use crate::link::{Link, Settings};
 use crate::runtime::BoxFuture;
 use crate::session::{Ending, Role};
 use crate::time::Instant;
@@ -166,7 +166,8 @@ impl Engine {
         let shared = &self.parts.shared;
         let runtime = &shared.runtime;
         let protocols = [shared.protocol.clone()].into();
-        let (mut link, _) = Link::new(transport, protocols, runtime, &shared.limits, Role::Client);
+        let settings = Settings::new(protocols, runtime.clone(), &shared.limits, Role::Client);
+        let (mut link, _) = Link::new(transport, settings);
         let until = runtime.now() + shared.limits.handshake;
         let opened = self.meantime.until(until, |cx| {
             let opened = link.poll_open(cx).map(|_| Ok(()));

@@ -25,12 +25,13 @@ use super::segment::Budget;
 use super::{Caller, Hub, Remote, Shared};
 use crate::answers::{Answer, CallFailure, Method, Product, decoded, handler, stream_handler};
 use crate::limits::Limits;
-use crate::link::Protocols;
+use crate::link::{Protocols, Settings};
 use crate::payload::{Decode, Encode};
 use crate::policy::Policy;
 use crate::protocol::{Protocol, native};
 use crate::registry::{Registry, Seed};
 use crate::runtime::{BoxFuture, Runtime};
+use crate::session::Role;
 use crate::streams::reader::Uploads;
 use crate::topic::{Topic, TopicError};
 use crate::wire::{Encoding, Payload};
@@ -368,10 +369,13 @@ impl HubBuilder {
         let protocols = Protocols::from(self.protocols);
         let filters = Filters::from(self.filters);
         let budget = Arc::new(Budget::new(self.limits.hub_bytes_max));
+        let classes = Classes::new(&protocols, &self.limits, &budget);
+        let runtime = self.runtime.clone();
         let shared = Shared {
+            settings: Settings::new(protocols.clone(), runtime, &self.limits, Role::Hub),
             runtime: self.runtime,
             limits: self.limits,
-            classes: Classes::new(&protocols, &self.limits, &budget),
+            classes,
             protocols,
             rules,
             direct_policy: self.direct_policy,

@@ -8,6 +8,8 @@ mod live;
 mod pace;
 mod time;
 
+use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -16,7 +18,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use atomic_waker::AtomicWaker;
 
-pub(crate) use self::calls::{PeerAnswer, PeerCallError};
+pub(crate) use self::calls::{PeerAnswer, PeerCallError, Waiter, Waiters};
 pub(crate) use self::live::Live;
 use super::accounts::Accounts;
 use super::class::Class;
@@ -55,7 +57,10 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     /// Tells connections of one hub apart, in the order in which they came.
     pub(crate) number: u64,
-    pub(crate) info: Info,
+    /// The name of its kind of transport.
+    pub(crate) transport: &'static str,
+    /// Who is at its other end.
+    pub(crate) peer: Option<Box<str>>,
 }
 
 impl Connection {
@@ -69,7 +74,8 @@ impl Connection {
         Self {
             id,
             number,
-            info,
+            transport: info.name,
+            peer: info.peer.map(String::into_boxed_str),
             live: Mutex::new(Some(live)),
             shard,
             task: AtomicWaker::new(),

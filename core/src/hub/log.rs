@@ -7,7 +7,7 @@ use crate::session::Ending;
 /// A connection was let in.
 pub(crate) fn connected(connection: &Connection) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(connection = %connection.id, transport = connection.info.name, peer = connection.info.peer, "connected");
+    tracing::debug!(connection = %connection.id, transport = connection.transport, peer = connection.peer.as_deref(), "connected");
     let _ = connection;
 }
 
@@ -32,6 +32,6 @@ pub(crate) fn ended(connection: &Connection, ending: Ending, was_in: bool) {
         if was_in { "disconnected" } else { "refused" },
     );
     #[cfg(feature = "tracing")]
-    tracing::debug!(connection = %connection.id, peer = connection.info.peer, why, "{what}");
+    tracing::debug!(connection = %connection.id, peer = connection.peer.as_deref(), why, "{what}");
     let _ = (connection, why, what);
 }

@@ -86,12 +86,12 @@ use self::waitlist::WaitList;
 use crate::answers::{CallFailure, Method};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::limits::{Limits, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX};
-use crate::link::{Link, Protocols, Traffic};
+use crate::link::{Link, Protocols, Settings, Traffic};
 use crate::payload::{Encode, EncodeError};
 use crate::policy::Policy;
 use crate::registry::{Registry, Seed};
 use crate::runtime::{self, Runtime};
-use crate::session::{Ending, Role};
+use crate::session::Ending;
 use crate::sync::{lock, read};
 use crate::topic::{self, Topic, TopicError, TopicFilter};
 use crate::transport::{Listener, Transport};
@@ -119,6 +119,8 @@ pub struct Hub {
 pub(crate) struct Shared {
     runtime: Arc<dyn Runtime>,
     limits: Limits,
+    /// Of all connections.
+    settings: Settings,
     protocols: Protocols,
     classes: Classes,
     rules: Rules,
@@ -226,21 +228,10 @@ impl Hub {
 
     fn drive(&self, transport: Box<dyn Transport>, shard: Option<Arc<Shard>>) -> Drive {
         let shared = &self.shared;
-        let (link, info) = Link::new(
-            transport,
-            shared.protocols.clone(),
-            &shared.runtime,
-            &shared.limits,
-            Role::Hub,
-        );
+        let (link, info) = Link::new(transport, shared.settings.clone());
         let class = shared.classes.get(0).clone();
-        let lane = HubLane::new(class, info.framing);
-        let store = HubStore {
-            lane,
-            slots: Vec::new(),
-            streams: None,
-        };
-        let live = Live::new(link, store, shared.limits.calls_waiting_max);
+        let store = HubStore::new(HubLane::new(class, info.framing));
+        let live = Live::new(link, store);
         let number = shared.numbers.fetch_add(1, Ordering::Relaxed);
         let id = info.connection.unwrap_or_else(|| {
             let mut id = [0; 16];

@@ -1,10 +1,12 @@
 //! What comes from the peer, and what it means.
 
+use alloc::boxed::Box;
 use core::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
 use super::{Link, READS_PER_TURN};
+use crate::protocol::Conversation;
 use crate::session::{Input, Store};
 use crate::time::Instant;
 use crate::transport::{Incoming, Message, Transport};
@@ -32,13 +34,14 @@ impl Link {
             }
             match ready!(self.transport.poll_recv(cx)) {
                 Ok(Incoming::Message(message)) => {
-                    self.arrived = self.transport.recv_more();
+                    let more = self.transport.recv_more();
+                    self.arrived = more.first().is_some().then(|| Box::new(more));
                     if self.chosen.is_none() {
-                        let mut known = self.protocols.iter();
+                        let mut known = self.protocols().iter();
                         let index = known.position(|protocol| protocol.speaks(&message));
                         self.choose(Some(index.unwrap_or(0)));
                     }
-                    let Some(conversation) = &mut self.conversation else {
+                    let Some(conversation) = self.memory.conversation_mut() else {
                         self.traffic.hear(message.bytes.len());
                         return Poll::Ready(Some(message));
                     };
@@ -57,8 +60,8 @@ impl Link {
 
     /// The next message that is here already.
     fn next_arrived(&mut self) -> Option<Message> {
-        if self.conversation.is_none() {
-            return self.arrived.next();
+        if !self.memory.has_conversation() {
+            return self.take_arrived();
         }
         // Some of them may be halves.
         loop {
@@ -66,16 +69,22 @@ impl Link {
             if record.is_some() || self.deaf {
                 return record;
             }
-            let message = self.arrived.next()?;
-            if let Some(conversation) = &mut self.conversation {
+            let message = self.take_arrived()?;
+            if let Some(conversation) = self.memory.conversation_mut() {
                 conversation.receive(message);
             }
         }
     }
 
+    fn take_arrived(&mut self) -> Option<Message> {
+        let message = self.arrived.as_mut()?.next();
+        self.arrived.take_if(|arrived| arrived.first().is_none());
+        message
+    }
+
     /// The next whole record of what has come in.
     fn next_record(&mut self) -> Option<Message> {
-        match self.conversation.as_mut()?.next_record() {
+        match self.memory.conversation_mut()?.next_record() {
             Ok(record) => record,
             Err(reason) => {
                 // It will not be heard when it answers.
@@ -88,19 +97,25 @@ impl Link {
 
     /// Gives `take` the messages that are here already, up to the first that it does not recognise as one more publish like those before.
     pub(crate) fn handle_again(&mut self, mut take: impl FnMut(&[u8]) -> bool, now: Instant) {
-        let right_kind = !self.kinds || self.arrived.kind() == self.protocol().kind();
-        if self.deaf || !right_kind || self.conversation.is_some() || !self.session.is_ready() {
+        let Some(arrived) = &self.arrived else { return };
+        let right_kind = !self.kinds || arrived.kind() == self.protocol().kind();
+        let remembers = self.memory.has_conversation();
+        if self.deaf || !right_kind || remembers || !self.session.is_ready() {
             return;
         }
-        while let Some(message) = self.arrived.first() {
+        let Some(arrived) = &mut self.arrived else {
+            return;
+        };
+        while let Some(message) = arrived.first() {
             if !take(message) {
                 return;
             }
             let bytes = message.len();
             self.traffic.hear(bytes);
             self.session.handle_again(bytes, now);
-            self.arrived.drop_first();
+            arrived.drop_first();
         }
+        self.arrived = None;
     }
 
     /// What a message means.
@@ -111,7 +126,7 @@ impl Link {
         store: &mut impl Store,
         now: Instant,
     ) -> Input<'a> {
-        if self.kinds && self.conversation.is_none() && message.kind != self.protocol().kind() {
+        if self.kinds && !self.memory.has_conversation() && message.kind != self.protocol().kind() {
             self.wrong_kind = true;
             return self.session.violate(CloseReason::Malformed, now);
         }
@@ -136,8 +151,8 @@ impl Link {
     }
 
     fn counts(&self) -> bool {
-        let conversation = self.conversation.as_ref();
-        conversation.is_some_and(|conversation| conversation.counts())
+        let conversation = self.memory.conversation();
+        conversation.is_some_and(Conversation::counts)
     }
 
     fn decode<'a>(
@@ -145,14 +160,16 @@ impl Link {
         message: &'a Message,
         scratch: &'a mut BytesMut,
     ) -> Result<Option<Frame<'a>>, DecodeError> {
-        let Some(conversation) = &mut self.conversation else {
-            return self.protocol().decode(message, self.peer, scratch);
+        let peer = self.peer();
+        let Some(conversation) = self.memory.conversation_mut() else {
+            return self.protocol().decode(message, peer, scratch);
         };
         let frame = conversation.decode(message, scratch);
         if let Ok(Some(Frame::Hello(_))) = &frame
             && let Some(name) = conversation.protocol()
         {
-            let index = self.protocols.iter().position(|known| known.name() == name);
+            let mut known = self.session.source().protocols().iter();
+            let index = known.position(|known| known.name() == name);
             self.chosen = Some(index.ok_or(DecodeError::NoFrame)? as u8);
         }
         frame

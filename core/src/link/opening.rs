@@ -23,10 +23,13 @@ impl Link {
             }
         };
         self.open = true;
-        self.ticket = upgrade.as_mut().and_then(|upgrade| upgrade.ticket.take());
+        if let Some(ticket) = upgrade.as_mut().and_then(|upgrade| upgrade.ticket.take()) {
+            self.memory.set_ticket(ticket);
+        }
         let named = upgrade.as_ref().and_then(|upgrade| {
             let name = upgrade.protocol.as_deref()?;
-            self.protocols.iter().position(|known| known.name() == name)
+            let mut known = self.protocols().iter();
+            known.position(|known| known.name() == name)
         });
         if self.chosen.is_none() {
             self.choose(named);
@@ -42,10 +45,12 @@ impl Link {
 
     /// Begins to remember what the protocol has to.
     pub(super) fn converse(&mut self) {
-        if self.chosen.is_some() && self.peer == Role::Client {
-            let mut conditions = Conditions::new(self.record_bytes_max, &self.protocols);
+        if self.chosen.is_some() && self.peer() == Role::Client {
+            let bytes_max = self.session.config().terms.message_bytes_max;
+            let mut conditions = Conditions::new(bytes_max, self.protocols());
             conditions.text_only = self.text_only;
-            self.conversation = self.protocol().conversation(conditions);
+            let conversation = self.protocol().conversation(conditions);
+            self.memory.set_conversation(conversation);
         }
     }
 
@@ -66,7 +71,7 @@ impl Link {
         let chosen = match self.chosen {
             Some(index) => Some(usize::from(index)).filter(|_| implies(self.protocol())),
             // Who names no protocol speaks one that needs no hello.
-            None => self.protocols.iter().position(implies),
+            None => self.protocols().iter().position(implies),
         };
         if chosen.is_none() {
             return Input::Nothing;

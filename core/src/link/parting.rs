@@ -4,14 +4,14 @@ use alloc::boxed::Box;
 use core::task::{Context, Poll, ready};
 
 use super::{Link, READS_PER_TURN, goodbye};
-use crate::transport::{Incoming, Messages, Outgoing, Transport, TransportError};
+use crate::transport::{Incoming, Outgoing, Transport, TransportError};
 use crate::wire::Refusal;
 
 impl Link {
     /// Takes what the program says at the end, if it is the program that ends the session.
     pub(crate) fn part(&mut self, words: Option<&str>) {
-        self.words = words.map(Box::from);
-        if let Some(conversation) = &mut self.conversation {
+        self.memory.set_words(words.map(Box::from));
+        if let Some(conversation) = self.memory.conversation_mut() {
             conversation.part(words);
         }
     }
@@ -21,7 +21,7 @@ impl Link {
     /// Whoever closes a socket with unread bytes in it destroys its own last words; the caller bounds the time.
     pub(crate) fn poll_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tell();
-        self.arrived = Messages::default();
+        self.arrived = None;
         if ready!(self.transport.poll_close(cx)).is_err() {
             return Poll::Ready(());
         }
@@ -48,11 +48,11 @@ impl Link {
         }
         let goodbye = if self.wrong_kind {
             goodbye::wrong_kind()
-        } else if self.open && self.conversation.is_some() {
+        } else if self.open && self.memory.has_conversation() {
             // The protocol has said why; its clients take any other code for a fault.
             goodbye::normal()
         } else {
-            goodbye::goodbye(self.session.ending(), self.words.as_deref())
+            goodbye::goodbye(self.session.ending(), self.memory.words())
         };
         // Nobody can be told when that fails.
         let _ = self.transport.start_send(Outgoing::Goodbye(goodbye));

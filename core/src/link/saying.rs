@@ -16,7 +16,7 @@ const FRAME_BYTES: usize = 64;
 impl Link {
     /// Appends the bytes of a frame for this peer; nothing when its protocol has no words for it.
     pub(crate) fn encode(&mut self, frame: &Frame<'_>, into: &mut BytesMut) {
-        match &mut self.conversation {
+        match self.memory.conversation_mut() {
             Some(conversation) => conversation.encode(frame, into),
             None => self.protocol().encode(frame, into),
         }
@@ -82,14 +82,14 @@ impl Link {
                 Output::Control(Frame::Ping(_))
                     if self.pings
                         && !self.session.peer().promises()
-                        && self.conversation.is_none() =>
+                        && !self.memory.has_conversation() =>
                 {
                     self.transport.start_send(Outgoing::Ping)?;
                     continue;
                 }
                 Output::Control(frame) => {
                     if matches!(frame, Frame::Close(_))
-                        && let Some(ticket) = &self.ticket
+                        && let Some(ticket) = self.memory.ticket()
                     {
                         // Who has heard it finds nothing to return to.
                         ticket.cancel();

@@ -1,12 +1,12 @@
 //! Connection, user and group: who belongs to whom.
 
 use core::borrow::Borrow;
-use core::hash::Hash;
+use core::hash::{BuildHasher, Hash};
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 
 use super::numbered::Numbered;
 use super::subscriptions::Place;
@@ -32,7 +32,9 @@ impl Key {
 pub(super) struct Members<C> {
     slots: Vec<Slot<C>>,
     free: Vec<u32>,
-    keys: HashMap<ConnectionId, Key, Seed>,
+    /// Slots by the hash of their member's id, which stands there.
+    ids: HashTable<u32>,
+    seed: Seed,
     users: HashMap<UserId, BTreeSet<Key>, Seed>,
     groups: HashMap<Group, BTreeSet<Key>, Seed>,
 }
@@ -58,9 +60,10 @@ impl<C> Members<C> {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
-            keys: HashMap::with_hasher(seed.clone()),
+            ids: HashTable::new(),
             users: HashMap::with_hasher(seed.clone()),
-            groups: HashMap::with_hasher(seed),
+            groups: HashMap::with_hasher(seed.clone()),
+            seed,
         }
     }
 
@@ -70,11 +73,10 @@ impl<C> Members<C> {
         user: Option<UserId>,
         value: C,
     ) -> Option<Key> {
-        if self.keys.contains_key(&id) {
+        if self.key(id).is_some() {
             return None;
         }
         let key = self.vacant();
-        self.keys.insert(id, key);
         self.slots[key.index()].member = Some(Member {
             id,
             user: user.map(|user| enter(&mut self.users, user, key)),
@@ -82,13 +84,24 @@ impl<C> Members<C> {
             subscriptions: Numbered::default(),
             value,
         });
+        let Self {
+            ids, slots, seed, ..
+        } = self;
+        let hash = |index: &u32| {
+            let member = slots[*index as usize].member.as_ref();
+            seed.hash_one(member.map(|member| member.id))
+        };
+        ids.insert_unique(seed.hash_one(Some(id)), key.index, hash);
         Some(key)
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Member<C>> {
         let member = self.slot_mut(key)?.member.take()?;
         self.vacate(key);
-        self.keys.remove(&member.id);
+        let hash = self.seed.hash_one(Some(member.id));
+        if let Ok(entry) = self.ids.find_entry(hash, |index| *index == key.index) {
+            entry.remove();
+        }
         if let Some(user) = &member.user {
             exit(&mut self.users, user.as_str(), key);
         }
@@ -109,11 +122,17 @@ impl<C> Members<C> {
     }
 
     pub(super) fn key(&self, id: ConnectionId) -> Option<Key> {
-        self.keys.get(&id).copied()
+        let has_id = |index: &u32| {
+            let member = self.slots[*index as usize].member.as_ref();
+            member.is_some_and(|member| member.id == id)
+        };
+        let index = *self.ids.find(self.seed.hash_one(Some(id)), has_id)?;
+        let generation = self.slots[index as usize].generation;
+        Some(Key { index, generation })
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.ids.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &C)> {

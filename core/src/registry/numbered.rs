@@ -1,14 +1,14 @@
 //! What a connection has by number: [`Numbered`].
 
-use alloc::vec::Vec;
+use smallvec::SmallVec;
 
-/// Values by number, in order; most have few, and numbers count up.
+/// Values by number, in order; most have one, which stands here, and numbers count up.
 #[derive(Debug)]
-pub(super) struct Numbered<T>(Vec<(u32, T)>);
+pub(super) struct Numbered<T>(SmallVec<[(u32, T); 1]>);
 
 impl<T> Default for Numbered<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(SmallVec::new())
     }
 }
 
@@ -31,10 +31,6 @@ impl<T> Numbered<T> {
         let Err(place) = self.place(number) else {
             return;
         };
-        if self.0.capacity() == 0 {
-            // Most never have a second.
-            self.0.reserve_exact(1);
-        }
         self.0.insert(place, (number, value));
     }
 

@@ -1,6 +1,6 @@
 //! Calls of ours that wait for an answer.
 
-use super::{Role, Session, Store};
+use super::{Config, Role, Session, Store};
 use crate::time::Instant;
 use crate::wire::{Cancel, Frame};
 
@@ -233,7 +233,7 @@ impl Calls {
     }
 }
 
-impl Session {
+impl<C: AsRef<Config>> Session<C> {
     /// Makes room for a call of ours, which has this id from now on.
     ///
     /// # Errors

@@ -1,9 +1,7 @@
 //! How a session ends: who says its last words, and what is told.
 
-use core::time::Duration;
-
 use super::handshake::refusal;
-use super::{Ending, Input, Phase, Role, Session};
+use super::{Config, Ending, Input, Phase, Role, Session};
 use crate::time::Instant;
 use crate::wire::{Close, CloseReason, Frame, Refused, Return};
 
@@ -18,7 +16,7 @@ pub(super) enum LastWords {
     Refused { retry_after_ms: Option<u32> },
 }
 
-impl Session {
+impl<C: AsRef<Config>> Session<C> {
     /// Says last words: with `flush` after everything in the lane, otherwise next.
     ///
     /// The session ends when the peer has answered, its bytes end, or the time for closing is over; at once, when the
@@ -32,7 +30,7 @@ impl Session {
                     false => Phase::Closing,
                 };
                 self.intend(close);
-                let closing = Duration::from_millis(self.bounds.closing_ms.into());
+                let closing = self.config().closing;
                 self.deadline.get_or_insert(now + closing);
             }
             Phase::Closing | Phase::Ended => {}

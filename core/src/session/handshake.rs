@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::calls::Calls;
 use super::closing::LastWords;
-use super::{Ending, Input, Phase, Role, Session, Store};
+use super::{Config, Ending, Input, Phase, Role, Session, Store};
 use crate::id::ConnectionId;
 use crate::time::Instant;
 use crate::wire::{
@@ -54,7 +54,7 @@ impl Default for Grant<'_> {
     }
 }
 
-impl Session {
+impl<C: AsRef<Config>> Session<C> {
     /// A client's first words, to be sent before anything else.
     pub fn hello<'a>(
         &mut self,
@@ -71,7 +71,7 @@ impl Session {
         Hello {
             oldest,
             newest,
-            terms: self.terms,
+            terms: self.config().terms,
             resumable: wish.resumable,
             token,
             resume: wish.resume,
@@ -96,7 +96,7 @@ impl Session {
         Some(Welcome {
             version: VERSION,
             connection,
-            terms: self.terms,
+            terms: self.config().terms,
             resume_token: grant.resume_token,
             continued: grant.continued,
             verdicts: grant.verdicts,
@@ -109,6 +109,18 @@ impl Session {
     pub fn continue_from(&mut self, before: &mut Self, store: &mut impl Store) {
         before.handed_over(store);
         self.calls = core::mem::replace(&mut before.calls, Calls::new(before.role));
+    }
+
+    /// A session that only holds what is to go on in another one.
+    #[cfg(feature = "std")]
+    pub(crate) fn holder(before: &mut Self, store: &mut impl Store, now: Instant) -> Self
+    where
+        C: Clone,
+    {
+        let mut holder = Self::new(before.config.clone(), now);
+        holder.peer = before.peer;
+        holder.continue_from(before, store);
+        holder
     }
 
     /// Goes on with the counts of a session that goes on in this one: what the peer has not confirmed of what was sent is sent again.
@@ -162,7 +174,7 @@ impl Session {
             promise_ms: Terms::NO_PROMISE,
             message_bytes_max: u32::MAX,
             subscriptions_max: u32::MAX,
-            ..self.terms
+            ..self.config().terms
         };
         self.handle_hello(Hello {
             oldest: VERSION,
@@ -181,7 +193,7 @@ impl Session {
             self.refuse_with(Refusal::Version { oldest, newest }, None);
             return Input::Nothing;
         }
-        let max_ms = self.bounds.promise_max_ms;
+        let max_ms = millis(self.config().promise_max);
         if hello.terms.promises() && hello.terms.promise_ms > max_ms {
             self.refuse_with(Refusal::Promise { max_ms }, None);
             return Input::Nothing;
@@ -193,7 +205,7 @@ impl Session {
 
     fn handle_welcome<'a>(&mut self, welcome: Welcome<'a>, now: Instant) -> Input<'a> {
         let promise_ms = welcome.terms.promise_ms;
-        if welcome.version != VERSION || promise_ms > self.bounds.promise_max_ms {
+        if welcome.version != VERSION || promise_ms > millis(self.config().promise_max) {
             let close = Close {
                 reason: CloseReason::Unexpected,
                 verdict: Return::Never,
@@ -221,14 +233,14 @@ impl Session {
             return self.live.begin(u32::MAX, u32::MAX, false, now);
         }
         let asks = !self.peer.promises();
+        let own_ms = self.config().terms.promise_ms;
         // Who does not speak by itself is asked as often as we speak ourselves.
         let promise_ms = match asks {
-            true => self.terms.promise_ms,
+            true => own_ms,
             false => self.peer.promise_ms,
         };
-        let patience_ms = promise_ms.saturating_add(self.bounds.grace_ms);
-        self.live
-            .begin(self.terms.promise_ms, patience_ms, asks, now);
+        let patience_ms = promise_ms.saturating_add(millis(self.config().grace));
+        self.live.begin(own_ms, patience_ms, asks, now);
     }
 
     /// Ends a hub's session before it began; the reason leaves by `poll_frame`.

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::{Answer, Lane, Phase, Role, Session, Store};
+use super::{Answer, Config, Lane, Phase, Role, Session, Store};
 use crate::time::Instant;
 use crate::wire::{
     Ack, Call, Cancel, Close, CloseReason, Credit, End, Event, Frame, Hello, Item, Lagged, Live,
@@ -48,7 +48,7 @@ pub enum Input<'a> {
     Close(Close),
 }
 
-impl Session {
+impl<C: AsRef<Config>> Session<C> {
     /// Takes a frame of the peer; says what the owner has to do about it.
     ///
     /// A frame out of order ends the session: [`poll_frame`](Self::poll_frame) tells the peer why.
@@ -133,7 +133,7 @@ impl Session {
                 .map_or(Input::Nothing, |()| Input::Reply(reply)),
             Frame::Call(call) => Input::Call(call),
             Frame::Cancel(cancel) => {
-                self.requests.spend(now, self.bounds.requests);
+                self.requests.spend(now, self.config().requests);
                 Input::Cancel(cancel)
             }
             Frame::Open(open) => Input::Open(open),
@@ -199,11 +199,11 @@ impl Session {
         match frame {
             Frame::Publish(publish) => Input::Publish(publish),
             Frame::Subscribe(subscribe) => {
-                self.requests.spend(now, self.bounds.requests);
+                self.requests.spend(now, self.config().requests);
                 Input::Subscribe(subscribe)
             }
             Frame::Unsubscribe(unsubscribe) => {
-                self.requests.spend(now, self.bounds.requests);
+                self.requests.spend(now, self.config().requests);
                 Input::Unsubscribe(unsubscribe)
             }
             _ => self.violate(CloseReason::Unexpected, now),
@@ -222,7 +222,7 @@ impl Session {
     }
 
     fn spend_ping(&mut self, now: Instant) {
-        if !self.pings.spend(now, self.bounds.pings) && !self.is_closing() {
+        if !self.pings.spend(now, self.config().pings) && !self.is_closing() {
             self.violate(CloseReason::Flood, now);
         }
     }

@@ -32,7 +32,8 @@ pub(super) struct Liveness {
     ping_due: bool,
     nonce: u32,
     pinged: Option<Instant>,
-    round_trip: Option<Duration>,
+    /// In microseconds; the largest number while there was none.
+    round_trip_us: u32,
 }
 
 impl Liveness {
@@ -47,7 +48,7 @@ impl Liveness {
             ping_due: false,
             nonce: 0,
             pinged: None,
-            round_trip: None,
+            round_trip_us: u32::MAX,
         }
     }
 
@@ -128,12 +129,14 @@ impl Liveness {
     pub(super) fn answered(&mut self, nonce: u32, now: Instant) -> Option<Duration> {
         let pinged = self.pinged.filter(|_| nonce == self.nonce)?;
         self.pinged = None;
-        self.round_trip = Some(now.since(pinged));
-        self.round_trip
+        let micros = now.since(pinged).as_micros();
+        self.round_trip_us = micros.min(u128::from(u32::MAX - 1)) as u32;
+        self.round_trip()
     }
 
     pub(super) fn round_trip(&self) -> Option<Duration> {
-        self.round_trip
+        let micros = Some(self.round_trip_us).filter(|micros| *micros != u32::MAX);
+        micros.map(|micros| Duration::from_micros(micros.into()))
     }
 
     /// The pong or ping that is to be sent.

@@ -92,13 +92,13 @@ pub trait Store {
 
 /// One side of one connection.
 ///
-/// See the [module](self) for its verbs.
+/// See the [module](self) for its verbs. `C` is where it has its [`Config`] from: its own, a reference, or what very many of them share.
 #[derive(Debug)]
-pub struct Session {
+pub struct Session<C = Config> {
+    config: C,
+    /// As the config has it.
     role: Role,
     phase: Phase,
-    terms: Terms,
-    bounds: Bounds,
     /// Of the handshake, or of the end.
     deadline: Option<Instant>,
     peer: Terms,
@@ -121,25 +121,9 @@ pub struct Session {
     kept_alive: bool,
 }
 
-/// What a session keeps of its [`Config`], small because a hub has very many of them.
-#[derive(Debug)]
-struct Bounds {
-    grace_ms: u32,
-    promise_max_ms: u32,
-    closing_ms: u32,
-    pings: Rate,
-    requests: Rate,
-}
-
-impl Bounds {
-    fn new(config: &Config) -> Self {
-        Self {
-            grace_ms: handshake::millis(config.grace),
-            promise_max_ms: handshake::millis(config.promise_max),
-            closing_ms: handshake::millis(config.closing),
-            pings: config.pings,
-            requests: config.requests,
-        }
+impl AsRef<Self> for Config {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
@@ -192,21 +176,26 @@ pub enum Ending {
     Resumed,
 }
 
-impl Session {
+impl<C: AsRef<Config>> Session<C> {
     /// A session at the very start of a connection.
-    pub fn new(config: Config, now: Instant) -> Self {
+    pub fn new(config: C, now: Instant) -> Self {
+        let Config {
+            role,
+            terms,
+            handshake,
+            ..
+        } = *config.as_ref();
         Self {
-            role: config.role,
+            config,
+            role,
             phase: Phase::Opening,
-            terms: config.terms,
-            bounds: Bounds::new(&config),
-            deadline: Some(now + config.handshake),
-            peer: config.terms,
+            deadline: Some(now + handshake),
+            peer: terms,
             live: Liveness::new(now),
             counting: Counting::default(),
             pings: Bucket::default(),
             requests: Bucket::default(),
-            calls: calls::Calls::new(config.role),
+            calls: calls::Calls::new(role),
             in_hand: 0,
             ending: None,
             last_words: None,
@@ -214,6 +203,17 @@ impl Session {
             parted: false,
             kept_alive: false,
         }
+    }
+
+    /// What it was told about itself.
+    pub fn config(&self) -> &Config {
+        self.config.as_ref()
+    }
+
+    /// Where it has that from.
+    #[cfg(feature = "std")]
+    pub(crate) fn source(&self) -> &C {
+        &self.config
     }
 
     /// Whether the handshake is done and nobody has said its last words.
@@ -268,7 +268,7 @@ impl Session {
 
     /// When reading may go on, if the peer's cheap requests have used up their budget.
     pub fn reading_resumes(&self, now: Instant) -> Option<Instant> {
-        self.requests.resumes(now, self.bounds.requests)
+        self.requests.resumes(now, self.config().requests)
     }
 
     /// Takes note that time has passed.

@@ -311,6 +311,6 @@ fn publish_input() -> Input<'static> {
 
 #[test]
 fn a_session_is_small() {
-    let bytes = size_of::<Session>();
-    assert!(bytes < 320, "{bytes} bytes");
+    let (own, shared) = (size_of::<Session>(), size_of::<Session<&Config>>());
+    assert!(own < 384 && shared <= 248, "{own}, {shared} bytes");
 }

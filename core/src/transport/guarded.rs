@@ -30,8 +30,7 @@ const THROWN_AWAY_PER_TURN: usize = 64;
 /// While nothing is half-way it has no timer and no memory of its own but a few words.
 pub struct Guarded<T> {
     transport: T,
-    runtime: Arc<dyn Runtime>,
-    bounds: Bounds,
+    guarding: Arc<Guarding>,
     opening: Opening,
     idle: Bucket,
     turn: Turn,
@@ -50,84 +49,85 @@ enum Turn {
     Theirs,
 }
 
-/// What of the [`Limits`] is enforced here.
-struct Bounds {
-    handshake_ms: u32,
-    stall_ms: u32,
+/// A clock, and what of the [`Limits`] is enforced here; the connections of a hub share it.
+pub(crate) struct Guarding {
+    runtime: Arc<dyn Runtime>,
+    handshake: Duration,
+    stall: Duration,
     pings: Rate,
 }
 
-impl Bounds {
-    fn new(limits: &Limits) -> Self {
+impl Guarding {
+    pub(crate) fn new(runtime: Arc<dyn Runtime>, limits: &Limits) -> Self {
         Self {
-            handshake_ms: whole_millis(limits.handshake),
-            stall_ms: whole_millis(limits.stall),
+            runtime,
+            handshake: limits.handshake,
+            stall: limits.stall,
             pings: limits.pings,
         }
     }
 
-    fn handshake(&self) -> Duration {
-        Duration::from_millis(self.handshake_ms.into())
+    pub(crate) fn runtime(&self) -> &dyn Runtime {
+        &*self.runtime
     }
-
-    fn stall(&self) -> Duration {
-        Duration::from_millis(self.stall_ms.into())
-    }
-}
-
-/// Rounded up: nobody has less time than was said.
-fn whole_millis(duration: Duration) -> u32 {
-    u32::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
 }
 
 /// The transport's own handshake.
 enum Opening {
     Done,
-    /// Whoever waits for it watches its time.
-    Unwatched,
-    /// From here on; it did not have to wait yet.
-    Began(Instant),
-    Watched(Box<dyn Timer>),
+    /// Its time is watched; by whoever waits for it when there is nothing here.
+    Under(Option<Box<Handshake>>),
+}
+
+struct Handshake {
+    began: Instant,
+    /// From when it had to wait.
+    timer: Option<Box<dyn Timer>>,
 }
 
 impl<T: Transport> Guarded<T> {
     /// Guards `transport` by the clock of `runtime`.
     pub fn new(transport: T, runtime: Arc<dyn Runtime>) -> Self {
+        let guarding = Guarding::new(runtime, &Limits::default());
+        let handshake = Handshake {
+            began: guarding.runtime.now(),
+            timer: None,
+        };
         Self {
-            transport,
-            bounds: Bounds::new(&Limits::default()),
-            opening: Opening::Began(runtime.now()),
-            runtime,
-            idle: Bucket::default(),
-            turn: Turn::Ours,
-            reading: Direction::Moving,
-            writing: Direction::Moving,
+            opening: Opening::Under(Some(Box::new(handshake))),
+            ..Self::within_session(transport, Arc::new(guarding))
         }
     }
 
     /// The same, within a session, whose handshake has one time for everything: no timer is needed for the transport's.
-    pub(crate) fn within_session(transport: T, runtime: Arc<dyn Runtime>) -> Self {
+    pub(crate) fn within_session(transport: T, guarding: Arc<Guarding>) -> Self {
         Self {
-            opening: Opening::Unwatched,
-            ..Self::new(transport, runtime)
+            transport,
+            guarding,
+            opening: Opening::Under(None),
+            idle: Bucket::default(),
+            turn: Turn::Ours,
+            reading: Direction::default(),
+            writing: Direction::default(),
         }
-    }
-
-    pub(crate) fn runtime(&self) -> &Arc<dyn Runtime> {
-        &self.runtime
     }
 
     /// Ready when the transport's own handshake has taken too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Opening::Began(since) = self.opening {
-            let mut timer = self.runtime.timer();
-            timer.arm(since + self.bounds.handshake());
-            self.opening = Opening::Watched(timer);
-        }
-        match &mut self.opening {
-            Opening::Watched(timer) => timer.poll_fired(cx),
-            _ => Poll::Pending,
-        }
+        let Opening::Under(Some(handshake)) = &mut self.opening else {
+            return Poll::Pending;
+        };
+        let Guarding {
+            runtime,
+            handshake: most,
+            ..
+        } = &*self.guarding;
+        let timer = handshake.timer.get_or_insert_with(|| {
+            let mut timer = runtime.timer();
+            timer.arm(handshake.began + *most);
+            timer
+        });
+        timer.poll_fired(cx)
     }
 
     /// Watches a read that is pending.
@@ -138,8 +138,7 @@ impl<T: Transport> Guarded<T> {
             ..
         } = self.transport.progress();
         let halfway = half_received.then_some(received_bytes);
-        self.reading
-            .poll_stalled(halfway, &*self.runtime, self.bounds.stall(), cx)
+        self.reading.poll_stalled(halfway, &self.guarding, cx)
     }
 
     /// Whether a sign of life, or a message that says nothing, is one too many.
@@ -151,12 +150,13 @@ impl<T: Transport> Guarded<T> {
             Ok(Incoming::Alive) => true,
             _ => false,
         };
-        says_nothing && !self.idle.spend(self.runtime.now(), self.bounds.pings)
+        let Guarding { runtime, pings, .. } = &*self.guarding;
+        says_nothing && !self.idle.spend(runtime.now(), *pings)
     }
 
     /// Reads nothing more, and lets the transport tell the peer why; for faults that the transport does not know of.
     fn give_up(&mut self, error: &TransportError) {
-        self.reading = Direction::Stopped;
+        self.reading.stop();
         let code = match error {
             TransportError::Stalled => 1013,
             _ => 1008,
@@ -188,8 +188,7 @@ impl<T: Transport> Guarded<T> {
             sent_bytes, unsent, ..
         } = self.transport.progress();
         let halfway = unsent.then_some(sent_bytes);
-        self.writing
-            .poll_stalled(halfway, &*self.runtime, self.bounds.stall(), cx)
+        self.writing.poll_stalled(halfway, &self.guarding, cx)
     }
 
     /// Does `write`, one of the three writing functions, and watches it.
@@ -209,7 +208,7 @@ impl<T: Transport> Guarded<T> {
         }
         // Nobody may write for a long time now, so the timer would not be looked at.
         if self.writing.is_watched() && !self.transport.progress().unsent {
-            self.writing = Direction::Moving;
+            self.writing = Direction::default();
         }
         written
     }
@@ -217,7 +216,8 @@ impl<T: Transport> Guarded<T> {
 
 impl<T: Transport> Transport for Guarded<T> {
     fn apply(&mut self, limits: &Limits) {
-        self.bounds = Bounds::new(limits);
+        let runtime = self.guarding.runtime.clone();
+        self.guarding = Arc::new(Guarding::new(runtime, limits));
         self.transport.apply(limits);
     }
 
@@ -293,22 +293,25 @@ impl<T: Transport> Transport for Guarded<T> {
 }
 
 /// One direction of a transport. Reading and writing wake separately, so each has a watch of its own.
-enum Direction {
-    /// Nothing is half-way, as far as we know.
-    Moving,
+#[derive(Default)]
+struct Direction {
     /// Something was half-way when last looked at.
-    Watched(Box<Watch>),
+    watch: Option<Box<Watch>>,
     /// Something half-way made no progress for too long, or there was too much of nothing.
-    Stopped,
+    stopped: bool,
 }
 
 impl Direction {
     fn has_stopped(&self) -> bool {
-        matches!(self, Self::Stopped)
+        self.stopped
     }
 
     fn is_watched(&self) -> bool {
-        matches!(self, Self::Watched(_))
+        self.watch.is_some()
+    }
+
+    fn stop(&mut self) {
+        (self.watch, self.stopped) = (None, true);
     }
 
     /// Looks at a direction that is pending; ready when it has stalled.
@@ -317,24 +320,21 @@ impl Direction {
     fn poll_stalled(
         &mut self,
         halfway: Option<u64>,
-        runtime: &dyn Runtime,
-        stall: Duration,
+        guarding: &Guarding,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if let (Self::Moving, Some(bytes)) = (&*self, halfway) {
-            *self = Self::Watched(Box::new(Watch::new(bytes, runtime, stall)));
+        if let (None, Some(bytes)) = (&self.watch, halfway) {
+            self.watch = Some(Box::new(Watch::new(bytes, guarding)));
         }
-        let Self::Watched(watch) = self else {
+        let Some(watch) = &mut self.watch else {
             return Poll::Pending;
         };
-        let Poll::Ready(next) = watch.poll(halfway, runtime, stall, cx) else {
-            return Poll::Pending;
-        };
-        *self = next;
-        if self.has_stopped() {
-            return Poll::Ready(());
+        let has_stalled = ready!(watch.poll(halfway, guarding, cx));
+        (self.watch, self.stopped) = (None, has_stalled);
+        match has_stalled {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        Poll::Pending
     }
 }
 
@@ -351,10 +351,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(bytes: u64, runtime: &dyn Runtime, stall: Duration) -> Self {
-        let since = runtime.now();
-        let mut timer = runtime.timer();
-        timer.arm(since + stall);
+    fn new(bytes: u64, guarding: &Guarding) -> Self {
+        let since = guarding.runtime.now();
+        let mut timer = guarding.runtime.timer();
+        timer.arm(since + guarding.stall);
         Self {
             timer,
             bytes,
@@ -362,23 +362,23 @@ impl Watch {
         }
     }
 
-    /// Ready with what the direction is from now on, when that is no longer to be watched.
+    /// Ready when the direction is no longer to be watched: whether it has stalled.
     fn poll(
         &mut self,
         halfway: Option<u64>,
-        runtime: &dyn Runtime,
-        stall: Duration,
+        guarding: &Guarding,
         cx: &mut Context<'_>,
-    ) -> Poll<Direction> {
+    ) -> Poll<bool> {
+        let Guarding { runtime, stall, .. } = guarding;
         if let Some(bytes) = halfway.filter(|bytes| *bytes != self.bytes) {
             self.bytes = bytes;
             self.since = runtime.now();
         }
         while self.timer.poll_fired(cx).is_ready() {
-            let end = self.since + stall;
+            let end = self.since + *stall;
             match halfway {
-                None => return Poll::Ready(Direction::Moving),
-                Some(_) if runtime.now() >= end => return Poll::Ready(Direction::Stopped),
+                None => return Poll::Ready(false),
+                Some(_) if runtime.now() >= end => return Poll::Ready(true),
                 Some(_) => self.timer.arm(end),
             }
         }

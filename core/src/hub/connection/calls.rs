@@ -9,7 +9,7 @@ use super::{Connection, Live};
 use crate::answers::CallFailure;
 use crate::hub::lane::Rejected;
 use crate::limits::Limits;
-use crate::session::{Answer, CallSlot};
+use crate::session::Answer;
 use crate::streams::{Table, Wakers};
 use crate::time::Instant;
 use crate::wire::{Call, Encoding, FailureCode, Frame, Open, Payload};
@@ -19,6 +19,9 @@ pub(crate) type PeerAnswer = Result<(Encoding, Vec<u8>), PeerCallError>;
 
 /// Waits for an answer of the peer.
 pub(crate) type Waiter = oneshot::Sender<PeerAnswer>;
+
+/// Those of several calls, each with its id.
+pub(crate) type Waiters = Vec<(u32, Waiter)>;
 
 /// Room for what stands around method and arguments of a call.
 const CALL_BYTES: usize = 24;
@@ -49,11 +52,7 @@ impl From<Rejected> for PeerCallError {
 impl Live {
     /// Whoever waits for this answer. Tell it without the lock: it may act at once.
     pub(crate) fn waiter(&mut self, id: u32) -> Option<Waiter> {
-        let index = self
-            .waiters
-            .iter()
-            .position(|(waiting, _)| *waiting == id)?;
-        Some(self.waiters.swap_remove(index).1)
+        self.store.waiter(id)
     }
 
     /// Takes note that a call of ours got no answer in time: whoever waits for it, or for the first item.
@@ -68,17 +67,18 @@ impl Live {
     }
 
     /// Everybody who waits for an answer that will not come. Dropping them, without the lock, tells them.
-    pub(crate) fn take_waiters(&mut self) -> (Vec<(u32, Waiter)>, Wakers) {
+    pub(crate) fn take_waiters(&mut self) -> (Waiters, Wakers) {
         let lose = |streams: Table| {
             let mut streams = streams.lock();
             streams.lose();
             streams.take_wakers()
         };
         let wakers = self.store.streams.take().map(lose);
-        (
-            core::mem::take(&mut self.waiters),
-            wakers.unwrap_or_default(),
-        )
+        (self.store.take_waiters(), wakers.unwrap_or_default())
+    }
+
+    fn calls_max(&self) -> usize {
+        self.link.limits().calls_waiting_max as usize
     }
 
     /// Sends a call which `frame` makes when it has a number.
@@ -94,11 +94,7 @@ impl Live {
         if size > max {
             return Err(PeerCallError::TooLarge { size, max });
         }
-        if !self.store.slots.iter().any(CallSlot::is_free)
-            && self.store.slots.len() < self.calls_max
-        {
-            self.store.slots.push(CallSlot::FREE);
-        }
+        self.store.make_room(self.calls_max());
         let id = self
             .link
             .session
@@ -134,7 +130,7 @@ impl Live {
             Answer::Reply,
         )?;
         let (waiter, answer) = oneshot::channel();
-        self.waiters.push((id, waiter));
+        self.store.wait(id, waiter);
         Ok((id, answer))
     }
 
@@ -156,7 +152,7 @@ impl Live {
             })
         };
         // Those that were stopped may still be on their way.
-        let answers_max = limits.streams_max as usize + self.calls_max;
+        let answers_max = limits.streams_max as usize + self.calls_max();
         if self.streams(limits).lock().answers() >= answers_max {
             return Err(PeerCallError::Full);
         }

@@ -2,11 +2,9 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use super::calls::Waiter;
 use crate::hub::accounts::Accounts;
 use crate::hub::guest::Guest;
 use crate::hub::lane::HubStore;
@@ -31,10 +29,8 @@ pub(crate) struct Live {
     /// Its task waits for its peer, and for no time but the session's.
     pub(crate) rests: bool,
     pub(crate) link: Link,
-    pub(super) waiters: Vec<(u32, Waiter)>,
-    pub(super) calls_max: usize,
     /// For a client that may return.
-    pub(crate) claim: Option<Claim>,
+    pub(crate) claim: Option<Box<Claim>>,
     /// A client that has returned.
     pub(crate) arrival: Option<Box<Arrival>>,
     /// Its client is away, and not welcome any more.
@@ -43,14 +39,12 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(link: Link, store: HubStore, calls_max: u32) -> Self {
+    pub(crate) fn new(link: Link, store: HubStore) -> Self {
         Self {
             link,
             store,
             accounts: Accounts::default(),
             replaying: 0,
-            waiters: Vec::new(),
-            calls_max: calls_max as usize,
             left: false,
             claim: None,
             heard: false,

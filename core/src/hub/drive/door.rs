@@ -1,6 +1,7 @@
 //! Letting a client in, or not.
 
 use alloc::boxed::Box;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -17,22 +18,71 @@ use crate::hub::guest::Guest;
 use crate::hub::log;
 use crate::hub::resume::{Claim, Resume};
 use crate::registry::Key;
+use crate::runtime::BoxFuture;
 use crate::session::{Grant, Input};
 use crate::sync::{read, write};
 use crate::time::Instant;
+use crate::transport::Upgrade;
 use crate::wire::{Frame, Hello, Refusal};
 
 /// How long a client with a ticket that says nothing after its welcome is given to begin to count: there are some that hear what comes together
 /// with the welcome, and do not count it.
 const COUNTS_AFTER: Duration = Duration::from_millis(250);
 
+/// What matters until a client is let in.
+pub(super) struct Entering {
+    /// Why it was not even asked for its hello.
+    turned_away: Option<Refusal>,
+    /// The transport's own handshake is done, or never will be.
+    open: bool,
+    /// What the peer asked for in it, until somebody wants to know.
+    upgrade: Option<Box<Upgrade>>,
+    admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
+    /// The client would like to resume later.
+    resumable: bool,
+    /// What it said of the session that it wants to resume.
+    pub(super) resume: Option<Resume>,
+}
+
+impl Entering {
+    pub(super) fn new(turned_away: Option<Refusal>) -> Self {
+        Self {
+            turned_away,
+            open: false,
+            upgrade: None,
+            admission: None,
+            resumable: false,
+            resume: None,
+        }
+    }
+}
+
 impl Drive {
+    pub(super) fn is_open(&self) -> bool {
+        self.entering.as_ref().is_none_or(|entering| entering.open)
+    }
+
+    /// Whether the application is about to decide.
+    pub(super) fn is_being_decided(&self) -> bool {
+        let entering = self.entering.as_ref();
+        entering.is_some_and(|entering| entering.admission.is_some())
+    }
+
+    pub(super) fn forget_admission(&mut self) {
+        if let Some(entering) = &mut self.entering {
+            entering.admission = None;
+        }
+    }
+
     /// Waits for the transport's own handshake, which may say hello already.
     pub(super) fn open(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
         let opened = self.live(|live| live.link.poll_open(cx));
-        self.upgrade = ready!(opened.unwrap_or(Poll::Ready(None)));
-        self.open = true;
-        if let Some(reason) = self.turned_away {
+        let upgrade = ready!(opened.unwrap_or(Poll::Ready(None)));
+        let turned_away = self.entering.as_mut().and_then(|entering| {
+            entering.open = true;
+            entering.turned_away
+        });
+        if let Some(reason) = turned_away {
             self.refuse(&Refuse::new(reason, Some(self.shared().return_after())));
             return Poll::Ready(());
         }
@@ -40,12 +90,15 @@ impl Drive {
             self.refuse(&nothing_to_return_to());
             return Poll::Ready(());
         }
-        let Some(upgrade) = &self.upgrade else {
+        let Some(upgrade) = upgrade else {
             return Poll::Ready(());
         };
         let resumption = upgrade.resumption();
         let wish = resumption.wish();
-        let implied = self.live(|live| live.link.implied_hello(upgrade, wish));
+        let implied = self.live(|live| live.link.implied_hello(&upgrade, wish));
+        if let Some(entering) = &mut self.entering {
+            entering.upgrade = Some(upgrade);
+        }
         if let Some(Input::Hello(hello)) = implied {
             self.hello(hello, now);
         }
@@ -63,21 +116,24 @@ impl Drive {
         if let Some(refuse) = self.shared().has_no_place(has_place) {
             return self.refuse(&refuse);
         }
-        let upgrade = self.upgrade.take();
+        let entering = self.entering.as_mut();
+        let upgrade = entering.and_then(|entering| entering.upgrade.take());
         let resumes = resumes.map(|before| before.id);
         let token = hello.token.map(Bytes::copy_from_slice);
         let ask = Ask {
             connection: self.connection.id,
             resumes,
             token: token.or_else(|| upgrade.as_ref()?.token()),
-            transport: self.connection.info.name,
+            transport: self.connection.transport,
             protocol: self.protocol().name(),
-            peer: self.connection.info.peer.clone(),
+            peer: self.connection.peer.as_deref().map(String::from),
             upgrade,
         };
-        match &self.hub.shared.on_connect {
-            Some(hook) => self.admission = Some(hook(ask)),
-            None => self.admit(Ok(Admission::anonymous()), now),
+        let Some(hook) = &self.hub.shared.on_connect else {
+            return self.admit(Ok(Admission::anonymous()), now);
+        };
+        if let Some(entering) = &mut self.entering {
+            entering.admission = Some(hook(ask));
         }
     }
 
@@ -94,21 +150,25 @@ impl Drive {
     }
 
     pub(super) fn returns_by_ticket(&self) -> bool {
-        self.resume
-            .as_ref()
-            .is_some_and(|resume| resume.is_by_ticket())
+        self.resume().is_some_and(Resume::is_by_ticket)
+    }
+
+    /// What the client said of the session that it wants to resume.
+    fn resume(&self) -> Option<&Resume> {
+        self.entering.as_ref()?.resume.as_ref()
     }
 
     /// The connection that the client wants to resume.
     fn resumes(&self) -> Option<Arc<Connection>> {
-        let resume = self.resume.as_ref()?;
+        let resume = self.resume()?;
         let key = self.shared().tokens.find(&resume.token)?;
         read(&self.shared().registry).get(key).cloned()
     }
 
     /// Lets the application decide, if it has not yet.
     pub(super) fn decide(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let Some(admission) = &mut self.admission else {
+        let entering = self.entering.as_mut();
+        let Some(admission) = entering.and_then(|entering| entering.admission.as_mut()) else {
             return;
         };
         let decision = match catch_unwind(AssertUnwindSafe(|| admission.as_mut().poll(cx))) {
@@ -116,7 +176,7 @@ impl Drive {
             Ok(Poll::Ready(decision)) => decision,
             Err(_) => Err(Refuse::unauthorized("")),
         };
-        self.admission = None;
+        self.forget_admission();
         self.admit(decision, now);
     }
 
@@ -145,7 +205,9 @@ impl Drive {
         shared.counters.connected();
         shared.settle();
         log::connected(&self.connection);
-        let token = (self.resumable && shared.limits.resume.is_some()).then(|| shared.token());
+        let entering = self.entering.take();
+        let resumable = entering.is_some_and(|entering| entering.resumable);
+        let token = (resumable && shared.limits.resume.is_some()).then(|| shared.token());
         if let Some(token) = token {
             shared.tokens.insert(token, key);
         }
@@ -162,7 +224,7 @@ impl Drive {
                 }
             }
             let number = self.connection.number;
-            live.claim = token.map(|token| Claim::new(token, number));
+            live.claim = token.map(|token| Box::new(Claim::new(token, number)));
             let grant = Grant {
                 resume_token: token,
                 ..Grant::default()
@@ -181,19 +243,22 @@ impl Drive {
     fn remember(&mut self, hello: &Hello<'_>) -> Result<(), Refuse> {
         let may_return = |live: &mut Live| (live.link.may_return(), live.link.has_returned());
         let (may_return, by_ticket) = self.live(may_return).unwrap_or_default();
-        self.resumable = hello.resumable && may_return;
+        let max = self.shared().limits.subscriptions_max as usize + 1;
+        let Some(entering) = &mut self.entering else {
+            return Ok(());
+        };
+        entering.resumable = hello.resumable && may_return;
         let Some((token, received)) = hello.resume else {
             return Ok(());
         };
-        let max = self.shared().limits.subscriptions_max as usize + 1;
         if hello.positions.len() > max {
             return Err(Refuse::new(Refusal::Malformed, None));
         }
-        self.resume = Some(Box::new(Resume {
+        entering.resume = Some(Resume {
             token,
             received: (!by_ticket).then_some(received),
             positions: hello.positions.iter().collect(),
-        }));
+        });
         Ok(())
     }
 
@@ -238,7 +303,8 @@ impl Drive {
         }
         shared.changed(&registry);
         self.user = user;
-        if self.resumable {
+        let entering = self.entering.as_ref();
+        if entering.is_some_and(|entering| entering.resumable) {
             self.groups = groups.into();
         }
         joined

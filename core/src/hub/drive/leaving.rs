@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::{Drive, Ended, Stage};
 use crate::hub::admission::Gone;
 use crate::hub::log;
-use crate::hub::resume::Claim;
 use crate::session::Ending;
 use crate::sync::write;
 use crate::time::Instant;
@@ -17,7 +16,7 @@ impl Drive {
     /// Takes the connection out of the hub: from here on it is gone for everybody but its peer.
     pub(super) fn leave(&mut self, ending: Ending) {
         let answers = self.answers.take();
-        self.admission = None;
+        self.forget_admission();
         let left = self.live(|live| {
             live.left = true;
             if let Some(ticket) = live.ticket() {
@@ -26,7 +25,7 @@ impl Drive {
             let undelivered = live.store.lane.frames() as u64;
             live.store.lane.clear();
             let parted = live.link.session.has_parted();
-            let tokens: Vec<_> = live.claim.iter().flat_map(Claim::tokens).collect();
+            let tokens: Vec<_> = live.claim.iter().flat_map(|claim| claim.tokens()).collect();
             live.claim = None;
             let waiting = (live.take_waiters(), live.arrival.take());
             (parted, undelivered, tokens, waiting)

@@ -1,5 +1,6 @@
 //! The task of one connection: reads, lets handlers run, keeps time, and sees it to its end.
 
+mod aliases;
 mod calls;
 mod door;
 mod leaving;
@@ -9,28 +10,24 @@ mod returning;
 mod streaming;
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
+use self::aliases::Aliases;
+use self::door::Entering;
 use self::reading::Reading;
-use super::admission::{Admission, Refuse};
 use super::connection::{Connection, Live, PeerCallError};
 use super::dispatch::Run;
 use super::guest::Guest;
-use super::resume::Resume;
 use super::{Hub, Shared};
 use crate::answers::Answers;
 use crate::id::{Group, UserId};
 use crate::registry::Key;
-use crate::runtime::{BoxFuture, Timer};
+use crate::runtime::Timer;
 use crate::session::{Ending, Input, SessionEvent};
 use crate::time::Instant;
-use crate::transport::Upgrade;
-use crate::wire::Refusal;
 
 /// Runs one connection to its end; the future of [`Hub::attach`](super::Hub::attach).
 #[must_use = "a connection lives as long as its future is polled"]
@@ -40,13 +37,8 @@ pub(crate) struct Drive {
     stage: Stage,
     /// Of a connection without a shard.
     timer: Option<Box<dyn Timer>>,
-    /// Why it was not even asked for its hello.
-    turned_away: Option<Refusal>,
-    /// The transport's own handshake is done, or never will be.
-    open: bool,
-    /// What the peer asked for in it, until somebody wants to know.
-    upgrade: Option<Box<Upgrade>>,
-    admission: Option<BoxFuture<'static, Result<Admission, Refuse>>>,
+    /// Until the client is let in.
+    entering: Option<Box<Entering>>,
     /// None while there was no handler.
     answers: Option<Box<Answers>>,
     /// Streams wait until the lane has room.
@@ -56,12 +48,8 @@ pub(crate) struct Drive {
     guest: Option<Arc<Guest>>,
     /// What a client that may return got at the door.
     groups: Box<[Group]>,
-    /// Names to which the peer has given numbers.
-    aliases: Vec<(u16, String)>,
-    /// The client would like to resume later.
-    resumable: bool,
-    /// What it said of the session that it wants to resume, until it is let in.
-    resume: Option<Box<Resume>>,
+    /// None while there was none.
+    aliases: Option<Box<Aliases>>,
     /// The client has gone on with another connection, which has its transport now.
     moved: bool,
     /// The peer was not read when it last could have been: its silence says nothing.
@@ -122,19 +110,14 @@ impl Drive {
             connection,
             stage: Stage::Running,
             timer,
-            turned_away,
-            open: false,
-            upgrade: None,
-            admission: None,
+            entering: Some(Box::new(Entering::new(turned_away))),
             answers: None,
             stalled: false,
             key: None,
             user: None,
             guest: None,
             groups: Box::default(),
-            aliases: Vec::new(),
-            resumable: false,
-            resume: None,
+            aliases: None,
             moved: false,
             unheard: false,
         }

@@ -58,7 +58,7 @@ impl Budget {
 impl Drive {
     /// Acts on what the peer said.
     pub(super) fn read(&mut self, now: Instant, cx: &mut Context<'_>) -> Reading {
-        if !self.open && self.open(now, cx).is_pending() {
+        if !self.is_open() && self.open(now, cx).is_pending() {
             return Reading::Drained;
         }
         let hub = self.hub.shared.clone();
@@ -120,6 +120,6 @@ impl Drive {
             Some(answers) => answers.is_full(),
             None => false,
         };
-        self.admission.is_some() || full && !self.shared().listeners.is_empty()
+        self.is_being_decided() || full && !self.shared().listeners.is_empty()
     }
 }

@@ -71,13 +71,9 @@ impl Drive {
                 text
             }
             Name::Alias(alias) => {
-                declared = self
-                    .aliases
-                    .iter()
-                    .find(|(known, _)| *known == alias)
-                    .ok_or(Denied::Alias)?
-                    .1
-                    .clone();
+                let aliases = self.aliases.as_ref();
+                let name = aliases.and_then(|aliases| aliases.name(alias));
+                declared = String::from(name.ok_or(Denied::Alias)?);
                 &declared
             }
         };
@@ -157,13 +153,9 @@ impl Drive {
     fn declare(&mut self, alias: u16, text: &str) -> Result<(), Denied> {
         self.shared().topic(text)?;
         let max = self.shared().limits.aliases_max;
-        let full = self.aliases.len() >= max.into();
-        match self.aliases.iter_mut().find(|(known, _)| *known == alias) {
-            Some((_, name)) => *name = text.into(),
-            None if full => return Err(Denied::TooMany { max: max.into() }),
-            None => self.aliases.push((alias, text.into())),
-        }
-        Ok(())
+        let aliases = self.aliases.get_or_insert_default();
+        let declared = aliases.declare(alias, text, max);
+        declared.map_err(|_full| Denied::TooMany { max: max.into() })
     }
 
     /// Lets the program's own handlers know of an event that the peer publishes.

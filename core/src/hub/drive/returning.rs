@@ -76,7 +76,7 @@ impl Drive {
 
     /// The connection that the client wants to resume, if it is the same user's, and gets the same bytes.
     fn wanted_back(&mut self, admission: &Admission) -> Option<(Arc<Connection>, Resume)> {
-        let mut resume = self.resume.take()?;
+        let mut resume = self.entering.as_mut()?.resume.take()?;
         if resume.is_by_ticket() {
             // By an earlier transport it may have returned since, and been heard.
             resume.token = self.live(|live| live.link.token()).flatten()?;
@@ -87,7 +87,7 @@ impl Drive {
         let connection = registry.get(key)?;
         let same_user = registry.user(key) == admission.user.as_ref();
         let same_class = connection.class() == self.connection.class();
-        (same_user && same_class && !shared.is_stopping()).then(|| (connection.clone(), *resume))
+        (same_user && same_class && !shared.is_stopping()).then(|| (connection.clone(), resume))
     }
 
     /// Ends a task whose client has gone on with another connection.
@@ -336,12 +336,12 @@ impl Drive {
                 ticket.admit(token);
             }
             let claim = Claim::renewed(token, number, Before::new(resume, continued));
-            (old, live.claim.replace(claim))
+            (old, live.claim.replace(Box::new(claim)))
         });
         let Some((old, claim)) = installed else {
             return;
         };
-        let used = claim.iter().flat_map(Claim::tokens);
+        let used = claim.iter().flat_map(|claim| claim.tokens());
         let tokens = &self.shared().tokens;
         tokens.remove(used.filter(|used| *used != resume.token));
         if let Some(key) = self.key {

@@ -34,19 +34,31 @@ pub(super) enum Owner {
     Droppable { subscription: u32, topic: u64 },
 }
 
-/// How much waits.
+/// How much waits, in eight bytes: no lane is allowed more than it can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
-    pub(super) bytes: usize,
-    pub(super) frames: usize,
+    bytes: u32,
+    frames: u32,
+}
+
+impl Load {
+    pub(super) fn new(bytes: usize, frames: u32) -> Self {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { bytes, frames }
+    }
+
+    pub(super) fn bytes(self) -> usize {
+        self.bytes as usize
+    }
+
+    pub(super) fn frames(self) -> usize {
+        self.frames as usize
+    }
 }
 
 impl Entry {
     pub(super) fn load(&self) -> Load {
-        Load {
-            bytes: self.piece.len(),
-            frames: self.frames as usize,
-        }
+        Load::new(self.piece.len(), self.frames)
     }
 
     pub(super) fn is_of(&self, wanted: u32) -> bool {
@@ -94,8 +106,8 @@ impl Add for Load {
 
     fn add(self, more: Self) -> Self {
         Self {
-            bytes: self.bytes + more.bytes,
-            frames: self.frames + more.frames,
+            bytes: self.bytes.saturating_add(more.bytes),
+            frames: self.frames.saturating_add(more.frames),
         }
     }
 }
@@ -105,8 +117,8 @@ impl Sub for Load {
 
     fn sub(self, less: Self) -> Self {
         Self {
-            bytes: self.bytes - less.bytes,
-            frames: self.frames - less.frames,
+            bytes: self.bytes.saturating_sub(less.bytes),
+            frames: self.frames.saturating_sub(less.frames),
         }
     }
 }

@@ -143,13 +143,13 @@ impl HubLane {
             false => {
                 let piece = front.piece.take_message(&self.class);
                 front.frames -= 1;
-                let bytes = piece.len();
-                let (load, owner) = (Load { bytes, frames: 1 }, front.owner);
+                let (load, owner) = (Load::new(piece.len(), 1), front.owner);
                 self.discount(load, owner);
                 (piece, 1)
             }
         };
-        self.ring.push(piece, taken);
+        let frames_max = self.class.bounds.frames;
+        self.ring.push(piece, taken, frames_max);
         if self.entries.capacity() > 8 {
             self.rest();
         }

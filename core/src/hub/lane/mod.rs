@@ -119,7 +119,7 @@ impl HubLane {
 
     /// Keeps from now on what was sent until it is confirmed, up to so many bytes.
     pub(crate) fn keep_sent(&mut self, bytes_max: u32) {
-        self.ring.keep(bytes_max, self.class.bounds.frames as u32);
+        self.ring.keep(bytes_max);
     }
 
     /// The same of all that was sent: what there is no room for waits until some of it is confirmed.
@@ -215,20 +215,20 @@ impl HubLane {
 
     /// Frames that wait, without notes about missing ones.
     pub(crate) fn frames(&self) -> usize {
-        self.all.frames
+        self.all.frames()
     }
 
     /// Bytes that wait.
     pub(crate) fn bytes(&self) -> usize {
-        self.all.bytes
+        self.all.bytes()
     }
 
     /// Whether so many answers wait, or so large ones, or notes to subscriptions that have ended since, that the peer may
     /// ask for no more for now.
     pub(crate) fn is_answering_enough(&self) -> bool {
         let bounds = &self.class.bounds;
-        self.answers.frames >= bounds.answers
-            || self.answers.bytes >= bounds.bytes.max(1)
+        self.answers.frames() >= bounds.answers
+            || self.answers.bytes() >= bounds.bytes.max(1)
             || self.entries.len() >= bounds.entries
     }
 
@@ -241,14 +241,15 @@ impl HubLane {
     pub(crate) fn is_overrun(&self) -> bool {
         let bounds = &self.class.bounds;
         let most = bounds.frames.max(2 * bounds.answers);
-        self.stuck && (self.answers.frames >= most || self.answers.bytes >= 2 * bounds.bytes.max(1))
+        self.stuck
+            && (self.answers.frames() >= most || self.answers.bytes() >= 2 * bounds.bytes.max(1))
     }
 
     /// Whether streams may say more: so much of them may wait as of answers.
     pub(crate) fn takes_items(&self) -> bool {
         let bounds = &self.class.bounds;
-        self.answers.frames + self.items.frames < bounds.answers
-            && self.answers.bytes + self.items.bytes < bounds.bytes.max(1)
+        self.answers.frames() + self.items.frames() < bounds.answers
+            && self.answers.bytes() + self.items.bytes() < bounds.bytes.max(1)
             && self.entries.len() < bounds.entries
     }
 
@@ -337,7 +338,7 @@ impl HubLane {
 
     /// Whether nothing waits but notes: then anything may come, however large.
     fn is_idle(&self) -> bool {
-        self.all.frames == 0
+        self.all.frames() == 0
     }
 
     /// The bytes that may wait.
@@ -349,8 +350,8 @@ impl HubLane {
     }
 
     fn fits(&self, bytes: usize, frames: usize) -> bool {
-        let within = self.all.bytes + bytes <= self.bytes_max()
-            && self.all.frames + frames <= self.class.bounds.frames;
+        let within = self.all.bytes() + bytes <= self.bytes_max()
+            && self.all.frames() + frames <= self.class.bounds.frames;
         within || self.is_idle() && frames == 1
     }
 

@@ -121,11 +121,7 @@ impl HubLane {
         {
             last.end = slice.end;
             *count += frames;
-            let load = Load {
-                bytes: slice.len(),
-                frames: frames as usize,
-            };
-            return self.count(load, Owner::Fixed);
+            return self.count(Load::new(slice.len(), frames), Owner::Fixed);
         }
         self.push(Piece::Shared(slice.clone()), frames, Owner::Fixed);
     }
@@ -192,10 +188,10 @@ impl HubLane {
     pub(super) fn has_room(&self, bytes: usize, gone: Load) -> bool {
         let (all, droppable) = (self.all - gone, self.droppable - gone);
         let (bytes_max, frames_max) = (self.bytes_max(), self.class.bounds.frames);
-        let half =
-            droppable.bytes + bytes <= bytes_max / 2 && droppable.frames < frames_max.div_ceil(2);
-        let within = all.bytes + bytes <= bytes_max && all.frames < frames_max;
-        half && within || all.frames == 0
+        let half = droppable.bytes() + bytes <= bytes_max / 2
+            && droppable.frames() < frames_max.div_ceil(2);
+        let within = all.bytes() + bytes <= bytes_max && all.frames() < frames_max;
+        half && within || all.frames() == 0
     }
 
     /// How many of its oldest events a subscription has to give for a new one; `None` when all of them are not enough.

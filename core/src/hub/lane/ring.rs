@@ -14,7 +14,6 @@ const JOINED_BYTES_MAX: usize = 4 * 1024;
 #[derive(Default)]
 pub(super) struct Ring {
     bytes_max: u32,
-    frames_max: u32,
     /// Nothing is forgotten that is not confirmed: what there is no room for is not sent. Counting never begins anew.
     all: bool,
     /// Frames sent since counting began that are not here any more: confirmed, or forgotten.
@@ -31,9 +30,9 @@ struct Kept {
 }
 
 impl Ring {
-    /// Keeps so many bytes and frames from now on.
-    pub(super) fn keep(&mut self, bytes_max: u32, frames_max: u32) {
-        (self.bytes_max, self.frames_max) = (bytes_max, frames_max);
+    /// Keeps so many bytes from now on.
+    pub(super) fn keep(&mut self, bytes_max: u32) {
+        self.bytes_max = bytes_max;
     }
 
     /// Keeps everything from now on, up to so many bytes.
@@ -59,13 +58,13 @@ impl Ring {
         self.bytes_max as usize
     }
 
-    /// Takes in what was sent. What there is no room for is forgotten, the oldest first.
-    pub(super) fn push(&mut self, piece: Piece, frames: u32) {
+    /// Takes in what was sent. What there is no room for is forgotten, the oldest first; so is what is more than so many frames.
+    pub(super) fn push(&mut self, piece: Piece, frames: u32, frames_max: usize) {
         if self.bytes_max == 0 && !self.all {
             self.freed += u64::from(frames);
             return;
         }
-        let (bytes_max, frames_max) = (self.bytes_max as usize, u64::from(self.frames_max));
+        let (bytes_max, frames_max) = (self.bytes_max as usize, frames_max as u64);
         let kept = self.kept.get_or_insert_default();
         kept.push(piece, frames);
         while !self.all && (kept.bytes > bytes_max || kept.frames > frames_max) {

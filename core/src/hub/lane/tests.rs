@@ -172,10 +172,10 @@ impl Bench {
             (all, droppable, answers, items),
             (lane.all, lane.droppable, lane.answers, lane.items)
         );
-        assert!(bounded.bytes <= lane.class.bounds.bytes || bounded.frames == 1);
-        assert!(bounded.frames <= lane.class.bounds.frames);
-        assert!(droppable.bytes <= lane.class.bounds.bytes / 2 || droppable.frames == 1);
-        assert!(droppable.frames <= lane.class.bounds.frames.div_ceil(2));
+        assert!(bounded.bytes() <= lane.class.bounds.bytes || bounded.frames() == 1);
+        assert!(bounded.frames() <= lane.class.bounds.frames);
+        assert!(droppable.bytes() <= lane.class.bounds.bytes / 2 || droppable.frames() == 1);
+        assert!(droppable.frames() <= lane.class.bounds.frames.div_ceil(2));
     }
 }
 

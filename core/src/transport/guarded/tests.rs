@@ -389,11 +389,3 @@ fn a_boxed_transport_is_guarded_too() {
     let guarded: Box<dyn Transport> = Box::new(Guarded::new(boxed, runtime));
     assert_eq!(guarded.info().name, "fake");
 }
-
-#[test]
-fn nobody_has_less_time_than_was_said() {
-    for (nanos, millis) in [(0, 0), (1, 1), (1_000_000, 1), (1_900_000, 2)] {
-        assert_eq!(whole_millis(Duration::from_nanos(nanos)), millis);
-    }
-    assert_eq!(whole_millis(Duration::MAX), u32::MAX);
-}

@@ -8,7 +8,7 @@ fn answers_are_never_dropped_and_counted() {
     bench.offer(FIXED, 'f', 100);
     for count in 1..=5 {
         bench.answer();
-        assert_eq!(bench.lane.answers.frames, count);
+        assert_eq!(bench.lane.answers.frames(), count);
         bench.check();
     }
     assert!(bench.offer(FIXED, 'f', 50).overflow.is_some());
