@@ -88,7 +88,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link, and what its transport tells about itself: asked once, it may ask the operating system.
+    /// A link, and what its transport tells about itself.
     pub(crate) fn new(mut transport: Box<dyn Transport>, settings: Settings) -> (Self, Info) {
         let info = transport.info();
         transport.apply(settings.limits());
@@ -119,6 +119,12 @@ impl Link {
         };
         link.converse();
         (link, info)
+    }
+
+    /// What the transport tells about itself now; it may ask the operating system.
+    #[cfg(feature = "tracing")]
+    pub(crate) fn info(&self) -> Info {
+        self.transport.info()
     }
 
     pub(crate) fn framing(&self) -> Framing {

@@ -8,8 +8,6 @@ mod live;
 mod pace;
 mod time;
 
-use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -30,7 +28,6 @@ use crate::link::Traffic;
 use crate::policy::Policy;
 use crate::sync::lock;
 use crate::time::Instant;
-use crate::transport::Info;
 use crate::wire::{Close, CloseReason, Return};
 
 /// What the tasks of a hub share about one peer.
@@ -57,25 +54,18 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     /// Tells connections of one hub apart, in the order in which they came.
     pub(crate) number: u64,
-    /// The name of its kind of transport.
-    pub(crate) transport: &'static str,
-    /// Who is at its other end.
-    pub(crate) peer: Option<Box<str>>,
 }
 
 impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
         number: u64,
-        info: Info,
         live: Live,
         shard: Option<Arc<Shard>>,
     ) -> Self {
         Self {
             id,
             number,
-            transport: info.name,
-            peer: info.peer.map(String::into_boxed_str),
             live: Mutex::new(Some(live)),
             shard,
             task: AtomicWaker::new(),

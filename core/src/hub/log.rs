@@ -3,11 +3,25 @@
 use super::connection::Connection;
 use super::counters::ending_name;
 use crate::session::Ending;
+#[cfg(feature = "tracing")]
+use crate::transport::Info;
+
+/// What the transport of a connection tells of itself.
+#[cfg(feature = "tracing")]
+fn info(connection: &Connection) -> Option<Info> {
+    let live = connection.live();
+    Some(live.as_ref()?.link.info())
+}
 
 /// A connection was let in.
 pub(crate) fn connected(connection: &Connection) {
     #[cfg(feature = "tracing")]
-    tracing::debug!(connection = %connection.id, transport = connection.transport, peer = connection.peer.as_deref(), "connected");
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let Some(Info { name, peer, .. }) = info(connection) else {
+            return;
+        };
+        tracing::debug!(connection = %connection.id, transport = name, peer, "connected");
+    }
     let _ = connection;
 }
 
@@ -32,6 +46,9 @@ pub(crate) fn ended(connection: &Connection, ending: Ending, was_in: bool) {
         if was_in { "disconnected" } else { "refused" },
     );
     #[cfg(feature = "tracing")]
-    tracing::debug!(connection = %connection.id, peer = connection.peer.as_deref(), why, "{what}");
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let peer = info(connection).and_then(|info| info.peer);
+        tracing::debug!(connection = %connection.id, peer, why, "{what}");
+    }
     let _ = (connection, why, what);
 }

@@ -238,8 +238,8 @@ impl Hub {
             shared.runtime.random(&mut id);
             ConnectionId::from_bytes(id)
         });
-        let connection = Arc::new(Connection::new(id, number, info, live, shard));
-        Drive::new(self.clone(), connection)
+        let connection = Arc::new(Connection::new(id, number, live, shard));
+        Drive::new(self.clone(), connection, info)
     }
 
     // ── events ──

@@ -31,7 +31,9 @@ const THROWN_AWAY_PER_TURN: usize = 64;
 pub struct Guarded<T> {
     transport: T,
     guarding: Arc<Guarding>,
-    opening: Opening,
+    /// Of the transport's own handshake, unless whoever waits for it watches its time.
+    handshake: Option<Box<Handshake>>,
+    open: bool,
     idle: Bucket,
     turn: Turn,
     reading: Direction,
@@ -73,12 +75,6 @@ impl Guarding {
 }
 
 /// The transport's own handshake.
-enum Opening {
-    Done,
-    /// Its time is watched; by whoever waits for it when there is nothing here.
-    Under(Option<Box<Handshake>>),
-}
-
 struct Handshake {
     began: Instant,
     /// From when it had to wait.
@@ -94,7 +90,7 @@ impl<T: Transport> Guarded<T> {
             timer: None,
         };
         Self {
-            opening: Opening::Under(Some(Box::new(handshake))),
+            handshake: Some(Box::new(handshake)),
             ..Self::within_session(transport, Arc::new(guarding))
         }
     }
@@ -104,7 +100,8 @@ impl<T: Transport> Guarded<T> {
         Self {
             transport,
             guarding,
-            opening: Opening::Under(None),
+            handshake: None,
+            open: false,
             idle: Bucket::default(),
             turn: Turn::Ours,
             reading: Direction::default(),
@@ -114,7 +111,7 @@ impl<T: Transport> Guarded<T> {
 
     /// Ready when the transport's own handshake has taken too long.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Opening::Under(Some(handshake)) = &mut self.opening else {
+        let Some(handshake) = &mut self.handshake else {
             return Poll::Pending;
         };
         let Guarding {
@@ -225,15 +222,15 @@ impl<T: Transport> Transport for Guarded<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Box<Upgrade>>, TransportError>> {
-        if let Opening::Done = self.opening {
+        if self.open {
             return Poll::Ready(Ok(None));
         }
         if let Poll::Ready(opened) = self.transport.poll_open(cx) {
-            self.opening = Opening::Done;
+            (self.open, self.handshake) = (true, None);
             return Poll::Ready(opened);
         }
         ready!(self.poll_late(cx));
-        self.opening = Opening::Done;
+        (self.open, self.handshake) = (true, None);
         self.give_up(&TransportError::Late);
         Poll::Ready(Err(TransportError::Late))
     }
@@ -293,25 +290,29 @@ impl<T: Transport> Transport for Guarded<T> {
 }
 
 /// One direction of a transport. Reading and writing wake separately, so each has a watch of its own.
+///
+/// Nothing while nothing is half-way, as far as we know.
 #[derive(Default)]
-struct Direction {
+struct Direction(Option<Box<Halfway>>);
+
+enum Halfway {
     /// Something was half-way when last looked at.
-    watch: Option<Box<Watch>>,
+    Watched(Watch),
     /// Something half-way made no progress for too long, or there was too much of nothing.
-    stopped: bool,
+    Stopped,
 }
 
 impl Direction {
     fn has_stopped(&self) -> bool {
-        self.stopped
+        matches!(self.0.as_deref(), Some(Halfway::Stopped))
     }
 
     fn is_watched(&self) -> bool {
-        self.watch.is_some()
+        matches!(self.0.as_deref(), Some(Halfway::Watched(_)))
     }
 
     fn stop(&mut self) {
-        (self.watch, self.stopped) = (None, true);
+        self.0 = Some(Box::new(Halfway::Stopped));
     }
 
     /// Looks at a direction that is pending; ready when it has stalled.
@@ -323,18 +324,19 @@ impl Direction {
         guarding: &Guarding,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if let (None, Some(bytes)) = (&self.watch, halfway) {
-            self.watch = Some(Box::new(Watch::new(bytes, guarding)));
+        if let (None, Some(bytes)) = (&self.0, halfway) {
+            let watch = Watch::new(bytes, guarding);
+            self.0 = Some(Box::new(Halfway::Watched(watch)));
         }
-        let Some(watch) = &mut self.watch else {
+        let Some(Halfway::Watched(watch)) = self.0.as_deref_mut() else {
             return Poll::Pending;
         };
-        let has_stalled = ready!(watch.poll(halfway, guarding, cx));
-        (self.watch, self.stopped) = (None, has_stalled);
-        match has_stalled {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if !ready!(watch.poll(halfway, guarding, cx)) {
+            self.0 = None;
+            return Poll::Pending;
         }
+        self.stop();
+        Poll::Ready(())
     }
 }
 

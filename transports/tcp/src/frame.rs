@@ -1,7 +1,5 @@
 //! Where one message ends and the next begins: a length of 4 bytes, big-endian, in front of each.
 
-use core::mem;
-
 use bytes::{Buf, Bytes};
 use lapwing::Limits;
 use lapwing::transport::{Kind, Messages, TransportError};
@@ -26,9 +24,9 @@ pub(crate) fn head(bytes: usize) -> Result<[u8; HEAD_BYTES], TransportError> {
 ///
 /// Ask [`next_message`](Self::next_message) until there is none, then [`feed`](Self::feed) it the next read.
 pub(crate) struct Decoder {
-    /// What one read brought and nobody has taken: messages, then perhaps the beginning of one.
-    arrived: Bytes,
-    /// A message that an earlier read began; `arrived` is empty then.
+    /// What one read brought and nobody has taken: messages, then perhaps the beginning of one. On its own, because most of the time there is nothing.
+    arrived: Option<Box<Bytes>>,
+    /// A message that an earlier read began; nothing has `arrived` then.
     begun: Option<Box<Begun>>,
     bounds: Bounds,
 }
@@ -36,7 +34,7 @@ pub(crate) struct Decoder {
 impl Decoder {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            arrived: Bytes::new(),
+            arrived: None,
             begun: None,
             bounds: Bounds::new(limits),
         }
@@ -48,35 +46,44 @@ impl Decoder {
     ///
     /// [`TransportError::MessageTooLarge`], in the place of that message.
     pub(crate) fn next_message(&mut self) -> Result<Option<Bytes>, TransportError> {
-        if let Some(head) = self.arrived.first_chunk() {
-            let framed = self.bounds.size(*head)?.saturating_add(HEAD_BYTES);
-            if framed <= self.arrived.len() {
-                let mut message = self.arrived.split_to(framed);
-                message.advance(HEAD_BYTES);
-                return Ok(Some(message));
-            }
+        match self.arrived.take() {
+            Some(arrived) => self.take_first(*arrived),
+            None => Ok(None),
         }
-        self.keep_beginning()
     }
 
     /// All that are here as they are, up to one that needs a look of its own: it is empty, too large, or not all of it is here.
     pub(crate) fn messages(&mut self) -> Messages {
+        let Some(arrived) = &mut self.arrived else {
+            return Messages::default();
+        };
         let mut whole = 0;
-        while let Some((head, rest)) = self.arrived[whole..].split_first_chunk() {
+        while let Some((head, rest)) = arrived[whole..].split_first_chunk() {
             match self.bounds.size(*head) {
                 Ok(size) if size > 0 && size <= rest.len() => whole += HEAD_BYTES + size,
                 _ => break,
             }
         }
-        Messages::new(self.arrived.split_to(whole), Kind::Binary)
+        let messages = arrived.split_to(whole);
+        self.arrived.take_if(|arrived| arrived.is_empty());
+        Messages::new(messages, Kind::Binary)
     }
 
-    /// Moves the beginning of a message out of what arrived, so that it does not keep the whole read.
-    fn keep_beginning(&mut self) -> Result<Option<Bytes>, TransportError> {
-        let beginning = mem::take(&mut self.arrived);
-        if !beginning.is_empty() {
+    /// The first message of what has arrived, if it is whole; keeps what follows.
+    fn take_first(&mut self, mut arrived: Bytes) -> Result<Option<Bytes>, TransportError> {
+        if let Some(head) = arrived.first_chunk() {
+            let framed = self.bounds.size(*head)?.saturating_add(HEAD_BYTES);
+            if framed <= arrived.len() {
+                let mut message = arrived.split_to(framed);
+                message.advance(HEAD_BYTES);
+                self.arrived = (!arrived.is_empty()).then(|| Box::new(arrived));
+                return Ok(Some(message));
+            }
+        }
+        if !arrived.is_empty() {
+            // It would keep the whole read.
             let begun = self.begun.insert(Box::default());
-            begun.gather(&beginning, self.bounds)?;
+            begun.gather(&arrived, self.bounds)?;
         }
         Ok(None)
     }
@@ -87,22 +94,22 @@ impl Decoder {
     ///
     /// [`TransportError::MessageTooLarge`], as soon as the length is here.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Bytes>, TransportError> {
-        debug_assert!(self.arrived.is_empty(), "what is here is taken first");
+        debug_assert!(self.arrived.is_none(), "what is here is taken first");
         let Some(begun) = &mut self.begun else {
-            self.arrived = Bytes::copy_from_slice(bytes);
-            return self.next_message();
+            return self.take_first(Bytes::copy_from_slice(bytes));
         };
         let rest = begun.gather(bytes, self.bounds)?;
         if !begun.is_whole() {
             return Ok(None);
         }
-        self.arrived = Bytes::copy_from_slice(rest);
+        self.arrived = (!rest.is_empty()).then(|| Box::new(Bytes::copy_from_slice(rest)));
         Ok(self.begun.take().map(|begun| begun.into_message()))
     }
 
     /// Whether the beginning of a message is here and its end is not.
     pub(crate) fn is_inside(&self) -> bool {
-        self.begun.is_some() || ends_inside(&self.arrived)
+        let arrived = self.arrived.as_ref();
+        self.begun.is_some() || arrived.is_some_and(|arrived| ends_inside(arrived))
     }
 }
 
@@ -322,7 +329,7 @@ mod tests {
         let mut decoder = Decoder::new(&limits());
         decode(&mut decoder, &framed([&b"one"[..], b"two"])).expect("nothing is too large");
         assert!(decoder.begun.is_none());
-        assert_eq!(decoder.arrived.len(), 0);
+        assert!(decoder.arrived.is_none());
     }
 
     #[cfg(target_pointer_width = "64")]

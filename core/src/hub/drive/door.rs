@@ -1,7 +1,6 @@
 //! Letting a client in, or not.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
 use core::task::{Context, Poll, ready};
 use core::time::Duration;
@@ -22,7 +21,7 @@ use crate::runtime::BoxFuture;
 use crate::session::{Grant, Input};
 use crate::sync::{read, write};
 use crate::time::Instant;
-use crate::transport::Upgrade;
+use crate::transport::{Info, Upgrade};
 use crate::wire::{Frame, Hello, Refusal};
 
 /// How long a client with a ticket that says nothing after its welcome is given to begin to count: there are some that hear what comes together
@@ -31,6 +30,8 @@ const COUNTS_AFTER: Duration = Duration::from_millis(250);
 
 /// What matters until a client is let in.
 pub(super) struct Entering {
+    /// Of its transport.
+    info: Info,
     /// Why it was not even asked for its hello.
     turned_away: Option<Refusal>,
     /// The transport's own handshake is done, or never will be.
@@ -45,8 +46,9 @@ pub(super) struct Entering {
 }
 
 impl Entering {
-    pub(super) fn new(turned_away: Option<Refusal>) -> Self {
+    pub(super) fn new(info: Info, turned_away: Option<Refusal>) -> Self {
         Self {
+            info,
             turned_away,
             open: false,
             upgrade: None,
@@ -116,25 +118,25 @@ impl Drive {
         if let Some(refuse) = self.shared().has_no_place(has_place) {
             return self.refuse(&refuse);
         }
-        let entering = self.entering.as_mut();
-        let upgrade = entering.and_then(|entering| entering.upgrade.take());
-        let resumes = resumes.map(|before| before.id);
-        let token = hello.token.map(Bytes::copy_from_slice);
-        let ask = Ask {
-            connection: self.connection.id,
-            resumes,
-            token: token.or_else(|| upgrade.as_ref()?.token()),
-            transport: self.connection.transport,
-            protocol: self.protocol().name(),
-            peer: self.connection.peer.as_deref().map(String::from),
-            upgrade,
-        };
-        let Some(hook) = &self.hub.shared.on_connect else {
+        let hub = self.hub.shared.clone();
+        let Some(hook) = &hub.on_connect else {
             return self.admit(Ok(Admission::anonymous()), now);
         };
-        if let Some(entering) = &mut self.entering {
-            entering.admission = Some(hook(ask));
-        }
+        let protocol = self.protocol().name();
+        let Some(entering) = &mut self.entering else {
+            return;
+        };
+        let upgrade = entering.upgrade.take();
+        let token = hello.token.map(Bytes::copy_from_slice);
+        entering.admission = Some(hook(Ask {
+            connection: self.connection.id,
+            resumes: resumes.map(|before| before.id),
+            token: token.or_else(|| upgrade.as_ref()?.token()),
+            transport: entering.info.name,
+            protocol,
+            peer: entering.info.peer.take(),
+            upgrade,
+        }));
     }
 
     /// Decides which bytes the client gets: what it speaks is known, or is what it spoke before.

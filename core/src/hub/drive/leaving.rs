@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::task::{Context, Poll};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Drive, Ended, Stage};
+use super::{Drive, Ended};
 use crate::hub::admission::Gone;
 use crate::hub::log;
 use crate::session::Ending;
@@ -81,7 +81,7 @@ impl Drive {
         let until = begun
             .flatten()
             .unwrap_or(now + self.shared().limits.closing);
-        self.stage = Stage::Ended(Box::new(Ended::Goodbye {
+        self.ended = Some(Box::new(Ended::Goodbye {
             ending,
             until,
             away,
@@ -109,7 +109,7 @@ impl Drive {
                     }
                     (true, Some(until)) => {
                         self.live(|live| live.link.let_go());
-                        self.stage = Stage::Ended(Box::new(Ended::Away { ending, until }));
+                        self.ended = Some(Box::new(Ended::Away { ending, until }));
                         return None;
                     }
                     (false, _) => again,
@@ -123,6 +123,7 @@ impl Drive {
                 }
                 self.answer_nobody(now, cx)
             }
+            Ended::Done => panic!("polled after it was ready"),
         };
         (again || !self.schedule(now, cx)).then(|| self.rest(again, cx))
     }
@@ -143,7 +144,7 @@ impl Drive {
 
     /// Frees everything.
     pub(super) fn bury(&mut self) {
-        self.stage = Stage::Done;
+        self.ended = Some(Box::new(Ended::Done));
         if let Some(traffic) = self.connection.bury() {
             self.shared().counters.traffic(traffic);
         }

@@ -28,13 +28,15 @@ use crate::registry::Key;
 use crate::runtime::Timer;
 use crate::session::{Ending, Input, SessionEvent};
 use crate::time::Instant;
+use crate::transport::Info;
 
 /// Runs one connection to its end; the future of [`Hub::attach`](super::Hub::attach).
 #[must_use = "a connection lives as long as its future is polled"]
 pub(crate) struct Drive {
     hub: Hub,
     connection: Arc<Connection>,
-    stage: Stage,
+    /// None while it runs; on the heap, as most end only once.
+    ended: Option<Box<Ended>>,
     /// Of a connection without a shard.
     timer: Option<Box<dyn Timer>>,
     /// Until the client is let in.
@@ -56,13 +58,6 @@ pub(crate) struct Drive {
     unheard: bool,
 }
 
-enum Stage {
-    Running,
-    /// It has ended: on the heap, as most do so only once.
-    Ended(Box<Ended>),
-    Done,
-}
-
 #[derive(Clone, Copy)]
 enum Ended {
     /// The peer may take its time for last words; its client may return until `away`, if at all.
@@ -73,15 +68,8 @@ enum Ended {
     },
     /// The client may return.
     Away { ending: Ending, until: Instant },
-}
-
-impl Stage {
-    fn ended(&self) -> Option<Ended> {
-        match self {
-            Self::Ended(ended) => Some(**ended),
-            Self::Running | Self::Done => None,
-        }
-    }
+    /// Nothing is left.
+    Done,
 }
 
 /// What a turn came to.
@@ -93,7 +81,7 @@ enum Turn {
 }
 
 impl Drive {
-    pub(crate) fn new(hub: Hub, connection: Arc<Connection>) -> Self {
+    pub(crate) fn new(hub: Hub, connection: Arc<Connection>, info: Info) -> Self {
         let timer = connection
             .shard()
             .is_none()
@@ -108,9 +96,9 @@ impl Drive {
         Self {
             hub,
             connection,
-            stage: Stage::Running,
+            ended: None,
             timer,
-            entering: Some(Box::new(Entering::new(turned_away))),
+            entering: Some(Box::new(Entering::new(info, turned_away))),
             answers: None,
             stalled: false,
             key: None,
@@ -250,15 +238,16 @@ impl Drive {
 
     /// When this task wants a turn although nothing has happened; takes note whether that is for the session alone.
     fn deadline(&self, now: Instant) -> Option<Instant> {
-        match self.stage.ended() {
+        match self.ended.as_deref() {
+            Some(Ended::Done) => return None,
             // Nobody waits for answers any more, in either direction.
             Some(Ended::Goodbye {
                 until, away: None, ..
-            }) => return Some(until),
+            }) => return Some(*until),
             Some(Ended::Goodbye { until, .. } | Ended::Away { until, .. }) => {
                 let calls = self.live(|live| live.link.session.calls_timeout());
                 let others = [calls.flatten(), self.answers_due()];
-                return others.into_iter().flatten().chain([until]).min();
+                return others.into_iter().flatten().chain([*until]).min();
             }
             None => {}
         }
@@ -305,8 +294,8 @@ impl Future for Drive {
             if this.connection.take_arrived() {
                 this.take_arrival(now);
             }
-            match this.stage {
-                Stage::Running => match this.turn(now, cx) {
+            match this.ended.as_deref().copied() {
+                None => match this.turn(now, cx) {
                     _ if this.moved => return Poll::Ready(this.move_out()),
                     Turn::Waiting if this.schedule(now, cx) => {}
                     Turn::Waiting => return Poll::Pending,
@@ -316,12 +305,11 @@ impl Future for Drive {
                     }
                     Turn::Ended(ending) => this.end(ending, now),
                 },
-                Stage::Ended(ref ended) => {
-                    if let Some(polled) = this.poll_ended(**ended, now, cx) {
+                Some(ended) => {
+                    if let Some(polled) = this.poll_ended(ended, now, cx) {
                         return polled;
                     }
                 }
-                Stage::Done => panic!("polled after it was ready"),
             }
         }
     }
@@ -330,9 +318,9 @@ impl Future for Drive {
 impl Drop for Drive {
     /// A connection whose future is dropped ends without a word, for its peer and for the hub.
     fn drop(&mut self) {
-        match (&self.stage, self.stage.ended()) {
-            (Stage::Done, _) => return,
-            (_, Some(Ended::Goodbye { away: None, .. })) => {}
+        match self.ended.as_deref() {
+            Some(Ended::Done) => return,
+            Some(Ended::Goodbye { away: None, .. }) => {}
             _ => self.leave(Ending::Lost),
         }
         self.bury();

@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use core::task::{Context, Poll};
 use core::time::Duration;
 
-use super::{Drive, Stage};
+use super::Drive;
 use crate::hub::admission::{Admission, Refuse};
 use crate::hub::connection::{Connection, Live};
 use crate::hub::guest::Guest;
@@ -212,7 +212,7 @@ impl Drive {
         }
         self.come_back();
         self.connection.write_anew();
-        self.stage = Stage::Running;
+        self.ended = None;
         self.unheard = false;
         self.shared().counters.resumed();
         log::resumed(&self.connection, whole);
