@@ -19,6 +19,9 @@ use crate::time::Instant;
 /// Connections written for in one turn of the pump, before others have theirs.
 const WRITES_PER_TURN: usize = 256;
 
+/// Connections that are fetched together before they are written for.
+const TOUCHED_TOGETHER: usize = 8;
+
 /// Connections of one `serve` that have a pump in common.
 pub(crate) struct Shard {
     dirty: Mutex<Vec<Arc<Connection>>>,
@@ -217,9 +220,14 @@ impl Pump {
         }
         let now = self.runtime.now();
         let kept = self.batch.len().saturating_sub(WRITES_PER_TURN);
-        for connection in self.batch.drain(kept..) {
-            connection.write_for_pump(now);
+        for near in self.batch[kept..].chunks(TOUCHED_TOGETHER) {
+            // Of very many connections none is in the cache: so several are fetched at a time.
+            near.iter().for_each(|connection| connection.touch());
+            for connection in near {
+                connection.write_for_pump(now);
+            }
         }
+        self.batch.truncate(kept);
         if self.batch.is_empty() && self.batch.capacity() > WRITES_PER_TURN {
             self.batch = Vec::new();
         }

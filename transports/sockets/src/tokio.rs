@@ -68,7 +68,7 @@ pub async fn connect(runtime: &Handle, host_and_port: &str) -> io::Result<TokioS
     let stream = inside(runtime, TcpStream::connect(host_and_port)).await?;
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?;
-    Ok(TokioSocket { stream, peer })
+    Ok(TokioSocket::new(stream, peer))
 }
 
 /// Accepts peers; what [`listen`] gives.
@@ -94,7 +94,7 @@ impl Listener {
         if !address::NODELAY_IS_INHERITED {
             stream.set_nodelay(true)?;
         }
-        Ok(TokioSocket { stream, peer })
+        Ok(TokioSocket::new(stream, peer))
     }
 
     /// Where it listens, with the port that was taken.
@@ -118,6 +118,18 @@ async fn inside<T>(runtime: &Handle, future: impl Future<Output = T>) -> T {
 pub struct TokioSocket {
     stream: TcpStream,
     peer: SocketAddr,
+    /// The last write found no room: tokio is asked first.
+    full: bool,
+}
+
+impl TokioSocket {
+    fn new(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self {
+            stream,
+            peer,
+            full: false,
+        }
+    }
 }
 
 impl Socket for TokioSocket {
@@ -130,12 +142,21 @@ impl Socket for TokioSocket {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if !self.full {
+            match write_at_once(&self.stream, pieces) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
+                written => return Poll::Ready(written),
+            }
+        }
         loop {
             // Tried first: tokio lets a task poll 128 sockets and then calls the next one pending, ready or
             // not, and a task that writes for thousands would go round for nothing.
             match write(&self.stream, pieces) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+                written => {
+                    self.full = false;
+                    return Poll::Ready(written);
+                }
             }
             ready!(self.stream.poll_write_ready(cx))?;
         }
@@ -159,6 +180,20 @@ fn poll_read(
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
 }
+
+/// Writes `pieces` past tokio, whose own memory of a socket is one more that would have to be fetched.
+#[cfg(target_os = "linux")]
+fn write_at_once(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::io::retry_on_intr;
+    use rustix::net::{SendFlags, send};
+    match pieces {
+        [piece] => Ok(retry_on_intr(|| send(stream, piece, SendFlags::NOSIGNAL))?),
+        pieces => write(stream, pieces),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+use write as write_at_once;
 
 /// Writes `pieces`; one alone is cheaper without a list.
 fn write(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
