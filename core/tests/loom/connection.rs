@@ -132,6 +132,10 @@ impl Connection {
         }
     }
 
+    pub(crate) fn touch(&self) {
+        // There is no cache here.
+    }
+
     pub(crate) fn write_for_pump(self: &Arc<Self>, _: Instant) {
         // A store there. Loom lets a later swap read what an earlier one wrote, though a store has come between, unless that is a swap too.
         self.dirty.swap(false, Ordering::AcqRel);
