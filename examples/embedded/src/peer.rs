@@ -83,7 +83,7 @@ impl Store for Queues {
 /// A client at one end of a link.
 pub struct Peer<L> {
     link: L,
-    session: Session,
+    session: Session<&'static Config>,
     queues: Queues,
     inbox: Inbox<{ MESSAGE_BYTES_MAX + PREFIX }>,
 }
@@ -96,7 +96,7 @@ impl<L: Link> Peer<L> {
     /// [`Error`]: there is no hub at the other end.
     pub fn connect(mut link: L, token: Option<&[u8]>) -> Result<Self, Error> {
         let now = link.now();
-        let mut session = Session::new(config(), now);
+        let mut session = Session::new(&CONFIG, now);
         let hello = session.hello(token, Wish::default(), now);
         send(&mut link, &Frame::Hello(hello))?;
         Ok(Self {
@@ -187,7 +187,8 @@ fn send_bytes(link: &mut impl Link, message: &[u8]) -> Result<(), Error> {
     Ok(link.write(message)?)
 }
 
-fn config() -> Config {
+/// In read-only memory: chips have more of it.
+static CONFIG: Config = {
     let rate = Rate {
         per_second: 100,
         burst: 400,
@@ -207,7 +208,7 @@ fn config() -> Config {
         pings: rate,
         requests: rate,
     }
-}
+};
 
 impl From<Broken> for Error {
     fn from(_: Broken) -> Self {
