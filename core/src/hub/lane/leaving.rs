@@ -134,6 +134,7 @@ impl HubLane {
     /// Takes the front entry, or one message of it when so many frames are less than it has; says how many it took.
     fn pop(&mut self, frames: u32) -> Option<u32> {
         let front = self.entries.front_mut()?;
+        let is_answer = front.owner == Owner::Answer;
         let (piece, taken) = match front.frames <= frames {
             true => {
                 let entry = self.entries.pop_front()?;
@@ -150,7 +151,8 @@ impl HubLane {
         };
         let frames_max = self.class.bounds.frames;
         self.ring.push(piece, taken, frames_max);
-        if self.entries.capacity() > 8 {
+        // Who has been answered may hear nothing for long, and of many that come together the next one needs that memory now.
+        if is_answer || self.entries.capacity() > 8 {
             self.rest();
         }
         Some(taken)
