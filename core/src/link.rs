@@ -65,10 +65,10 @@ pub(crate) struct Link {
     /// Messages that are here already; on their own, because most of the time there are none.
     arrived: Option<Box<Messages>>,
     memory: Memory,
-    /// The peer has come by it, as one that was let in before.
+    /// The peer has come by its ticket, as one that was let in before.
     returned: bool,
     text_only: bool,
-    /// Which of them is spoken, from when that is known.
+    /// Which of the protocols is spoken, from when that is known.
     chosen: Option<u8>,
     /// How the transport marks where a message ends.
     framing: Framing,
@@ -88,7 +88,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link, and what its transport tells about itself.
+    /// A link, and what its transport tells about itself: asked once, it may ask the operating system.
     pub(crate) fn new(mut transport: Box<dyn Transport>, settings: Settings) -> (Self, Info) {
         let info = transport.info();
         transport.apply(settings.limits());
@@ -119,12 +119,6 @@ impl Link {
         };
         link.converse();
         (link, info)
-    }
-
-    /// What the transport tells about itself now; it may ask the operating system.
-    #[cfg(feature = "tracing")]
-    pub(crate) fn info(&self) -> Info {
-        self.transport.info()
     }
 
     pub(crate) fn framing(&self) -> Framing {

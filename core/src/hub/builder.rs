@@ -372,11 +372,10 @@ impl HubBuilder {
         let classes = Classes::new(&protocols, &self.limits, &budget);
         let runtime = self.runtime.clone();
         let shared = Shared {
-            settings: Settings::new(protocols.clone(), runtime, &self.limits, Role::Hub),
+            settings: Settings::new(protocols, runtime, &self.limits, Role::Hub),
             runtime: self.runtime,
             limits: self.limits,
             classes,
-            protocols,
             rules,
             direct_policy: self.direct_policy,
             on_connect: filter::on_connect(&filters, self.on_connect),

@@ -6,8 +6,11 @@
 mod calls;
 mod live;
 mod pace;
+mod store;
 mod time;
 
+#[cfg(feature = "tracing")]
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -16,8 +19,9 @@ use std::sync::{Mutex, MutexGuard};
 
 use atomic_waker::AtomicWaker;
 
-pub(crate) use self::calls::{PeerAnswer, PeerCallError, Waiter, Waiters};
+pub(crate) use self::calls::{PeerAnswer, PeerCallError};
 pub(crate) use self::live::Live;
+pub(crate) use self::store::HubStore;
 use super::accounts::Accounts;
 use super::class::Class;
 use super::lane::{Offer, Taken};
@@ -28,6 +32,7 @@ use crate::link::Traffic;
 use crate::policy::Policy;
 use crate::sync::lock;
 use crate::time::Instant;
+use crate::transport::Info;
 use crate::wire::{Close, CloseReason, Return};
 
 /// What the tasks of a hub share about one peer.
@@ -54,18 +59,28 @@ pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
     /// Tells connections of one hub apart, in the order in which they came.
     pub(crate) number: u64,
+    /// Where it came from, for logs.
+    #[cfg(feature = "tracing")]
+    pub(crate) peer: Option<Box<str>>,
 }
 
 impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
         number: u64,
+        #[cfg_attr(
+            not(feature = "tracing"),
+            expect(unused_variables, reason = "logs alone")
+        )]
+        info: &Info,
         live: Live,
         shard: Option<Arc<Shard>>,
     ) -> Self {
         Self {
             id,
             number,
+            #[cfg(feature = "tracing")]
+            peer: info.peer.as_deref().map(Box::from),
             live: Mutex::new(Some(live)),
             shard,
             task: AtomicWaker::new(),
@@ -83,7 +98,7 @@ impl Connection {
         lock(&self.live)
     }
 
-    /// Has the processor fetch what an offer begins with.
+    /// Has the processor fetch what an offer or a write begins with.
     pub(crate) fn touch(&self) {
         core::hint::black_box(self.live.is_poisoned());
     }

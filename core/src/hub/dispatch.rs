@@ -16,6 +16,7 @@ use super::lane::{Offer, Taken};
 use super::local::Events;
 use super::parcel::{Batch, Parcel};
 use super::rules::PublishRule;
+use super::shard::TOUCHED_TOGETHER;
 use super::{PublishError, Shared};
 use crate::payload::Encode;
 use crate::policy::Policy;
@@ -24,9 +25,6 @@ use crate::sync::{lock, read};
 use crate::time::Instant;
 use crate::topic::Topic;
 use crate::wire::{Denied, Payload};
-
-/// Of very many connections none is in the processor's cache: it waits for the memory of so many at once instead of for one after the other.
-const TOUCHED_TOGETHER: usize = 16;
 
 /// Events on their way to one audience.
 pub(crate) struct Run<'h> {

@@ -3,26 +3,12 @@
 use super::connection::Connection;
 use super::counters::ending_name;
 use crate::session::Ending;
-#[cfg(feature = "tracing")]
-use crate::transport::Info;
-
-/// What the transport of a connection tells of itself.
-#[cfg(feature = "tracing")]
-fn info(connection: &Connection) -> Option<Info> {
-    let live = connection.live();
-    Some(live.as_ref()?.link.info())
-}
 
 /// A connection was let in.
-pub(crate) fn connected(connection: &Connection) {
+pub(crate) fn connected(connection: &Connection, transport: &str) {
     #[cfg(feature = "tracing")]
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        let Some(Info { name, peer, .. }) = info(connection) else {
-            return;
-        };
-        tracing::debug!(connection = %connection.id, transport = name, peer, "connected");
-    }
-    let _ = connection;
+    tracing::debug!(connection = %connection.id, transport, peer = connection.peer.as_deref(), "connected");
+    let _ = (connection, transport);
 }
 
 /// A connection is lost, and its client may return.
@@ -46,9 +32,6 @@ pub(crate) fn ended(connection: &Connection, ending: Ending, was_in: bool) {
         if was_in { "disconnected" } else { "refused" },
     );
     #[cfg(feature = "tracing")]
-    if tracing::enabled!(tracing::Level::DEBUG) {
-        let peer = info(connection).and_then(|info| info.peer);
-        tracing::debug!(connection = %connection.id, peer, why, "{what}");
-    }
+    tracing::debug!(connection = %connection.id, peer = connection.peer.as_deref(), why, "{what}");
     let _ = (connection, why, what);
 }

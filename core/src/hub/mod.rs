@@ -71,12 +71,12 @@ use self::audience::Audience;
 use self::audiences::Audiences;
 use self::builder::{Listener as EventListener, OnConnect, OnConnected, OnDisconnect};
 use self::class::Classes;
-use self::connection::{Connection, Live};
+use self::connection::{Connection, HubStore, Live};
 use self::counters::Sums;
 use self::drive::Drive;
 use self::filter::Filters;
 use self::history::Histories;
-use self::lane::{HubLane, HubStore};
+use self::lane::HubLane;
 use self::local::Locals;
 use self::resume::Tokens;
 use self::rules::Rules;
@@ -86,7 +86,7 @@ use self::waitlist::WaitList;
 use crate::answers::{CallFailure, Method};
 use crate::id::{ConnectionId, Group, UserId};
 use crate::limits::{Limits, TOPIC_BYTES_MAX, TOPIC_SEGMENTS_MAX};
-use crate::link::{Link, Protocols, Settings, Traffic};
+use crate::link::{Link, Settings, Traffic};
 use crate::payload::{Encode, EncodeError};
 use crate::policy::Policy;
 use crate::registry::{Registry, Seed};
@@ -121,7 +121,6 @@ pub(crate) struct Shared {
     limits: Limits,
     /// Of all connections.
     settings: Settings,
-    protocols: Protocols,
     classes: Classes,
     rules: Rules,
     direct_policy: Policy,
@@ -238,7 +237,7 @@ impl Hub {
             shared.runtime.random(&mut id);
             ConnectionId::from_bytes(id)
         });
-        let connection = Arc::new(Connection::new(id, number, live, shard));
+        let connection = Arc::new(Connection::new(id, number, &info, live, shard));
         Drive::new(self.clone(), connection, info)
     }
 

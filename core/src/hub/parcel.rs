@@ -227,7 +227,7 @@ impl Shared {
 
     /// In what typed values are for the program itself: as its first protocol wants them.
     pub(super) fn local_encoding(&self) -> Encoding {
-        let first = self.protocols.iter().next();
+        let first = self.settings.protocols().iter().next();
         first.map_or(Encoding::Postcard, |protocol| protocol.encoding())
     }
 

@@ -19,8 +19,8 @@ use crate::time::Instant;
 /// Connections written for in one turn of the pump, before others have theirs.
 const WRITES_PER_TURN: usize = 256;
 
-/// Connections that are fetched together before they are written for.
-const TOUCHED_TOGETHER: usize = 8;
+/// Of very many connections none is in the processor's cache: it waits for the memory of so many at once instead of for one after the other.
+pub(crate) const TOUCHED_TOGETHER: usize = 16;
 
 /// Connections of one `serve` that have a pump in common.
 pub(crate) struct Shard {
@@ -221,7 +221,6 @@ impl Pump {
         let now = self.runtime.now();
         let kept = self.batch.len().saturating_sub(WRITES_PER_TURN);
         for near in self.batch[kept..].chunks(TOUCHED_TOGETHER) {
-            // Of very many connections none is in the cache: so several are fetched at a time.
             near.iter().for_each(|connection| connection.touch());
             for connection in near {
                 connection.write_for_pump(now);

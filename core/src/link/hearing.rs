@@ -97,15 +97,15 @@ impl Link {
 
     /// Gives `take` the messages that are here already, up to the first that it does not recognise as one more publish like those before.
     pub(crate) fn handle_again(&mut self, mut take: impl FnMut(&[u8]) -> bool, now: Instant) {
-        let Some(arrived) = &self.arrived else { return };
-        let right_kind = !self.kinds || arrived.kind() == self.protocol().kind();
+        let kind = self.protocol().kind();
+        let Some(arrived) = &mut self.arrived else {
+            return;
+        };
+        let right_kind = !self.kinds || arrived.kind() == kind;
         let remembers = self.memory.has_conversation();
         if self.deaf || !right_kind || remembers || !self.session.is_ready() {
             return;
         }
-        let Some(arrived) = &mut self.arrived else {
-            return;
-        };
         while let Some(message) = arrived.first() {
             if !take(message) {
                 return;

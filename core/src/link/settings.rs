@@ -1,6 +1,7 @@
-//! What all connections of a hub, or of a client, have in common: [`Settings`].
+//! What all connections of a hub have in common: [`Settings`].
 
 use alloc::sync::Arc;
+use core::borrow::Borrow;
 
 use crate::limits::Limits;
 use crate::protocol::Protocol;
@@ -52,8 +53,8 @@ impl Settings {
     }
 }
 
-impl AsRef<Config> for Settings {
-    fn as_ref(&self) -> &Config {
+impl Borrow<Config> for Settings {
+    fn borrow(&self) -> &Config {
         &self.0.config
     }
 }

@@ -87,18 +87,18 @@ impl<C> Members<C> {
         let Self {
             ids, slots, seed, ..
         } = self;
-        let hash = |index: &u32| {
+        let hash_of = |index: &u32| {
             let member = slots[*index as usize].member.as_ref();
-            seed.hash_one(member.map(|member| member.id))
+            seed.hash_one(member.expect("who has an id is a member").id)
         };
-        ids.insert_unique(seed.hash_one(Some(id)), key.index, hash);
+        ids.insert_unique(seed.hash_one(id), key.index, hash_of);
         Some(key)
     }
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Member<C>> {
         let member = self.slot_mut(key)?.member.take()?;
         self.vacate(key);
-        let hash = self.seed.hash_one(Some(member.id));
+        let hash = self.seed.hash_one(member.id);
         if let Ok(entry) = self.ids.find_entry(hash, |index| *index == key.index) {
             entry.remove();
         }
@@ -126,7 +126,7 @@ impl<C> Members<C> {
             let member = self.slots[*index as usize].member.as_ref();
             member.is_some_and(|member| member.id == id)
         };
-        let index = *self.ids.find(self.seed.hash_one(Some(id)), has_id)?;
+        let index = *self.ids.find(self.seed.hash_one(id), has_id)?;
         let generation = self.slots[index as usize].generation;
         Some(Key { index, generation })
     }

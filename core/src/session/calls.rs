@@ -3,6 +3,7 @@
 use super::{Config, Role, Session, Store};
 use crate::time::Instant;
 use crate::wire::{Cancel, Frame};
+use core::borrow::Borrow;
 
 /// The number of a stream that is sent along with a call: the first is 1.
 pub(crate) const fn stream(call: u32, index: u32) -> u32 {
@@ -233,7 +234,7 @@ impl Calls {
     }
 }
 
-impl<C: AsRef<Config>> Session<C> {
+impl<C: Borrow<Config>> Session<C> {
     /// Makes room for a call of ours, which has this id from now on.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::handshake::refusal;
 use super::{Config, Ending, Input, Phase, Role, Session};
 use crate::time::Instant;
 use crate::wire::{Close, CloseReason, Frame, Refused, Return};
+use core::borrow::Borrow;
 
 /// What a side says before it ends; the reason stands in the session's ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub(super) enum LastWords {
     Refused { retry_after_ms: Option<u32> },
 }
 
-impl<C: AsRef<Config>> Session<C> {
+impl<C: Borrow<Config>> Session<C> {
     /// Says last words: with `flush` after everything in the lane, otherwise next.
     ///
     /// The session ends when the peer has answered, its bytes end, or the time for closing is over; at once, when the

@@ -1,5 +1,6 @@
 //! Agreeing on a version and on limits.
 
+use core::borrow::Borrow;
 use core::time::Duration;
 
 use super::calls::Calls;
@@ -54,7 +55,7 @@ impl Default for Grant<'_> {
     }
 }
 
-impl<C: AsRef<Config>> Session<C> {
+impl<C: Borrow<Config>> Session<C> {
     /// A client's first words, to be sent before anything else.
     pub fn hello<'a>(
         &mut self,

@@ -1,5 +1,6 @@
 //! What the peer's frames mean.
 
+use core::borrow::Borrow;
 use core::time::Duration;
 
 use super::{Answer, Config, Lane, Phase, Role, Session, Store};
@@ -48,7 +49,7 @@ pub enum Input<'a> {
     Close(Close),
 }
 
-impl<C: AsRef<Config>> Session<C> {
+impl<C: Borrow<Config>> Session<C> {
     /// Takes a frame of the peer; says what the owner has to do about it.
     ///
     /// A frame out of order ends the session: [`poll_frame`](Self::poll_frame) tells the peer why.

@@ -22,6 +22,7 @@ mod lane;
 mod liveness;
 mod rate;
 
+use core::borrow::Borrow;
 use core::time::Duration;
 
 use crate::limits::Rate;
@@ -52,7 +53,7 @@ pub enum Role {
     Hub,
 }
 
-/// What a session is told about itself when it begins.
+/// What a session is told about itself. It stays the same as long as the session is.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Which end it is.
@@ -92,11 +93,11 @@ pub trait Store {
 
 /// One side of one connection.
 ///
-/// See the [module](self) for its verbs. `C` is where it has its [`Config`] from: its own, a reference, or what very many of them share.
+/// See the [module](self) for its verbs. `C` is where it has its [`Config`] from: its own, a reference, or an `Arc` that very many of them share.
 #[derive(Debug)]
 pub struct Session<C = Config> {
     config: C,
-    /// As the config has it.
+    /// As the config has it, which may be far away: every frame looks at it.
     role: Role,
     phase: Phase,
     /// Of the handshake, or of the end.
@@ -119,12 +120,6 @@ pub struct Session<C = Config> {
     parted: bool,
     /// Whether something below sees that the peer is there.
     kept_alive: bool,
-}
-
-impl AsRef<Self> for Config {
-    fn as_ref(&self) -> &Self {
-        self
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,7 +171,7 @@ pub enum Ending {
     Resumed,
 }
 
-impl<C: AsRef<Config>> Session<C> {
+impl<C: Borrow<Config>> Session<C> {
     /// A session at the very start of a connection.
     pub fn new(config: C, now: Instant) -> Self {
         let Config {
@@ -184,7 +179,7 @@ impl<C: AsRef<Config>> Session<C> {
             terms,
             handshake,
             ..
-        } = *config.as_ref();
+        } = *config.borrow();
         Self {
             config,
             role,
@@ -207,7 +202,7 @@ impl<C: AsRef<Config>> Session<C> {
 
     /// What it was told about itself.
     pub fn config(&self) -> &Config {
-        self.config.as_ref()
+        self.config.borrow()
     }
 
     /// Where it has that from.

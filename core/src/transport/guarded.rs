@@ -27,7 +27,7 @@ const THROWN_AWAY_PER_TURN: usize = 64;
 ///   of a peer that has waited for one of ours is not counted: it goes at our pace.
 ///
 /// The peer is told why, where the transport [can](Outgoing::Goodbye): close the transport after such an error. A hub and a client wrap every transport in one; so can a program that uses a transport alone.
-/// While nothing is half-way it has no timer and no memory of its own but a few words.
+/// While nothing is half-way it has no timer and next to no memory of its own.
 pub struct Guarded<T> {
     transport: T,
     guarding: Arc<Guarding>,

@@ -143,6 +143,7 @@ impl Socket for TokioSocket {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if !self.full {
+            // When this finds no room tokio tries again, and only so finds that out.
             match write_at_once(&self.stream, pieces) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.full = true,
                 written => return Poll::Ready(written),
@@ -181,7 +182,7 @@ fn poll_read(
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
-/// Writes `pieces` past tokio, whose own memory of a socket is one more that would have to be fetched.
+/// Writes a piece past tokio, whose own memory of a socket is one more that would have to be fetched.
 #[cfg(target_os = "linux")]
 fn write_at_once(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     use rustix::io::retry_on_intr;
@@ -193,12 +194,62 @@ fn write_at_once(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize
 }
 
 #[cfg(not(target_os = "linux"))]
-use write as write_at_once;
+fn write_at_once(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    write(stream, pieces)
+}
 
 /// Writes `pieces`; one alone is cheaper without a list.
 fn write(stream: &TcpStream, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     match pieces {
         [piece] => stream.try_write(piece),
         pieces => stream.try_write_vectored(pieces),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::thread;
+
+    use super::*;
+
+    static PIECE: [u8; 64 * 1024] = [7; 64 * 1024];
+
+    /// Writes until there is no room; says how many bytes that were.
+    fn fill(socket: &mut TokioSocket, cx: &mut Context<'_>) -> usize {
+        let mut written = 0;
+        while let Poll::Ready(piece) = socket.poll_write(cx, &[IoSlice::new(&PIECE)]) {
+            written += piece.expect("the peer is there");
+        }
+        written
+    }
+
+    #[test]
+    fn a_socket_that_was_full_takes_more_when_its_peer_has_read() {
+        let mut builder = ::tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_io().build().expect("a reactor");
+        runtime.block_on(fill_and_go_on());
+    }
+
+    async fn fill_and_go_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let addr = listener.local_addr().expect("it is bound");
+        let mut peer = std::net::TcpStream::connect(addr).expect("somebody listens");
+        let (stream, peer_addr) = listener.accept().await.expect("it connects");
+        let mut socket = TokioSocket::new(stream, peer_addr);
+        let mut written = poll_fn(|cx| Poll::Ready(fill(&mut socket, cx))).await;
+        assert!(socket.full);
+        let reader = thread::spawn(move || {
+            let mut read = Vec::new();
+            peer.read_to_end(&mut read).map(|_| read.len())
+        });
+        for _ in 0..8 {
+            let pieces = [IoSlice::new(&PIECE)];
+            let piece = poll_fn(|cx| socket.poll_write(cx, &pieces)).await;
+            written += piece.expect("the peer reads");
+        }
+        drop(socket);
+        let read = reader.join().expect("no panic").expect("it was written");
+        assert_eq!(read, written);
     }
 }

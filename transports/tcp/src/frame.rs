@@ -44,7 +44,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// [`TransportError::MessageTooLarge`], in the place of that message.
+    /// [`TransportError::MessageTooLarge`], in the place of that message; what follows is gone.
     pub(crate) fn next_message(&mut self) -> Result<Option<Bytes>, TransportError> {
         match self.arrived.take() {
             Some(arrived) => self.take_first(*arrived),

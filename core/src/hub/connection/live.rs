@@ -5,9 +5,9 @@ use alloc::sync::Arc;
 
 use bytes::Bytes;
 
+use super::HubStore;
 use crate::hub::accounts::Accounts;
 use crate::hub::guest::Guest;
-use crate::hub::lane::HubStore;
 use crate::hub::resume::{Arrival, Claim, Token};
 use crate::limits::Limits;
 use crate::link::Link;

@@ -206,10 +206,11 @@ impl Drive {
         self.key = Some(key);
         shared.counters.connected();
         shared.settle();
-        log::connected(&self.connection);
-        let entering = self.entering.take();
-        let resumable = entering.is_some_and(|entering| entering.resumable);
-        let token = (resumable && shared.limits.resume.is_some()).then(|| shared.token());
+        let Some(entering) = self.entering.take() else {
+            return;
+        };
+        log::connected(&self.connection, entering.info.name);
+        let token = (entering.resumable && shared.limits.resume.is_some()).then(|| shared.token());
         if let Some(token) = token {
             shared.tokens.insert(token, key);
         }
@@ -247,7 +248,8 @@ impl Drive {
         let (may_return, by_ticket) = self.live(may_return).unwrap_or_default();
         let max = self.shared().limits.subscriptions_max as usize + 1;
         let Some(entering) = &mut self.entering else {
-            return Ok(());
+            // It was let in before.
+            return Err(Refuse::new(Refusal::Malformed, None));
         };
         entering.resumable = hello.resumable && may_return;
         let Some((token, received)) = hello.resume else {

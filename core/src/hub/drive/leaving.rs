@@ -144,7 +144,10 @@ impl Drive {
 
     /// Frees everything.
     pub(super) fn bury(&mut self) {
-        self.ended = Some(Box::new(Ended::Done));
+        match &mut self.ended {
+            Some(ended) => **ended = Ended::Done,
+            none => *none = Some(Box::new(Ended::Done)),
+        }
         if let Some(traffic) = self.connection.bury() {
             self.shared().counters.traffic(traffic);
         }

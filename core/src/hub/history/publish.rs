@@ -115,6 +115,7 @@ impl Shared {
 
     /// What the protocols of this hub want typed values in.
     fn encodings(&self) -> impl Iterator<Item = Encoding> {
-        self.protocols.iter().map(|protocol| protocol.arguments())
+        let protocols = self.settings.protocols().iter();
+        protocols.map(|protocol| protocol.arguments())
     }
 }

@@ -34,7 +34,7 @@ pub(super) enum Owner {
     Droppable { subscription: u32, topic: u64 },
 }
 
-/// How much waits, in eight bytes: no lane is allowed more than it can tell.
+/// How much waits, in eight bytes: bytes up to 4 GiB, which no lane comes near.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     bytes: u32,
@@ -116,6 +116,7 @@ impl Sub for Load {
     type Output = Self;
 
     fn sub(self, less: Self) -> Self {
+        debug_assert!(self.frames >= less.frames, "what goes was there");
         Self {
             bytes: self.bytes.saturating_sub(less.bytes),
             frames: self.frames.saturating_sub(less.frames),

@@ -5,7 +5,6 @@ mod leaving;
 mod offer;
 mod ring;
 mod room;
-mod store;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +18,6 @@ use self::entry::{Entry, Load, Owner, Piece};
 pub(crate) use self::offer::{Offer, Taken};
 use self::ring::Ring;
 pub(crate) use self::room::Prospect;
-pub(crate) use self::store::HubStore;
 use super::class::Class;
 use crate::limits::Limits;
 use crate::time::Instant;
@@ -73,6 +71,12 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
+    /// Answers that are too many, in bytes; what a load can tell.
+    fn overrun_bytes(&self) -> usize {
+        let twice = self.bytes.max(1).saturating_mul(2);
+        twice.min(u32::MAX as usize)
+    }
+
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             bytes: limits.lane_bytes_max as usize,
@@ -242,7 +246,7 @@ impl HubLane {
         let bounds = &self.class.bounds;
         let most = bounds.frames.max(2 * bounds.answers);
         self.stuck
-            && (self.answers.frames() >= most || self.answers.bytes() >= 2 * bounds.bytes.max(1))
+            && (self.answers.frames() >= most || self.answers.bytes() >= bounds.overrun_bytes())
     }
 
     /// Whether streams may say more: so much of them may wait as of answers.

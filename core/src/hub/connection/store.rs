@@ -1,10 +1,10 @@
-//! A lane as a session needs it: with calls and streams beside it.
+//! What a session of a hub needs beside it: its lane, calls and streams.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use super::HubLane;
-use crate::hub::connection::{Waiter, Waiters};
+use super::calls::{Waiter, Waiters};
+use crate::hub::lane::HubLane;
 use crate::session::{CallSlot, Store};
 use crate::streams::Table;
 use crate::wire::Frame;
@@ -36,6 +36,9 @@ impl HubStore {
 
     /// Sees to it that one more call may begin, if there may be so many.
     pub(crate) fn make_room(&mut self, calls_max: usize) {
+        if calls_max == 0 {
+            return;
+        }
         let slots = &mut self.calls.get_or_insert_default().slots;
         if !slots.iter().any(CallSlot::is_free) && slots.len() < calls_max {
             slots.push(CallSlot::FREE);
